@@ -1,0 +1,470 @@
+"""The store on RocksDB; the only module that imports rocksdict.
+
+What holds the GIL in rocksdict and so stops every thread: write, single get, each step of a scan, open.
+What releases it: sync, list-get, flush, compact, close. Hence no write ever asks for a sync, and a write
+that RocksDB would delay is refused at once (``WriteStall``) instead of freezing the process.
+
+Three traps this file closes. An iterator that meets damage just ends: its status is asked at every end.
+An inverted range in a batch reaches the log before it is refused and stops the database: it is dropped
+here. A live iterator keeps a closed database (and its lock) open: close takes the iterators away first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import rocksdict
+
+from vecdb.errors import Closed, DataDirInUse, DataDirUnusable, DataLoss, Internal, ReadOnly, Unavailable, VecdbError
+from vecdb.storage.kv import Batch, WriteStall
+
+MIN_BLOB_BYTES = 512
+SCAN_ROWS = 256
+SCAN_BYTES = 1 << 20
+_BLOB_GC_CUTOFF = "blob_garbage_collection_age_cutoff"
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """Bounds of one store, in bytes unless the name says otherwise.
+
+    ``write_buffer_bytes`` is all memtables together, four of a quarter each; with ``max_total_wal_bytes``
+    it bounds what an open has to replay. ``max_open_files`` counts table and blob files.
+    """
+
+    write_buffer_bytes: int = 64 << 20
+    max_total_wal_bytes: int = 64 << 20
+    block_cache_bytes: int = 64 << 20
+    max_open_files: int = 512
+    blob_file_bytes: int = 256 << 20
+    blob_gc_age_cutoff: float = 0.5
+    blob_gc_force_threshold: float = 0.5
+    max_background_jobs: int = 2
+
+
+class RocksBatch:
+    """A ``Batch`` over rocksdict's; ``take`` hands it over once."""
+
+    __slots__ = ("_raw", "_taken_len")
+
+    def __init__(self) -> None:
+        self._raw: rocksdict.WriteBatch | None = rocksdict.WriteBatch(raw_mode=True)
+        self._taken_len = 0
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._live().put(key, value)
+
+    def delete(self, key: bytes) -> None:
+        self._live().delete(key)
+
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        if start < end:
+            self._live().delete_range(start, end)
+
+    def __len__(self) -> int:
+        return self._taken_len if self._raw is None else len(self._raw)
+
+    def take(self) -> rocksdict.WriteBatch:
+        """The raw batch, which cannot be used again. Raises Internal the second time."""
+        raw = self._live()
+        self._taken_len, self._raw = len(raw), None
+        return raw
+
+    def _live(self) -> rocksdict.WriteBatch:
+        if self._raw is None:
+            raise Internal("this batch was written already; build it again")
+        return self._raw
+
+
+class RocksKV:
+    """A ``KV`` in one RocksDB directory, created when missing.
+
+    Raises DataDirInUse when another process has it open, DataDirUnusable when it cannot be made or
+    written, DataLoss when what is there is damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], options: StoreOptions | None = None) -> None:
+        self.path = Path(path)
+        self.options = options or StoreOptions()
+        self._failure: str | None = None
+        self._calls = _Gate(self.path)
+        self._compactions = _Gate(self.path)
+        self._close_lock = threading.Lock()
+        self._compact_lock = threading.Lock()
+        self._closed = False
+        self._scans: weakref.WeakSet[_Scan] = weakref.WeakSet()
+        self._write_options = rocksdict.WriteOptions()
+        self._write_options.no_slowdown = True
+        try:
+            self._db = rocksdict.Rdict(str(self.path), _rocks_options(self.options))
+        except Exception as error:
+            raise _open_error(self.path, error) from error
+
+    def batch(self) -> RocksBatch:
+        return RocksBatch()
+
+    def write(self, batch: Batch) -> None:
+        if not isinstance(batch, RocksBatch):
+            raise TypeError(f"a batch of this store is expected, not {type(batch).__name__}")
+        raw = batch.take()
+        with self._calls:
+            self._refuse_after_failure()
+            try:
+                self._db.write(raw, self._write_options)
+            except Exception as error:
+                if str(error).startswith("Result incomplete"):
+                    raise WriteStall(str(error)) from error
+                raise self._fail("write", error) from error
+
+    def sync(self) -> None:
+        with self._calls:
+            self._refuse_after_failure()
+            self._sync()
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._calls:
+            try:
+                value: bytes | None = self._db.get(key)
+            except Exception as error:
+                raise self._read_error(error) from error
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        with self._calls:
+            try:
+                values: list[bytes | None] | None = self._db.get(list(keys))
+            except Exception as error:
+                raise self._read_error(error) from error
+        return values or []
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with start <= key < end in key order, of the state when the scan began.
+
+        Dropping the iterator releases its snapshot. Raises Closed once the store is closed.
+        """
+        with self._calls:
+            scan = _Scan(self, start, end)
+            self._scans.add(scan)
+        return scan
+
+    def flush(self) -> None:
+        with self._calls:
+            self._refuse_after_failure()
+            try:
+                self._db.flush(True)
+            except Exception as error:
+                raise self._fail("flush", error) from error
+
+    def compact(self, start: bytes | None = None, end: bytes | None = None) -> None:
+        """Rewrite tables and every blob file with garbage, so that dead values give their space back.
+
+        Long; ``close`` cancels it, and it then raises Closed. One at a time.
+        """
+        how = rocksdict.CompactOptions()
+        how.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force_optimized())
+        with self._compact_lock, self._compactions:
+            self._refuse_after_failure()
+            try:
+                self._db.set_options({_BLOB_GC_CUTOFF: "1.0"})
+                try:
+                    self._db.compact_range(start, end, how)
+                finally:
+                    self._db.set_options({_BLOB_GC_CUTOFF: str(self.options.blob_gc_age_cutoff)})
+            except Exception as error:
+                if self._calls.shut:
+                    raise _closed(self.path) from error
+                raise self._fail("compaction", error) from error
+
+    def stats(self) -> dict[str, int]:
+        """Counters by name; those ending in ``_bytes`` are bytes."""
+        with self._calls:
+            memtable = self._property("size-all-mem-tables")
+            cache = self._property("block-cache-usage")
+            readers = self._property("estimate-table-readers-mem")
+            sst = self._property("live-sst-files-size")
+            blob = self._property("live-blob-file-size")
+            files = _files_by_suffix(self.path)
+            wal = sum(files.get(".log", []))
+            return {
+                "memory_bytes": memtable + cache + readers,
+                "memtable_bytes": memtable,
+                "block_cache_bytes": cache,
+                "table_reader_bytes": readers,
+                "disk_bytes": sst + blob + wal,
+                "sst_bytes": sst,
+                "blob_bytes": blob,
+                "blob_garbage_bytes": self._property("live-blob-file-garbage-size"),
+                "wal_bytes": wal,
+                "sst_files": len(files.get(".sst", [])),
+                "blob_files": len(files.get(".blob", [])),
+                "level0_files": self._property("num-files-at-level0"),
+                "pending_compaction_bytes": self._property("estimate-pending-compaction-bytes"),
+                "write_stopped": self._property("is-write-stopped"),
+                "background_errors": self._property("background-errors"),
+            }
+
+    def failure(self) -> str | None:
+        return self._failure
+
+    def close(self) -> None:
+        """Sync, take the iterators of live scans away, release the directory. Later calls raise Closed.
+
+        Waits for calls in flight and cancels a compaction. Everything is released even when the last
+        sync fails; ReadOnly is raised then, unless the failure was known.
+        """
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._calls.shut_out()
+            self._calls.wait()
+            problem = self._last_sync()
+            self._compactions.shut_out()
+            if cancelled := self._compactions.busy:
+                self._db.cancel_all_background(False)
+            self._compactions.wait()
+            for scan in list(self._scans):
+                scan.release()
+            try:
+                self._db.close()
+            except Exception as error:  # noqa: BLE001 - it is released all the same, and the log is synced
+                if self._failure is None and not cancelled:
+                    problem = self._fail("close", error)
+            del self._db
+            if problem is not None:
+                raise problem
+
+    def checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Make a consistent copy at ``path`` (must not exist, same file system): hard links and the log.
+
+        Holds the GIL while it links, so flush first, which leaves it no data to copy.
+        """
+        with self._calls:
+            self._refuse_after_failure()
+            self._sync()
+            try:
+                rocksdict.Checkpoint(self._db).create_checkpoint(str(path))
+            except Exception as error:
+                raise Unavailable(f"no checkpoint was made at {path}: {error}") from error
+
+    def _sync(self) -> None:
+        try:
+            self._db.flush_wal(True)
+        except Exception as error:
+            raise self._fail("sync", error) from error
+
+    def _last_sync(self) -> VecdbError | None:
+        if self._failure is None:
+            try:
+                self._sync()
+            except VecdbError as error:
+                return error
+        return None
+
+    def _property(self, name: str) -> int:
+        return self._db.property_int_value(f"rocksdb.{name}") or 0
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise _read_only(self._failure)
+
+    def _fail(self, what: str, error: Exception) -> VecdbError:
+        """Remember why writes stop, and the error to raise for it; a program error passes as it is."""
+        if type(error) is not Exception:
+            return Internal(f"{what} was refused by the store: {error!r}")
+        if self._failure is None:
+            self._failure = f"{what} failed: {error}"
+        if str(error).startswith("Corruption"):
+            return DataLoss(f"the data in {self.path} is damaged: {error}")
+        return _read_only(self._failure)
+
+    def _read_error(self, error: Exception) -> Exception:
+        if isinstance(error, rocksdict.DbClosedError):
+            return _closed(self.path)
+        if type(error) is not Exception:
+            return error
+        if _is_damage(str(error)):
+            return DataLoss(f"the data in {self.path} is damaged: {error}")
+        return Unavailable(f"the data in {self.path} cannot be read now: {error}")
+
+
+class _Scan:
+    """One snapshot read forward a chunk at a time, so that the store can take its iterator away."""
+
+    def __init__(self, store: RocksKV, start: bytes, end: bytes) -> None:
+        bounds = rocksdict.ReadOptions()
+        bounds.set_iterate_upper_bound(end)
+        bounds.set_background_purge_on_iterator_cleanup(True)
+        self._store = store
+        self._lock = threading.Lock()
+        self._ready: list[tuple[bytes, bytes]] = []
+        self._cursor: rocksdict.RdictIter | None = None
+        self._ended = not start < end
+        if not self._ended:
+            self._cursor = store._db.iter(bounds)
+            self._cursor.seek(start)
+
+    def __iter__(self) -> _Scan:
+        return self
+
+    def __next__(self) -> tuple[bytes, bytes]:
+        try:
+            return self._ready.pop()
+        except IndexError:
+            pass
+        with self._lock:
+            if not self._ready:
+                with self._store._calls:
+                    self._fill()
+            if not self._ready:
+                raise StopIteration
+            return self._ready.pop()
+
+    def release(self) -> None:
+        """Let go of the snapshot; called by the store once no call is in flight."""
+        self._cursor = None
+        self._ready = []
+
+    def _fill(self) -> None:
+        if self._ended or (cursor := self._cursor) is None:
+            return
+        rows: list[tuple[bytes, bytes]] = []
+        held = 0
+        try:
+            while len(rows) < SCAN_ROWS and held < SCAN_BYTES:
+                if not cursor.valid():
+                    cursor.status()
+                    self._ended, self._cursor = True, None
+                    break
+                value = cursor.value()
+                rows.append((cursor.key(), value))
+                held += len(value)
+                cursor.next()
+        except Exception as error:
+            raise self._store._read_error(error) from error
+        rows.reverse()
+        self._ready = rows
+
+
+class _Gate:
+    """Counts the calls inside, so that ``close`` can let no more in and wait for those."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = threading.Condition(threading.Lock())
+        self._inside = 0
+        self.shut = False
+
+    @property
+    def busy(self) -> bool:
+        return self._inside > 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self.shut:
+                raise _closed(self._path)
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._inside -= 1
+            if self.shut:
+                self._changed.notify_all()
+
+    def shut_out(self) -> None:
+        with self._changed:
+            self.shut = True
+
+    def wait(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._inside == 0)
+
+
+def _rocks_options(options: StoreOptions) -> rocksdict.Options:
+    table = rocksdict.BlockBasedOptions()
+    table.set_block_cache(rocksdict.Cache(options.block_cache_bytes))
+    table.set_bloom_filter(10, False)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_format_version(5)
+
+    rocks: Any = rocksdict.Options(raw_mode=True)
+    rocks.create_if_missing(True)
+    rocks.set_block_based_table_factory(table)
+    rocks.set_compression_type(rocksdict.DBCompressionType.lz4())
+    rocks.set_max_open_files(options.max_open_files)
+    rocks.set_max_background_jobs(options.max_background_jobs)
+    rocks.set_level_compaction_dynamic_level_bytes(True)
+    rocks.set_skip_stats_update_on_db_open(True)
+    rocks.set_avoid_unnecessary_blocking_io(True)
+    rocks.set_bytes_per_sync(1 << 20)
+
+    rocks.set_write_buffer_size(options.write_buffer_bytes // 4)
+    rocks.set_max_write_buffer_number(4)
+    rocks.set_db_write_buffer_size(options.write_buffer_bytes)
+    rocks.set_max_total_wal_size(options.max_total_wal_bytes)
+    rocks.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
+    rocks.set_recycle_log_file_num(0)
+
+    rocks.set_enable_blob_files(True)
+    rocks.set_min_blob_size(MIN_BLOB_BYTES)
+    rocks.set_blob_file_size(options.blob_file_bytes)
+    rocks.set_blob_compression_type(rocksdict.DBCompressionType.none())
+    rocks.set_enable_blob_gc(True)
+    rocks.set_blob_gc_age_cutoff(options.blob_gc_age_cutoff)
+    rocks.set_blob_gc_force_threshold(options.blob_gc_force_threshold)
+
+    rocks.set_keep_log_file_num(2)
+    rocks.set_max_log_file_size(4 << 20)
+    rocks.set_max_manifest_file_size(16 << 20)
+    rocks.set_stats_dump_period_sec(0)
+    rocks.set_stats_persist_period_sec(0)
+    checked: rocksdict.Options = rocks
+    return checked
+
+
+def _open_error(path: Path, error: Exception) -> VecdbError:
+    text = str(error)
+    if "LOCK" in text and ("lock hold by" in text or "While lock file" in text):
+        return DataDirInUse(f"{path} is open in another process, or twice in this one: {text}")
+    if _is_damage(text):
+        return DataLoss(f"the data in {path} is damaged: {text}")
+    return DataDirUnusable(f"{path} cannot be used as a data directory: {text}")
+
+
+def _is_damage(text: str) -> bool:
+    return (
+        "Corruption" in text
+        or ("IO error" in text and "No such file" in text)
+        or "Input/output error" in text
+        or "truncated" in text
+    )
+
+
+def _read_only(reason: str) -> ReadOnly:
+    return ReadOnly(f"the store is read-only until it is opened again: {reason}")
+
+
+def _closed(path: Path) -> Closed:
+    return Closed(f"the store in {path} is closed")
+
+
+def _files_by_suffix(path: Path) -> dict[str, list[int]]:
+    """Sizes in bytes of the files in the directory; one that vanishes meanwhile is left out."""
+    found: dict[str, list[int]] = {}
+    with os.scandir(path) as entries:
+        for entry in entries:
+            try:
+                found.setdefault(os.path.splitext(entry.name)[1], []).append(entry.stat().st_size)
+            except FileNotFoundError:
+                continue
+    return found
