@@ -20,6 +20,10 @@ import pytest
 # The same examples on every machine and day; `--hypothesis-profile=search` looks for new ones.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
+# A broken copy need not be told why it fails (tests/sabotage).
+hypothesis.settings.register_profile(
+    "unshrunk", derandomize=True, deadline=None, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
 hypothesis.settings.load_profile("repeatable")
 
 

@@ -12,7 +12,14 @@ from tests.project.repository import ROOT, files
 # Written in pieces, so that this file keeps its own rules.
 _HOME = re.compile(rb"(?<![\w.])/(?:ho" rb"me|ro" rb"ot|wo" rb"rk|Us" rb"ers)/[\w.]")
 _REGISTRY = re.compile(
-    rb"py" rb"pi\.org|pythonho" rb"sted|debian\.o" rb"rg|npm" rb"js\.|extra-in" rb"dex-url|--index" rb"-url|--find-l" rb"inks"
+    rb"py"
+    rb"pi\.org|pythonho"
+    rb"sted|debian\.o"
+    rb"rg|npm"
+    rb"js\.|extra-in"
+    rb"dex-url|--index"
+    rb"-url|--find-l"
+    rb"inks"
 )
 _BESIDE = re.compile(rb"\.\./sha" rb"red")
 _DRAWERS = {"utils", "util", "helpers", "helper", "types", "common", "misc", "stuff"}
