@@ -89,9 +89,11 @@ def publish_folder(temp: Path, path: Path) -> None:
 
 
 def make_dir(path: Path) -> None:
-    """Make a folder and its missing parents, durably; no error when it is there."""
+    """Make a folder and its missing parents, durably; no error when it is there. Raises OSError."""
     if path.is_dir():
         return
+    if path.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     make_dir(path.parent)
     path.mkdir(exist_ok=True)
     fsync_dir(path.parent)
@@ -188,8 +190,6 @@ os.register_at_fork(after_in_child=_forget_all)
 
 def _open_lock_file(path: Path) -> int:
     try:
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         make_dir(path)
         return os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
