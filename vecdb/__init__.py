@@ -1,0 +1,135 @@
+"""vecdb, a self-hosted vector database: a client over gRPC, and the engine in one's own process.
+
+    import vecdb
+    db = vecdb.connect("localhost:50051")    # or vecdb.open("./data")
+    docs = db.create_collection("docs", dim=384)
+
+Public names are loaded when first touched, so that importing vecdb never imports the engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from vecdb.model.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from vecdb.client.client import Client as Client
+    from vecdb.client.collection import Collection as Collection
+    from vecdb.client.connect import connect as connect
+    from vecdb.client.connect import open as open
+    from vecdb.client.near import Near as Near
+    from vecdb.client.operations import Clear as Clear
+    from vecdb.client.operations import Delete as Delete
+    from vecdb.client.operations import Insert as Insert
+    from vecdb.client.operations import Update as Update
+    from vecdb.client.operations import Upsert as Upsert
+    from vecdb.errors import Aborted as Aborted
+    from vecdb.errors import AlreadyExists as AlreadyExists
+    from vecdb.errors import Cancelled as Cancelled
+    from vecdb.errors import Closed as Closed
+    from vecdb.errors import CollectionExists as CollectionExists
+    from vecdb.errors import CollectionLoading as CollectionLoading
+    from vecdb.errors import CollectionNotFound as CollectionNotFound
+    from vecdb.errors import DataDirInUse as DataDirInUse
+    from vecdb.errors import DataDirUnusable as DataDirUnusable
+    from vecdb.errors import DataLoss as DataLoss
+    from vecdb.errors import DeadlineExceeded as DeadlineExceeded
+    from vecdb.errors import DimensionMismatch as DimensionMismatch
+    from vecdb.errors import EngineNotInstalled as EngineNotInstalled
+    from vecdb.errors import FailedPrecondition as FailedPrecondition
+    from vecdb.errors import FieldNotFound as FieldNotFound
+    from vecdb.errors import FormatTooNew as FormatTooNew
+    from vecdb.errors import IndexingBehind as IndexingBehind
+    from vecdb.errors import Internal as Internal
+    from vecdb.errors import InvalidArgument as InvalidArgument
+    from vecdb.errors import InvalidVector as InvalidVector
+    from vecdb.errors import MemoryLimit as MemoryLimit
+    from vecdb.errors import ModelMismatch as ModelMismatch
+    from vecdb.errors import NotFound as NotFound
+    from vecdb.errors import PartialWrite as PartialWrite
+    from vecdb.errors import PointExists as PointExists
+    from vecdb.errors import ReadOnly as ReadOnly
+    from vecdb.errors import ResourceExhausted as ResourceExhausted
+    from vecdb.errors import TooLarge as TooLarge
+    from vecdb.errors import Unavailable as Unavailable
+    from vecdb.errors import Unimplemented as Unimplemented
+    from vecdb.errors import VecdbError as VecdbError
+    from vecdb.model.collection import CollectionInfo as CollectionInfo
+    from vecdb.model.collection import CollectionStats as CollectionStats
+    from vecdb.model.collection import DatabaseStats as DatabaseStats
+    from vecdb.model.collection import SegmentStats as SegmentStats
+    from vecdb.model.hit import Hit as Hit
+    from vecdb.model.hit import Point as Point
+    from vecdb.model.hit import SearchResult as SearchResult
+    from vecdb.model.info import ServerInfo as ServerInfo
+    from vecdb.model.point import WriteResult as WriteResult
+    from vecdb.model.query import Rrf as Rrf
+    from vecdb.model.schema import Schema as Schema
+    from vecdb.model.schema import TextField as TextField
+    from vecdb.model.schema import VectorField as VectorField
+
+_PLACES = {
+    "vecdb.client.client": ("Client",),
+    "vecdb.client.collection": ("Collection",),
+    "vecdb.client.connect": ("connect", "open"),
+    "vecdb.client.near": ("Near",),
+    "vecdb.client.operations": ("Clear", "Delete", "Insert", "Update", "Upsert"),
+    "vecdb.errors": (
+        "Aborted",
+        "AlreadyExists",
+        "Cancelled",
+        "Closed",
+        "CollectionExists",
+        "CollectionLoading",
+        "CollectionNotFound",
+        "DataDirInUse",
+        "DataDirUnusable",
+        "DataLoss",
+        "DeadlineExceeded",
+        "DimensionMismatch",
+        "EngineNotInstalled",
+        "FailedPrecondition",
+        "FieldNotFound",
+        "FormatTooNew",
+        "IndexingBehind",
+        "Internal",
+        "InvalidArgument",
+        "InvalidVector",
+        "MemoryLimit",
+        "ModelMismatch",
+        "NotFound",
+        "PartialWrite",
+        "PointExists",
+        "ReadOnly",
+        "ResourceExhausted",
+        "TooLarge",
+        "Unavailable",
+        "Unimplemented",
+        "VecdbError",
+    ),
+    "vecdb.model.collection": ("CollectionInfo", "CollectionStats", "DatabaseStats", "SegmentStats"),
+    "vecdb.model.hit": ("Hit", "Point", "SearchResult"),
+    "vecdb.model.info": ("ServerInfo",),
+    "vecdb.model.point": ("WriteResult",),
+    "vecdb.model.query": ("Rrf",),
+    "vecdb.model.schema": ("Schema", "TextField", "VectorField"),
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_PLACE_OF)]  # noqa: PLE0604
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _PLACE_OF:
+            raise AttributeError(f"module 'vecdb' has no attribute {name!r}")
+        value = getattr(import_module(_PLACE_OF[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

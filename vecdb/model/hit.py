@@ -1,0 +1,196 @@
+"""What a person gets back: points, hits, and a search's result as a lazy sequence over columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from vecdb.model.point import Float32, Points
+from vecdb.model.table import table
+
+
+class Point:
+    """A point read back. What was not asked for, or never given, is None or missing.
+
+    ``version`` is the sequence of the write that made it. ``texts`` and ``vectors`` (float32 ``[dim]``)
+    are by field name; ``text`` and ``vector`` are those of the unnamed field.
+    """
+
+    __slots__ = ("_json", "_payload", "id", "texts", "vectors", "version")
+
+    def __init__(
+        self, id: str, version: int, json: bytes | None, texts: Mapping[str, str], vectors: Mapping[str, Float32]
+    ) -> None:
+        self.id = id
+        self.version = version
+        self.texts = texts
+        self.vectors = vectors
+        self._json = json
+        self._payload: dict[str, Any] | None = None
+
+    @property
+    def payload(self) -> dict[str, Any] | None:
+        """The payload, parsed when first touched."""
+        if self._payload is None and self._json is not None:
+            self._payload = orjson.loads(self._json)
+        return self._payload
+
+    @property
+    def text(self) -> str | None:
+        """The text of the unnamed field."""
+        return self.texts.get("")
+
+    @property
+    def vector(self) -> Float32 | None:
+        """The vector of the unnamed field, float32 ``[dim]``."""
+        return self.vectors.get("")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, Point)
+        return (
+            self._key() == other._key()
+            and self.payload == other.payload
+            and self.vectors.keys() == other.vectors.keys()
+            and all(np.array_equal(vector, other.vectors[name]) for name, vector in self.vectors.items())
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.version))
+
+    def _key(self) -> tuple[object, ...]:
+        return (self.id, self.version, dict(self.texts))
+
+    def _shown(self) -> Iterator[tuple[str, object]]:
+        yield "id", self.id
+        yield "payload", self.payload
+        yield from ((f"texts[{name!r}]" if name else "text", text) for name, text in self.texts.items())
+        yield from ((f"vectors[{name!r}]" if name else "vector", vector) for name, vector in self.vectors.items())
+        yield "version", self.version
+
+
+class Hit(Point):
+    """A point found: ``score`` is higher for the better, ``distance`` lower (None for a fused search)."""
+
+    __slots__ = ("distance", "score")
+
+    def __init__(
+        self,
+        id: str,
+        version: int,
+        json: bytes | None,
+        texts: Mapping[str, str],
+        vectors: Mapping[str, Float32],
+        score: float,
+        distance: float | None,
+    ) -> None:
+        super().__init__(id, version, json, texts, vectors)
+        self.score = score
+        self.distance = distance
+
+    def _key(self) -> tuple[object, ...]:
+        return (*super()._key(), self.score, self.distance)
+
+    def _shown(self) -> Iterator[tuple[str, object]]:
+        shown = super()._shown()
+        yield next(shown)
+        yield "score", self.score
+        yield "distance", self.distance
+        yield from shown
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SearchResult(Sequence[Hit]):
+    """The hits of one query, best first; a sequence of Hit that prints as a table.
+
+    Columns: ``scores`` and ``distances`` float32 ``[n]`` (None for a fused search), ``ids``, ``versions``.
+    ``seq``: token of the state searched; ``took_ms``: milliseconds inside the engine; ``explain``: how the
+    answer was found, when asked for; ``warnings``: what to know about it, in words.
+    """
+
+    points: Points
+    scores: Float32
+    distances: Float32 | None
+    seq: int
+    took_ms: float
+    explain: dict[str, Any] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the hits."""
+        return self.points.ids
+
+    @property
+    def versions(self) -> NDArray[np.uint64]:
+        """Sequence of the write that made each hit, uint64 ``[n]``."""
+        return self.points.versions
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Hit]: ...
+
+    def __getitem__(self, at: int | slice) -> Hit | list[Hit]:
+        if isinstance(at, slice):
+            return [self._hit(i) for i in range(*at.indices(len(self)))]
+        return self._hit(range(len(self))[at])
+
+    def __iter__(self) -> Iterator[Hit]:
+        return map(self._hit, range(len(self)))
+
+    def _hit(self, i: int) -> Hit:
+        distance = None if self.distances is None else float(self.distances[i])
+        return Hit(*_parts(self.points, i), float(self.scores[i]), distance)
+
+    def __repr__(self) -> str:
+        shown = self[:_SHOWN]
+        columns: dict[str, list[str]] = {
+            "id": [hit.id for hit in shown],
+            "score": [f"{hit.score:.4f}" for hit in shown],
+        }
+        if self.distances is not None:
+            columns["distance"] = [f"{hit.distance:.4f}" for hit in shown]
+        for name in self.points.texts or ():
+            columns[f"text {name}" if name else "text"] = [hit.texts.get(name, "") for hit in shown]
+        if self.points.payloads is not None:
+            columns["payload"] = [(hit._json or b"").decode() for hit in shown]
+        hidden = len(self) - len(shown)
+        lines = [table(columns)] if shown else []
+        if hidden:
+            lines.append(f"... and {hidden} more")
+        lines.append(f"{len(self)} {'hit' if len(self) == 1 else 'hits'} in {self.took_ms:.1f} ms, seq {self.seq}")
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+
+_SHOWN = 20
+
+
+def points_in(columns: Points) -> list[Point]:
+    """One Point for each row of ``columns``; they do not keep the columns alive."""
+    return [Point(*_parts(columns, i)) for i in range(len(columns))]
+
+
+def _parts(columns: Points, i: int) -> tuple[str, int, bytes | None, dict[str, str], dict[str, Float32]]:
+    json = None if columns.payloads is None else columns.payloads[i]
+    texts = {name: text for name, held in (columns.texts or {}).items() if (text := held[i]) is not None}
+    vectors = {}
+    for name, column in (columns.vectors or {}).items():
+        if column.rows is None:
+            vectors[name] = column.data[i].copy()
+        elif (at := int(np.searchsorted(column.rows, i))) < len(column.rows) and column.rows[at] == i:
+            vectors[name] = column.data[at].copy()
+    return columns.ids[i], int(columns.versions[i]), json, texts, vectors
