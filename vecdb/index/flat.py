@@ -1,0 +1,218 @@
+"""Exact search: every row is looked at. The oracle of the graph, and the index of small segments.
+
+The rows are scored by BLAS in chunks, which is fast but off in the last bits; the error is bounded
+(``metric.error_bound``), so the answer keeps every row that could still be among the k best, ties at the
+boundary included. The caller scores those few again with ``metric.score`` and orders them.
+
+A flat part on disk is raw little-endian float32, ``n`` rows of ``dim`` values in ordinal order and nothing
+else: both counts and the checksum are in the manifest.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.errors import DataLoss
+from vecdb.index import metric as scoring
+from vecdb.index.contract import Mask
+from vecdb.model.point import Float32, Int64
+from vecdb.model.schema import Metric
+
+_TEMPORARY_BYTES = 48 << 20  # similarities and their copies of one step (a bound of 64 MiB with the selection)
+_QUERY_BLOCK = 64  # queries of one matrix product; more gains nothing and multiplies the temporaries
+_COPIES = 6  # arrays of the size of the similarities alive at once, at most
+_GATHER_BELOW = 0.5  # share of allowed rows below which gathering them beats scoring all and masking
+
+
+def top(
+    metric: Metric,
+    queries: Float32,
+    vectors: Float32,
+    k: int,
+    allowed: Mask | None = None,
+    squares: Float32 | None = None,
+) -> tuple[Int64, Float32]:
+    """A superset of the true top k under ``metric.score``, ties with the k-th included.
+
+    ``queries`` prepared float32 ``[q, dim]``; ``vectors`` prepared float32 ``[n, dim]`` (rows may be
+    strided, the last axis is contiguous); ``allowed`` bool ``[n]``: only these rows count; ``squares``
+    float32 ``[n]`` = ``metric.squares(vectors)``, where the caller keeps them (saves one pass under dot
+    and euclidean). Returns ordinals int64 ``[q, w]`` and approximate similarities float32 ``[q, w]``, best
+    first, shorter rows padded with -1 and -inf; each row has at least min(k, allowed rows) entries.
+    Temporary memory is bounded by 64 MiB beside the answer; the GIL is released in every pass.
+    """
+    vectors = np.asarray(vectors)
+    chosen: Int64 | None = None
+    if allowed is not None:
+        count = int(np.count_nonzero(allowed))
+        if count < _GATHER_BELOW * len(vectors):
+            chosen, allowed = np.flatnonzero(allowed), None
+        elif count == len(vectors):
+            allowed = None
+    blocks = [
+        _top_block(metric, queries[start : start + _QUERY_BLOCK], vectors, k, chosen, allowed, squares)
+        for start in range(0, len(queries), _QUERY_BLOCK)
+    ]
+    if len(blocks) == 1:
+        return blocks[0]
+    return stack(blocks)
+
+
+def stack(blocks: list[tuple[Int64, Float32]]) -> tuple[Int64, Float32]:
+    """Put padded answers ``(ordinals [q_i, w_i], similarities [q_i, w_i])`` under each other, padded to one width."""
+    rows = sum(len(ordinals) for ordinals, _ in blocks)
+    width = max((ordinals.shape[1] for ordinals, _ in blocks), default=0)
+    all_ordinals, all_similarities = _padding(rows, width)
+    at = 0
+    for ordinals, similarities in blocks:
+        all_ordinals[at : at + len(ordinals), : ordinals.shape[1]] = ordinals
+        all_similarities[at : at + len(ordinals), : ordinals.shape[1]] = similarities
+        at += len(ordinals)
+    return all_ordinals, all_similarities
+
+
+class FlatIndex:
+    """Vectors without a graph; see ``contract.VectorIndex``.
+
+    ``vectors``: prepared float32 ``[n, dim]``, in memory or mapped; it is read in place and must not change.
+    """
+
+    kind = "flat"
+
+    def __init__(self, metric: Metric, vectors: Float32, *, mapped: bool = False) -> None:
+        self._metric: Metric = metric
+        self._vectors: Float32 = np.asarray(vectors)
+        self._mapped = mapped
+        self._squares: Float32 | None = None
+
+    @classmethod
+    def load(cls, path: Path, metric: Metric, dim: int, count: int) -> FlatIndex:
+        """Map a file whose checksum the caller has verified. Raises DataLoss when its size does not fit."""
+        expected, received = 4 * dim * count, os.path.getsize(path)
+        if expected != received:
+            raise DataLoss(
+                f"{path.name} does not hold {count} vectors of {dim} dimensions",
+                expected=f"{expected} bytes",
+                received=f"{received} bytes",
+            )
+        if count == 0:
+            return cls(metric, np.empty((0, dim), np.float32))
+        return cls(metric, np.memmap(path, dtype="<f4", mode="r", shape=(count, dim)), mapped=True)
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def candidates(
+        self, queries: Float32, n: int, ef: int, allowed: Mask | None, threads: int = 1
+    ) -> tuple[Int64, Float32]:
+        """The same as ``exact(queries, n, allowed)``; ``ef`` and ``threads`` mean nothing here."""
+        return self.exact(queries, n, allowed)
+
+    def exact(self, queries: Float32, k: int, allowed: Mask | None) -> tuple[Int64, Float32]:
+        """See ``top``."""
+        return top(self._metric, queries, self._vectors, k, allowed, self._norms())
+
+    def vectors(self, ordinals: Int64) -> Float32:
+        """Prepared vectors float32 ``[len(ordinals), dim]``."""
+        return self._vectors[ordinals]
+
+    def nbytes(self) -> tuple[int, int]:
+        """(anonymous, mapped) bytes."""
+        own = 0 if self._squares is None else self._squares.nbytes
+        size = self._vectors.nbytes
+        return (own, size) if self._mapped else (own + size, 0)
+
+    def close(self) -> None:
+        """Let go of the vectors; a map is closed with the last array that reads it."""
+        self._vectors = np.empty((0, self._vectors.shape[1]), np.float32)
+        self._squares = None
+
+    def _norms(self) -> Float32 | None:
+        if self._metric == "cosine":
+            return None
+        squares = self._squares
+        if squares is None:  # two threads may both compute it; the values are the same
+            squares = self._squares = scoring.squares(self._vectors)
+        return squares
+
+
+def write(path: Path, vectors: Float32) -> None:
+    """Write a flat part and fsync it; prepared float32 ``[n, dim]``. The caller checksums and records it."""
+    with open(path, "wb") as file:
+        np.ascontiguousarray(vectors, dtype="<f4").tofile(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _top_block(
+    metric: Metric,
+    queries: Float32,
+    vectors: Float32,
+    k: int,
+    chosen: Int64 | None,
+    allowed: Mask | None,
+    squares: Float32 | None,
+) -> tuple[Int64, Float32]:
+    """``top`` for a few queries: ``chosen`` ordinals are gathered, or ``allowed`` masks all rows, or neither."""
+    dim = vectors.shape[1]
+    total = len(vectors) if chosen is None else len(chosen)
+    asked = len(queries)
+    if k <= 0 or total == 0 or asked == 0:
+        return _padding(asked, 0)
+    query_squares = scoring.squares(queries)
+    row_bytes = 4 * _COPIES * asked + (0 if chosen is None else 4 * dim)
+    step = max(1, _TEMPORARY_BYTES // row_bytes)
+    best = np.full((asked, 0), -np.inf, np.float32)  # the k largest lower bounds so far
+    threshold = np.full(asked, -np.inf, np.float32)
+    found: list[tuple[Int64, Int64, Float32, Float32]] = []  # query, ordinal, similarity, upper bound
+    for start in range(0, total, step):
+        stop = min(start + step, total)
+        part: Any = slice(start, stop) if chosen is None else chosen[start:stop]
+        rows = vectors[part]
+        row_squares = None
+        if metric != "cosine":
+            row_squares = scoring.squares(rows) if squares is None else squares[part]
+        similarities = scoring.approximate(metric, queries, rows, row_squares)
+        if allowed is not None:
+            similarities[:, ~allowed[part]] = -np.inf
+        error = scoring.error_bound(metric, dim, query_squares, row_squares)
+        lower = _largest(similarities - error, k)
+        best = _largest(np.concatenate((best, lower), axis=1), k) if best.shape[1] else lower
+        if best.shape[1] >= k:
+            threshold = scoring.admit(metric, dim, best.min(axis=1))
+        reachable = similarities + error
+        keep = reachable >= threshold[:, None]
+        if allowed is not None or threshold.min() == -np.inf:
+            keep &= similarities > -np.inf
+        query, row = np.nonzero(keep)
+        similarity = similarities[query, row]
+        found.append((query, row + start, similarity, reachable[query, row]))
+    query, row, similarity, upper = (np.concatenate(column) for column in zip(*found, strict=True))
+    if len(found) > 1:
+        keep = upper >= threshold[query]
+        query, row, similarity = query[keep], row[keep], similarity[keep]
+    order = np.lexsort((-similarity, query))
+    query, row, similarity = query[order], row[order], similarity[order]
+    counts = np.bincount(query, minlength=asked)
+    ordinals, answer = _padding(asked, int(counts.max()))
+    column = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ordinals[query, column] = row if chosen is None else chosen[row]
+    answer[query, column] = similarity
+    return ordinals, answer
+
+
+def _largest(values: Float32, k: int) -> Float32:
+    """The k largest of each row ``[q, min(k, n)]``, in any order."""
+    if values.shape[1] <= k:
+        return values
+    return np.partition(values, values.shape[1] - k, axis=1)[:, -k:]
+
+
+def _padding(rows: int, width: int) -> tuple[Int64, Float32]:
+    ordinals: NDArray[np.int64] = np.full((rows, width), -1, np.int64)
+    return ordinals, np.full((rows, width), -np.inf, np.float32)

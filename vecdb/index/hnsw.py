@@ -1,0 +1,505 @@
+"""Approximate search with hnswlib (Malkov and Yashunin 2016): the only file that imports it.
+
+Where hnswlib cannot be imported ``available`` says why, and the engine searches exactly.
+
+*Spaces.* Euclidean is hnswlib's squared L2; cosine is its inner product of our own normalized vectors, and dot
+that of the vectors times 2^12 (see _SCALE). The inner product is no metric, and a graph of it links mostly to
+long rows: short ones, which no query without a filter wants, may be out of reach. The textbook cure, one more
+coordinate √(B² - ‖v‖²) that makes it an L2 (Bachrach et al. 2014), was measured and is far worse where norms
+differ (docs/decisions/0002-graph-adapter.md).
+
+*ef belongs to the call.* hnswlib searches with the larger of its own ef and the k asked for, so its ef is
+set to 1 once and the wanted ef is asked for as k.
+
+*Never searched while written.* A builder owns its graph; ``finish`` hands it over for good.
+
+*Threads.* hnswlib releases the GIL in ``add_items`` and ``knn_query``, and holds it in ``save_index``,
+``load_index`` and ``get_items``; ``pause_s`` tells for how long the last save or load stopped every thread.
+On Linux a save goes to anonymous memory under the GIL, then to disk without it.
+
+The file is hnswlib's own (little-endian, no padding), written by ``save_index``:
+
+====== ======= ===================== =====================================================
+offset type    field                 value
+====== ======= ===================== =====================================================
+0      uint64  offset_level0         0
+8      uint64  max_elements          capacity when saved
+16     uint64  count                 rows
+24     uint64  size_per_element      label_offset + 8
+32     uint64  label_offset          offset_data + 4 · dim
+40     uint64  offset_data           4 + 4 · max_m0: the links of layer 0 come first
+48     int32   max_level             highest layer
+52     uint32  entry                 internal number of the entry point
+56     uint64  max_m                 links of a row in an upper layer
+64     uint64  max_m0                links of a row in layer 0, 2 · m
+72     uint64  m
+80     float64 mult                  1 / ln m
+88     uint64  ef_construction
+96     bytes   rows                  count × (links of layer 0, vector, label uint64)
+then   bytes   upper layers          count × (uint32 length, links)
+====== ======= ===================== =====================================================
+
+Rows stand in the order of insertion, which with several threads is not the order of the labels; a label is
+our ordinal. Vectors are read in place from a map of this file, whose checksum the caller has verified:
+hnswlib itself loads a damaged file without a word, or crashes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.errors import DataLoss, Internal
+from vecdb.index import flat
+from vecdb.index import metric as scoring
+from vecdb.index.contract import Mask
+from vecdb.model.point import Float32, Int64
+from vecdb.model.schema import Metric
+
+log = logging.getLogger(__name__)
+
+DEFAULT_EF = 128
+"""Candidates of a search that names no ef."""
+
+_SCALE = np.float32(2.0**12)
+"""Dot only: what vectors are multiplied with in the graph, on disk, and exactly undone when they are read.
+
+hnswlib compares 1 - a·b, in which the product of two short vectors would drown in the 1.
+"""
+_UNSCALE = np.float32(2.0**-12)
+_SEED = 100
+_CHUNK = 1_024  # rows inserted between two looks at ``cancel``
+_HEADER = struct.Struct("<QQQQQQiIQQQdQ")
+_ROW_OVERHEAD = 100  # bytes hnswlib keeps for a row beside vector and links: mutex 40, hash node 40, pointers, level
+_LEAK_LIMIT = 16 << 20  # bytes; see HnswIndex._walk_alone
+
+
+class _Graph(Protocol):
+    """The part of ``hnswlib.Index`` that is used."""
+
+    def init_index(self, max_elements: int, M: int, ef_construction: int, random_seed: int) -> None: ...
+    def add_items(self, data: Float32, ids: NDArray[np.uint64], num_threads: int) -> None: ...
+    def knn_query(self, data: Float32, k: int, num_threads: int) -> tuple[NDArray[np.uint64], Float32]: ...
+    def save_index(self, path_to_index: str) -> None: ...
+    def load_index(self, path_to_index: str, max_elements: int) -> None: ...
+    def resize_index(self, new_size: int) -> None: ...
+    def set_ef(self, ef: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether hnswlib can be used, and when not, why."""
+
+    ok: bool
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+@cache
+def available() -> Availability:
+    """Try to import hnswlib, once. Whatever goes wrong is a reason, never an exception."""
+    try:
+        _hnswlib()
+    except Exception as error:  # noqa: BLE001 - a broken build may raise anything while it is imported
+        return Availability(False, f"hnswlib cannot be imported: {type(error).__name__}: {error}")
+    return Availability(True)
+
+
+class HnswBuilder:
+    """A private graph that grows; see ``contract.IndexBuilder``.
+
+    ``m`` and ``ef_construction`` are those of the field, ``capacity`` the rows expected (it grows by
+    doubling). One thread at a time; a build with threads=1 is deterministic.
+    """
+
+    def __init__(
+        self, metric: Metric, dim: int, m: int = 16, ef_construction: int = 200, capacity: int = 1_024
+    ) -> None:
+        self._metric: Metric = metric
+        self._dim = dim
+        self._m = m
+        self._ef_construction = ef_construction
+        self._capacity = max(capacity, _CHUNK)
+        self._count = 0
+        self._graph: _Graph | None = _new_graph(metric, dim)
+        self._graph.init_index(self._capacity, m, ef_construction, _SEED)
+        self._graph.set_ef(1)
+        self.pause_s = 0.0
+        """Seconds the last ``save`` (or ``from_index``) held the GIL."""
+
+    @classmethod
+    def from_index(cls, path: Path, metric: Metric, dim: int, count: int, capacity: int) -> HnswBuilder:
+        """A builder that starts with the rows of a saved graph, their links kept (nothing is inserted again).
+
+        The caller has verified the checksum. Raises DataLoss when the header does not fit.
+        """
+        layout = _Layout.read(path, metric, dim, count)
+        builder = cls.__new__(cls)
+        builder._metric, builder._dim = metric, dim
+        builder._m, builder._ef_construction = layout.m, layout.ef_construction
+        builder._capacity = max(capacity, count, _CHUNK)
+        builder._count = count
+        builder._graph, builder.pause_s = _load(path, metric, dim, builder._capacity)
+        return builder
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, vectors: Float32, threads: int, cancel: Callable[[], bool]) -> bool:
+        """See ``contract.IndexBuilder.add``; ``cancel`` is looked at every 1,024 rows."""
+        if len(vectors) == 0:
+            return not cancel()
+        graph = self._owned()
+        needed = self._count + len(vectors)
+        if needed > self._capacity:
+            self._capacity = max(needed, 2 * self._capacity)
+            graph.resize_index(self._capacity)
+        for start in range(0, len(vectors), _CHUNK):
+            if cancel():
+                return False
+            chunk = vectors[start : start + _CHUNK]
+            labels = np.arange(self._count, self._count + len(chunk), dtype=np.uint64)
+            graph.add_items(_scaled(self._metric, chunk), labels, threads)
+            self._count += len(chunk)
+        return True
+
+    def save(self, path: Path) -> None:
+        """See ``contract.IndexBuilder.save``."""
+        self.pause_s = _save(self._owned(), path)
+
+    def finish(self, path: Path) -> HnswIndex:
+        """The same graph as a searchable index, reading its vectors from ``path``, where ``save`` has written them."""
+        layout = _Layout.read(path, self._metric, self._dim, self._count)
+        graph, self._graph = self._owned(), None
+        return HnswIndex(graph, layout, self._capacity, self.pause_s)
+
+    def nbytes(self) -> int:
+        """Anonymous bytes held (an estimate: what hnswlib allocates, pages never touched left out)."""
+        return _graph_bytes(self._count, self._capacity, self._dim, self._m)
+
+    def _owned(self) -> _Graph:
+        if self._graph is None:
+            raise Internal("the builder was finished")
+        return self._graph
+
+
+class HnswIndex:
+    """A finished graph and the map of its file; see ``contract.VectorIndex``.
+
+    Made by ``load`` or ``HnswBuilder.finish``.
+    """
+
+    kind = "hnsw"
+
+    def __init__(self, graph: _Graph, layout: _Layout, capacity: int, pause_s: float) -> None:
+        self._graph: _Graph | None = graph
+        self._metric: Metric = layout.metric
+        self._dim = layout.dim
+        self._m = layout.m
+        self._count = layout.count
+        self._capacity = capacity
+        self._file_bytes = layout.file_bytes
+        self._stored, self._position, self._label = layout.map()
+        self._squares: Float32 | None = None
+        self._leaked = 0
+        self.pause_s = pause_s
+        """Seconds the load (or the save before ``finish``) held the GIL."""
+
+    @classmethod
+    def load(cls, path: Path, metric: Metric, dim: int, count: int) -> HnswIndex:
+        """Load a graph whose checksum the caller has verified. Raises DataLoss when the header does not fit."""
+        layout = _Layout.read(path, metric, dim, count)
+        graph, pause_s = _load(path, metric, dim, count)
+        return cls(graph, layout, count, pause_s)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def leaked_bytes(self) -> int:
+        """Bytes hnswlib has lost in walks that met fewer rows than asked for; see ``_walk_alone``."""
+        return self._leaked
+
+    def candidates(
+        self, queries: Float32, n: int, ef: int, allowed: Mask | None, threads: int = 1
+    ) -> tuple[Int64, Float32]:
+        """See ``contract.VectorIndex.candidates``.
+
+        Without ``allowed`` a row shorter than min(len, max(n, ef)) means that its walk ended in a part of the
+        graph that is not connected to the rest. Never raises for such a row.
+        """
+        graph = self._graph
+        if graph is None:
+            raise Internal("the index was closed")
+        k = min(self._count, max(n, ef))
+        if k <= 0 or len(queries) == 0:
+            return _padding(len(queries), 0)
+        if self._leaked > _LEAK_LIMIT:
+            return self.exact(queries, n, allowed)
+        asked = _scaled(self._metric, queries)
+        try:
+            labels, distances = graph.knn_query(asked, k, threads)
+        except RuntimeError:
+            self._count_leak(len(queries), k)
+            ordinals, distances = self._walk_alone(graph, asked, k)
+        else:
+            ordinals = labels.view(np.int64)
+        # hnswlib's distance is the squared L2, or 1 - a·b
+        similarities = -distances if self._metric == "euclidean" else np.float32(1.0) - distances
+        if self._metric == "dot":
+            similarities *= _UNSCALE * _UNSCALE
+        if allowed is not None:
+            return _drop(ordinals, similarities, allowed)
+        return ordinals, similarities
+
+    def exact(self, queries: Float32, k: int, allowed: Mask | None) -> tuple[Int64, Float32]:
+        """See ``contract.VectorIndex.exact`` and ``flat.top``; the vectors are read from the map."""
+        label = self._label
+        if allowed is not None and label is not None:
+            allowed = allowed[label]
+        asked = _scaled(self._metric, queries)
+        positions, similarities = flat.top(self._metric, asked, self._stored, k, allowed, self._squared_norms())
+        if self._metric == "dot":
+            similarities *= _UNSCALE * _UNSCALE
+        if label is None:
+            return positions, similarities
+        return np.where(positions < 0, -1, label[positions].astype(np.int64)), similarities
+
+    def vectors(self, ordinals: Int64) -> Float32:
+        """Prepared vectors float32 ``[len(ordinals), dim]``, read from the map."""
+        vectors = self._stored[ordinals if self._position is None else self._position[ordinals]]
+        if self._metric == "dot":
+            vectors *= _UNSCALE
+        return vectors
+
+    def nbytes(self) -> tuple[int, int]:
+        """(anonymous, mapped) bytes."""
+        own = _graph_bytes(self._count, self._capacity, self._dim, self._m)
+        for array in (self._position, self._label, self._squares):
+            own += 0 if array is None else array.nbytes
+        return own, self._file_bytes
+
+    def close(self) -> None:
+        """Let go of graph and map; both go when the last search that uses them returns."""
+        self._graph = None
+        self._stored = np.empty((0, self._dim), np.float32)
+        self._position = self._label = self._squares = None
+
+    def _walk_alone(self, graph: _Graph, queries: Float32, k: int) -> tuple[Int64, Float32]:
+        """Each query by itself, asking for half as much until the walk finds that many.
+
+        hnswlib refuses a whole batch when one walk ends with fewer than k rows ("Cannot return the results
+        in a contiguous 2D array"), and loses the 16 k bytes per query of its answer: such losses are counted,
+        and past _LEAK_LIMIT the index answers by scanning, so that memory stays bounded.
+        """
+        ordinals, distances = _padding(len(queries), k)
+        distances = -distances
+        width = 0
+        for row in range(len(queries)):
+            size = k
+            while size > 0:
+                try:
+                    labels, found = graph.knn_query(queries[row : row + 1], size, 1)
+                except RuntimeError:
+                    self._count_leak(1, size)
+                    size //= 2
+                    continue
+                ordinals[row, :size] = labels.view(np.int64)
+                distances[row, :size] = found
+                width = max(width, size)
+                break
+        return ordinals[:, :width], distances[:, :width]
+
+    def _count_leak(self, queries: int, k: int) -> None:
+        before, self._leaked = self._leaked, self._leaked + 16 * k * queries
+        if before <= _LEAK_LIMIT < self._leaked:
+            log.warning(
+                "a graph of %d rows has parts that cannot be reached; it is searched exactly from now on", self._count
+            )
+
+    def _squared_norms(self) -> Float32 | None:
+        if self._metric == "cosine":
+            return None
+        squares = self._squares
+        if squares is None:  # two threads may both compute it; the values are the same
+            squares = self._squares = scoring.squares(self._stored)
+        return squares
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the header of a saved graph says, checked against what the caller expects."""
+
+    path: Path
+    metric: Metric
+    dim: int
+    count: int
+    row_bytes: int
+    label_offset: int
+    data_offset: int
+    m: int
+    ef_construction: int
+    file_bytes: int
+
+    @classmethod
+    def read(cls, path: Path, metric: Metric, dim: int, count: int) -> _Layout:
+        """Raises DataLoss when the file is no graph of ``count`` rows of ``dim`` dimensions."""
+        with open(path, "rb") as file:
+            head = file.read(_HEADER.size)
+            file_bytes = os.fstat(file.fileno()).st_size
+        if len(head) < _HEADER.size:
+            raise DataLoss(
+                f"{path.name} is too short for a graph",
+                expected=f"a header of {_HEADER.size} bytes",
+                received=f"{len(head)} bytes",
+            )
+        (level0, capacity, rows, row_bytes, label_offset, data_offset, _level, entry, max_m, max_m0, m, _mult, ef) = (
+            _HEADER.unpack(head)
+        )
+        for name, expected, received in (
+            ("offset of layer 0", 0, level0),
+            ("count of rows", count, rows),
+            ("links of layer 0", 2 * m, max_m0),
+            ("links of upper layers", m, max_m),
+            ("offset of the vector", 4 + 4 * max_m0, data_offset),
+            ("offset of the label", data_offset + 4 * dim, label_offset),
+            ("bytes of a row", label_offset + 8, row_bytes),
+        ):
+            if expected != received:
+                raise DataLoss(
+                    f"the header of {path.name} does not fit: {name}", expected=str(expected), received=str(received)
+                )
+        smallest = _HEADER.size + count * (row_bytes + 4)
+        if capacity < count or (count and entry >= count) or file_bytes < smallest:
+            raise DataLoss(
+                f"{path.name} is cut short or its header is damaged",
+                expected=f"at least {smallest} bytes",
+                received=f"{file_bytes} bytes",
+            )
+        return cls(path, metric, dim, count, row_bytes, label_offset, data_offset, m, ef, file_bytes)
+
+    def map(self) -> tuple[Float32, NDArray[np.uint32] | None, NDArray[np.uint32] | None]:
+        """Vectors ``[count, dim]`` in the order of the file, position of an ordinal, ordinal of a position.
+
+        The vectors are a read-only strided map; the two uint32 ``[count]`` are None when they are the identity.
+        """
+        if self.count == 0:
+            return np.empty((0, self.dim), np.float32), None, None
+        rows: Any = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))[_HEADER.size :]
+        stored: Float32 = np.ndarray(
+            (self.count, self.dim), np.dtype("<f4"), rows, self.data_offset, (self.row_bytes, 4)
+        )
+        labels: NDArray[np.uint64] = np.ndarray(
+            (self.count,), np.dtype("<u8"), rows, self.label_offset, (self.row_bytes,)
+        )
+        if int(labels.max()) >= self.count:
+            raise DataLoss(f"{self.path.name} holds a label beyond its rows", expected=f"below {self.count}")
+        label = labels.astype(np.uint32)
+        identity = np.arange(self.count, dtype=np.uint32)
+        if np.array_equal(label, identity):
+            return stored, None, None
+        position = np.full(self.count, self.count, np.uint32)
+        position[label] = identity
+        if int(position.max()) == self.count:
+            raise DataLoss(f"{self.path.name} holds a label twice")
+        return stored, position, label
+
+
+def _hnswlib() -> Any:
+    import hnswlib
+
+    return hnswlib
+
+
+def _new_graph(metric: Metric, dim: int) -> _Graph:
+    return cast(_Graph, _hnswlib().Index("l2" if metric == "euclidean" else "ip", dim))
+
+
+def _scaled(metric: Metric, vectors: Float32) -> Float32:
+    return vectors * _SCALE if metric == "dot" else vectors
+
+
+def _graph_bytes(count: int, capacity: int, dim: int, m: int) -> int:
+    """Anonymous bytes of a graph: rows, upper links (one row in m has a layer more), per-row bookkeeping."""
+    row = 4 + 8 * m + 4 * dim + 8
+    upper = (4 + 4 * m) // max(1, m - 1)
+    return count * (row + upper) + capacity * _ROW_OVERHEAD
+
+
+def _save(graph: _Graph, path: Path) -> float:
+    """Write the graph to ``path`` and fsync; returns the seconds the GIL was held.
+
+    ``save_index`` holds the GIL. Writing to anonymous memory is the shortest way through it; the copy to
+    disk that follows, and the fsync, run without the GIL. It costs the file's size in memory meanwhile.
+    """
+    if hasattr(os, "memfd_create") and hasattr(os, "sendfile"):
+        memory = os.memfd_create("vecdb-graph")
+        try:
+            started = time.perf_counter()
+            graph.save_index(f"/proc/self/fd/{memory}")
+            pause_s = time.perf_counter() - started
+            _copy(memory, path)
+        finally:
+            os.close(memory)
+        return pause_s
+    started = time.perf_counter()
+    graph.save_index(str(path))
+    pause_s = time.perf_counter() - started
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    return pause_s
+
+
+def _copy(source: int, path: Path) -> None:
+    """Copy the file behind the descriptor to ``path`` and fsync."""
+    size = os.fstat(source).st_size
+    with open(path, "wb") as file:
+        at = 0
+        while at < size:
+            sent = os.sendfile(file.fileno(), source, at, size - at)
+            if sent == 0:
+                raise OSError(f"the copy of a graph ended after {at} of {size} bytes")
+            at += sent
+        os.fsync(file.fileno())
+
+
+def _load(path: Path, metric: Metric, dim: int, capacity: int) -> tuple[_Graph, float]:
+    """Load a verified file; returns the graph and the seconds the GIL was held."""
+    graph = _new_graph(metric, dim)
+    started = time.perf_counter()
+    try:
+        graph.load_index(str(path), capacity)
+    except RuntimeError as error:
+        raise DataLoss(f"{path.name} cannot be loaded as a graph: {error}") from error
+    pause_s = time.perf_counter() - started
+    graph.set_ef(1)
+    return graph, pause_s
+
+
+def _drop(ordinals: Int64, similarities: Float32, allowed: Mask) -> tuple[Int64, Float32]:
+    """Leave only allowed ordinals, moved together to the left; the width is that of the longest row."""
+    keep = allowed[ordinals] & (ordinals >= 0)
+    if len(ordinals) == 1:
+        return ordinals[:, keep[0]], similarities[:, keep[0]]
+    width = int(np.count_nonzero(keep, axis=1).max())
+    order = np.argsort(~keep, axis=1, kind="stable")[:, :width]
+    keep = np.take_along_axis(keep, order, axis=1)
+    kept = np.where(keep, np.take_along_axis(ordinals, order, axis=1), -1)
+    return kept, np.where(keep, np.take_along_axis(similarities, order, axis=1), np.float32(-np.inf))
+
+
+def _padding(rows: int, width: int) -> tuple[Int64, Float32]:
+    ordinals: NDArray[np.int64] = np.full((rows, width), -1, np.int64)
+    return ordinals, np.full((rows, width), -np.inf, np.float32)
