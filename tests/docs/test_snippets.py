@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import USER_PAGES, read, script
+from tests.docs.pages import USER_PAGES, blocks, read, script
 from tests.project.repository import ROOT
 
 DEFAULT_ADDRESS = "localhost:50051"
@@ -64,3 +64,12 @@ def test_a_snippet_that_fails_is_seen(tmp_path: Path) -> None:
     done = run(script(page), Path("page.md"), tmp_path)
     assert done.returncode == 1
     assert "line 10" in done.stderr
+
+
+def test_the_readmes_agree_on_what_to_type() -> None:
+    english, chinese = (
+        [block.text for block in blocks(read(Path(name)), "sh")] for name in ("README.md", "README.zh.md")
+    )
+    assert english == chinese
+    set_up = [line for text in english for line in text.splitlines() if line.startswith("python3 -m venv")]
+    assert len(set_up) == 2, "one command installs and runs, one tests; .ci/run runs both"
