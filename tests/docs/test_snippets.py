@@ -22,8 +22,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 @contextlib.contextmanager
 def a_server(data: Path) -> Iterator[str]:
     """The address of a server that is gone afterwards."""
-    run_main = "import sys; from vecdb.cli.main import main; sys.exit(main())"
-    command = [sys.executable, "-c", run_main, "serve", "--data", str(data), "--address", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "vecdb", "serve", "--data", str(data), "--address", "127.0.0.1:0"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from tests.project.imports import Import, imports, reachable
 
 LAYERS = (
+    ("__main__",),
     ("cli", "testing"),
     ("config",),
     ("integrations",),

@@ -40,10 +40,9 @@ def main() -> None:
         else:
             raise AssertionError("there is no engine to open with")
 
-    run_main = "import sys; from vecdb.cli.main import main; sys.exit(main())"
     for arguments in (["--help"], ["serve", "--help"]):
-        subprocess.run([sys.executable, "-c", run_main, *arguments], check=True, stdout=subprocess.DEVNULL)
-    served = subprocess.run([sys.executable, "-c", run_main, "serve"], capture_output=True, text=True)
+        subprocess.run([sys.executable, "-m", "vecdb", *arguments], check=True, stdout=subprocess.DEVNULL)
+    served = subprocess.run([sys.executable, "-m", "vecdb", "serve", "--data", "data"], capture_output=True, text=True)
     assert served.returncode != 0
     assert "pip install" in served.stderr, served.stderr
     assert "Traceback" not in served.stderr, served.stderr

@@ -1,0 +1,166 @@
+"""Writes the parts of these pages that the code knows best.
+
+    python docs/generate.py            write them (where vecdb is installed)
+    python docs/generate.py --check    fail, and name the pages, when they are not what would be written
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``; ``PARTS`` says which
+function makes it. Around it the pages are written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from vecdb import config
+from vecdb.cli.main import main as command_line
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def modules() -> str:
+    """Every module by layer, with the first sentence of its docstring."""
+    rows = ["| place | what it holds |", "|---|---|"]
+    for place, owns in LAYERS.items():
+        path = Path("vecdb", place)
+        if owns is None:
+            rows.append(f"| **`{path}`** | {_summary(path)} |")
+            continue
+        rows.append(f"| **`{path}/`** | {owns} |")
+        files = sorted(file.relative_to(ROOT) for file in (ROOT / path).rglob("*.py") if place != "v1")
+        rows += [f"| `{file}` | {_summary(file)} |" for file in files if file.name != "__init__.py"]
+    return "\n".join(rows)
+
+
+def _summary(file: Path) -> str:
+    docstring = ast.get_docstring(ast.parse((ROOT / file).read_text(encoding="utf-8"))) or ""
+    return _cell(re.sub(r"``(.+?)``", r"`\1`", docstring.partition("\n\n")[0]))
+
+
+def calls() -> str:
+    """Every service and call, with its comment in the proto files."""
+    parts = []
+    for file in sorted((ROOT / "proto/vecdb/v1").glob("*.proto")):
+        comment: list[str] = []
+        service = ""
+        for line in file.read_text(encoding="utf-8").splitlines():
+            bare = line.strip()
+            if bare.startswith("//"):
+                comment.append(bare[2:].strip())
+                continue
+            if match := re.match(r"service (\w+)", bare):
+                service = match[1]
+                parts.append(
+                    f"### `{service}`\n\n{' '.join(comment)} Messages: [{file.name}](../{file.relative_to(ROOT)})."
+                )
+            elif match := re.match(r"rpc (\w+)\((.*?)\) returns \((.*?)\)", bare):
+                signature = f"`{match[2]}` → `{match[3]}`"
+                parts.append(f"#### `{service}.{match[1]}`\n\n{signature}. {' '.join(comment)}")
+            comment = []
+    return "\n\n".join(parts)
+
+
+def commands() -> str:
+    """Every command with its options, as its ``--help`` tells them."""
+    return "\n\n".join(_commands(command_line, "vecdb"))
+
+
+def _commands(group: click.Command, prefix: str) -> Iterator[str]:
+    if isinstance(group, click.Group):
+        for name in sorted(group.commands):
+            yield from _commands(group.commands[name], f"{prefix} {name}")
+        return
+    arguments = [p for p in group.params if isinstance(p, click.Argument)]
+    usage = " ".join([prefix, "[OPTIONS]", *(argument.make_metavar(click.Context(group)) for argument in arguments)])
+    yield f"### `{prefix}`\n\n{inspect.cleandoc(group.help or '')}\n\n```text\n{usage}\n```"
+    rows = [_option(p) for p in group.params if isinstance(p, click.Option) and not p.hidden]
+    if rows:
+        yield "\n".join(["| option | |", "|---|---|", *rows])
+
+
+def _option(option: click.Option) -> str:
+    spoken = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    value = "" if option.is_flag else f" `{option.make_metavar(click.Context(command_line))}`"
+    default = f" Default: `{option.default}`." if option.show_default else ""
+    return f"| {spoken}{value} | {_cell(option.help or '')}{default} |"
+
+
+def settings() -> str:
+    """The table of settings."""
+    rows = []
+    for setting in config.SERVE:
+        default = "none" if setting.default is None else f"`{setting.default}`"
+        cells = (
+            f"`{setting.name}`",
+            f"`{setting.flag}`",
+            f"`{setting.variable}`",
+            default,
+            setting.unit,
+            _cell(setting.help),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(["| name | flag | variable | default | unit | |", "|---|---|---|---|---|---|", *rows])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+# From the top, as in tests/project/layers.py.
+LAYERS = {
+    "__init__.py": None,
+    "__main__.py": None,
+    "cli": "The command line.",
+    "config.py": None,
+    "client": "The Python API: builds requests and reads answers; sends them over gRPC, or to an engine in this process.",
+    "wire": "The gRPC server.",
+    "engine": "What makes rows and indexes a database.",
+    "index": "From vectors to neighbours.",
+    "storage": "From bytes to the disk.",
+    "model": "Frozen nouns, without I/O, that all places above speak in.",
+    "errors.py": None,
+    "failpoint.py": None,
+    "v1": "Messages and stubs, generated from `proto/vecdb/v1/` by `proto/generate.py`, never edited.",
+}
+
+PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "docs/architecture.md": {"modules": modules},
+    "docs/cli.md": {"commands": commands},
+    "docs/settings.md": {"settings": settings},
+    "docs/wire.md": {"calls": calls},
+}
+
+
+def made(page: str) -> str:
+    """The text that ``page`` should have."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, make in PARTS[page].items():
+        begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{page} has no {begin} ... {end}")
+        text = f"{before}{begin}\n\n{make()}\n\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    check = parser.parse_args().check
+    stale = [page for page in PARTS if (ROOT / page).read_text(encoding="utf-8") != made(page)]
+    if check and stale:
+        sys.exit(f"not as generated: {', '.join(stale)}; run python docs/generate.py")
+    for page in stale:
+        (ROOT / page).write_text(made(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What the code offers is what the pages describe: errors, commands, calls, settings."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import vecdb.config
+import vecdb.v1
+from tests.docs.pages import USER_PAGES, blocks, headings, read, section
+from tests.project.test_errors import kinds
+from vecdb.cli.main import main as command_line
+
+
+def commands(group: click.Command = command_line, prefix: str = "vecdb") -> Iterator[tuple[str, click.Command]]:
+    """("vecdb serve", its command) for every command."""
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from commands(command, f"{prefix} {name}")
+    else:
+        yield prefix, group
+
+
+def calls() -> Iterator[str]:
+    """``DataService.Search`` for every call of every service."""
+    for module in pkgutil.iter_modules(vecdb.v1.__path__, "vecdb.v1."):
+        if module.name.endswith("_pb2"):
+            services = importlib.import_module(module.name).DESCRIPTOR.services_by_name
+            for service in services.values():
+                yield from (f"{service.name}.{method.name}" for method in service.methods)
+
+
+COMMANDS = dict(commands())
+
+
+def test_every_error_reason_has_its_heading() -> None:
+    described = [heading.strip("`") for heading in headings(read(Path("docs/errors.md"))) if heading.startswith("`")]
+    assert sorted(described) == sorted(kind.reason for kind in kinds())
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
+def test_an_error_reason_names_its_class(kind: type) -> None:
+    text = section(read(Path("docs/errors.md")), f"`{kind.reason}`")
+    assert text is not None
+    assert text.strip().startswith(f"`{kind.__name__}`")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_its_section_with_every_option(name: str) -> None:
+    text = section(read(Path("docs/cli.md")), f"`{name}`")
+    assert text is not None, f"docs/cli.md has no heading `{name}`"
+    options = [max(p.opts, key=len) for p in COMMANDS[name].params if isinstance(p, click.Option) and not p.hidden]
+    assert [option for option in options if f"`{option}" not in text] == []
+
+
+@pytest.mark.parametrize("call", list(calls()))
+def test_every_call_is_described(call: str) -> None:
+    assert f"`{call}`" in headings(read(Path("docs/wire.md")))
+
+
+@pytest.mark.parametrize("setting", [setting.name for setting in vecdb.config.SERVE])
+def test_every_setting_is_described(setting: str) -> None:
+    assert f"`{setting}`" in read(Path("docs/settings.md"))
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    """(page, line) for every line of a shell block that runs vecdb."""
+    for page in USER_PAGES:
+        for block in blocks(read(page), "sh", "bash"):
+            for line in block.text.replace("\\\n", " ").splitlines():
+                yield from (
+                    (page.as_posix(), part.strip()) for part in line.split("&&") if "vecdb" in part.split("#")[0]
+                )
+
+
+@pytest.mark.parametrize(("page", "line"), list(command_lines()))
+def test_a_shell_line_uses_what_exists(page: str, line: str) -> None:
+    words = line.split("#")[0].split()
+    program = next((i for i, word in enumerate(words) if word.rpartition("/")[2] == "vecdb"), None)
+    if program is None or words[0] == "docker":
+        return
+    command = COMMANDS.get(f"vecdb {words[program + 1]}")
+    assert command is not None, f"{page}: no command {words[program + 1]}"
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    given = {word.partition("=")[0] for word in words[program + 2 :] if word.startswith("-") and word != "-"}
+    assert given - known - {"--help"} == set(), page
