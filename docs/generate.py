@@ -119,7 +119,7 @@ LAYERS = {
     "__main__.py": None,
     "cli": "The command line.",
     "config.py": None,
-    "client": "The Python API: builds requests and reads answers; sends them over gRPC, or to an engine in this process.",
+    "client": "The Python API: builds requests, reads answers, sends over gRPC or to an engine in this process.",
     "wire": "The gRPC server.",
     "engine": "What makes rows and indexes a database.",
     "index": "From vectors to neighbours.",
