@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import vecdb.v1
 from tests.docs.pages import USER_PAGES, blocks, headings, read, section
 from tests.project.test_errors import kinds
 from vecdb.cli.main import main as command_line
+from vecdb.model.info import Limits
 
 
 def commands(group: click.Command = command_line, prefix: str = "vecdb") -> Iterator[tuple[str, click.Command]]:
@@ -66,6 +69,13 @@ def test_every_call_is_described(call: str) -> None:
 @pytest.mark.parametrize("setting", [setting.name for setting in vecdb.config.SERVE])
 def test_every_setting_is_described(setting: str) -> None:
     assert f"`{setting}`" in read(Path("docs/settings.md"))
+
+
+@pytest.mark.parametrize("limit", [field.name for field in dataclasses.fields(Limits)])
+def test_every_limit_is_told(limit: str) -> None:
+    number = getattr(Limits(), limit)
+    spoken = f"{number >> 20} MiB" if number % (1 << 20) == 0 else f"{number:,}"
+    assert re.search(rf"(?<![\d,]){spoken}(?![\d,])", read(Path("docs/limits.md")))
 
 
 def command_lines() -> Iterator[tuple[str, str]]:
