@@ -113,6 +113,15 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def decisions() -> str:
+    """Every decision, by its number and title."""
+    rows = ["| page | question |", "|---|---|"]
+    for file in sorted((ROOT / "docs/decisions").glob("[0-9]*.md")):
+        number, _, title = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").partition(" ")
+        rows.append(f"| [{number.rstrip(':.')}]({file.name}) | {_cell(title.strip())} |")
+    return "\n".join(rows)
+
+
 # From the top, as in tests/project/layers.py.
 LAYERS = {
     "__init__.py": None,
@@ -133,6 +142,7 @@ LAYERS = {
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/architecture.md": {"modules": modules},
     "docs/cli.md": {"commands": commands},
+    "docs/decisions/README.md": {"decisions": decisions},
     "docs/settings.md": {"settings": settings},
     "docs/wire.md": {"calls": calls},
 }
