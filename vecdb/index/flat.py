@@ -63,11 +63,27 @@ def top(
     return stack(blocks)
 
 
+def padded(query: Int64, ordinals: Int64, similarities: Float32, queries: int) -> tuple[Int64, Float32]:
+    """A two-dimensional answer from parallel columns: ``query`` int64 ascending, 0..queries-1, tells the row."""
+    counts = np.bincount(query, minlength=queries)
+    column = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+    out_ordinals, out_similarities = padding(queries, int(counts.max(initial=0)))
+    out_ordinals[query, column] = ordinals
+    out_similarities[query, column] = similarities
+    return out_ordinals, out_similarities
+
+
+def padding(queries: int, width: int) -> tuple[Int64, Float32]:
+    """An answer without entries: -1 and -inf ``[queries, width]``."""
+    ordinals: NDArray[np.int64] = np.full((queries, width), -1, np.int64)
+    return ordinals, np.full((queries, width), -np.inf, np.float32)
+
+
 def stack(blocks: list[tuple[Int64, Float32]]) -> tuple[Int64, Float32]:
     """Put padded answers ``(ordinals [q_i, w_i], similarities [q_i, w_i])`` under each other, padded to one width."""
     rows = sum(len(ordinals) for ordinals, _ in blocks)
     width = max((ordinals.shape[1] for ordinals, _ in blocks), default=0)
-    all_ordinals, all_similarities = _padding(rows, width)
+    all_ordinals, all_similarities = padding(rows, width)
     at = 0
     for ordinals, similarities in blocks:
         all_ordinals[at : at + len(ordinals), : ordinals.shape[1]] = ordinals
@@ -163,7 +179,7 @@ def _top_block(
     total = len(vectors) if chosen is None else len(chosen)
     asked = len(queries)
     if k <= 0 or total == 0 or asked == 0:
-        return _padding(asked, 0)
+        return padding(asked, 0)
     query_squares = scoring.squares(queries)
     row_bytes = 4 * _COPIES * asked + (0 if chosen is None else 4 * dim)
     step = max(1, _TEMPORARY_BYTES // row_bytes)
@@ -198,12 +214,7 @@ def _top_block(
         query, row, similarity = query[keep], row[keep], similarity[keep]
     order = np.lexsort((-similarity, query))
     query, row, similarity = query[order], row[order], similarity[order]
-    counts = np.bincount(query, minlength=asked)
-    ordinals, answer = _padding(asked, int(counts.max()))
-    column = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
-    ordinals[query, column] = row if chosen is None else chosen[row]
-    answer[query, column] = similarity
-    return ordinals, answer
+    return padded(query, row if chosen is None else chosen[row], similarity, asked)
 
 
 def _largest(values: Float32, k: int) -> Float32:
@@ -211,8 +222,3 @@ def _largest(values: Float32, k: int) -> Float32:
     if values.shape[1] <= k:
         return values
     return np.partition(values, values.shape[1] - k, axis=1)[:, -k:]
-
-
-def _padding(rows: int, width: int) -> tuple[Int64, Float32]:
-    ordinals: NDArray[np.int64] = np.full((rows, width), -1, np.int64)
-    return ordinals, np.full((rows, width), -np.inf, np.float32)

@@ -8,6 +8,10 @@ long rows: short ones, which no query without a filter wants, may be out of reac
 coordinate √(B² - ‖v‖²) that makes it an L2 (Bachrach et al. 2014), was measured and is far worse where norms
 differ (docs/decisions/0002-graph-adapter.md).
 
+*Equal vectors are linked once.* Rows whose neighbours are all copies of each other lead nowhere: with 10,000 copies
+of one vector among 10,000 others, recall fell below 0.5 at any ef. So a copy of a row that is there already gets no
+links, and ``candidates`` adds it wherever the first of its kind is found.
+
 *ef belongs to the call.* hnswlib searches with the larger of its own ef and the k asked for, so its ef is
 set to 1 once and the wanted ef is asked for as k.
 
@@ -17,38 +21,12 @@ set to 1 once and the wanted ef is asked for as k.
 ``load_index`` and ``get_items``; ``pause_s`` tells for how long the last save or load stopped every thread.
 On Linux a save goes to anonymous memory under the GIL, then to disk without it.
 
-The file is hnswlib's own (little-endian, no padding), written by ``save_index``:
-
-====== ======= ===================== =====================================================
-offset type    field                 value
-====== ======= ===================== =====================================================
-0      uint64  offset_level0         0
-8      uint64  max_elements          capacity when saved
-16     uint64  count                 rows
-24     uint64  size_per_element      label_offset + 8
-32     uint64  label_offset          offset_data + 4 · dim
-40     uint64  offset_data           4 + 4 · max_m0: the links of layer 0 come first
-48     int32   max_level             highest layer
-52     uint32  entry                 internal number of the entry point
-56     uint64  max_m                 links of a row in an upper layer
-64     uint64  max_m0                links of a row in layer 0, 2 · m
-72     uint64  m
-80     float64 mult                  1 / ln m
-88     uint64  ef_construction
-96     bytes   rows                  count × (links of layer 0, vector, label uint64)
-then   bytes   upper layers          count × (uint32 length, links)
-====== ======= ===================== =====================================================
-
-Rows stand in the order of insertion, which with several threads is not the order of the labels; a label is
-our ordinal. Vectors are read in place from a map of this file, whose checksum the caller has verified:
-hnswlib itself loads a damaged file without a word, or crashes.
+The file and how vectors are read from it: ``hnswfile``.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +41,8 @@ from vecdb.errors import DataLoss, Internal
 from vecdb.index import flat
 from vecdb.index import metric as scoring
 from vecdb.index.contract import Mask
+from vecdb.index.copies import Seen, hashed, same_bits
+from vecdb.index.hnswfile import Layout, Rows, scratch, write
 from vecdb.model.point import Float32, Int64
 from vecdb.model.schema import Metric
 
@@ -79,7 +59,6 @@ hnswlib compares 1 - a·b, in which the product of two short vectors would drown
 _UNSCALE = np.float32(2.0**-12)
 _SEED = 100
 _CHUNK = 1_024  # rows inserted between two looks at ``cancel``
-_HEADER = struct.Struct("<QQQQQQiIQQQdQ")
 _ROW_OVERHEAD = 100  # bytes hnswlib keeps for a row beside vector and links: mutex 40, hash node 40, pointers, level
 _LEAK_LIMIT = 16 << 20  # bytes; see HnswIndex._walk_alone
 
@@ -89,6 +68,7 @@ class _Graph(Protocol):
 
     def init_index(self, max_elements: int, M: int, ef_construction: int, random_seed: int) -> None: ...
     def add_items(self, data: Float32, ids: NDArray[np.uint64], num_threads: int) -> None: ...
+    def get_items(self, ids: NDArray[np.uint64]) -> Float32: ...
     def knn_query(self, data: Float32, k: int, num_threads: int) -> tuple[NDArray[np.uint64], Float32]: ...
     def save_index(self, path_to_index: str) -> None: ...
     def load_index(self, path_to_index: str, max_elements: int) -> None: ...
@@ -133,6 +113,8 @@ class HnswBuilder:
         self._ef_construction = ef_construction
         self._capacity = max(capacity, _CHUNK)
         self._count = 0
+        self._seen = Seen()
+        self._copies: list[tuple[Int64, Int64]] = []  # ordinals, and of what; those that the graph does not hold
         self._graph: _Graph | None = _new_graph(metric, dim)
         self._graph.init_index(self._capacity, m, ef_construction, _SEED)
         self._graph.set_ef(1)
@@ -145,12 +127,17 @@ class HnswBuilder:
 
         The caller has verified the checksum. Raises DataLoss when the header does not fit.
         """
-        layout = _Layout.read(path, metric, dim, count)
+        layout = Layout.read(path, dim, count)
         builder = cls.__new__(cls)
         builder._metric, builder._dim = metric, dim
         builder._m, builder._ef_construction = layout.m, layout.ef_construction
         builder._capacity = max(capacity, count, _CHUNK)
         builder._count = count
+        builder._seen, builder._copies = Seen(), []
+        rows = layout.map()
+        firsts = rows.firsts()
+        for start in range(0, len(firsts), _CHUNK):
+            builder._seen.add(hashed(rows.take(firsts[start : start + _CHUNK])), firsts[start : start + _CHUNK])
         builder._graph, builder.pause_s = _load(path, metric, dim, builder._capacity)
         return builder
 
@@ -169,25 +156,53 @@ class HnswBuilder:
         for start in range(0, len(vectors), _CHUNK):
             if cancel():
                 return False
-            chunk = vectors[start : start + _CHUNK]
-            labels = np.arange(self._count, self._count + len(chunk), dtype=np.uint64)
-            graph.add_items(_scaled(self._metric, chunk), labels, threads)
+            chunk = np.ascontiguousarray(_scaled(self._metric, vectors[start : start + _CHUNK]))
+            ordinals = np.arange(self._count, self._count + len(chunk), dtype=np.int64)
+            linked = self._not_copies(graph, chunk, ordinals)
+            if len(linked):
+                graph.add_items(chunk[linked], ordinals[linked].astype(np.uint64), threads)
             self._count += len(chunk)
         return True
 
     def save(self, path: Path) -> None:
         """See ``contract.IndexBuilder.save``."""
-        self.pause_s = _save(self._owned(), path)
+        none = np.empty(0, np.int64)
+        ordinals, firsts = (np.concatenate(column) for column in zip((none, none), *self._copies, strict=True))
+        with scratch(path) as (name, saved):
+            started = time.perf_counter()
+            self._owned().save_index(name)
+            self.pause_s = time.perf_counter() - started
+            write(saved, path, ordinals, firsts)
 
     def finish(self, path: Path) -> HnswIndex:
         """The same graph as a searchable index, reading its vectors from ``path``, where ``save`` has written them."""
-        layout = _Layout.read(path, self._metric, self._dim, self._count)
+        layout = Layout.read(path, self._dim, self._count)
         graph, self._graph = self._owned(), None
-        return HnswIndex(graph, layout, self._capacity, self.pause_s)
+        return HnswIndex(graph, self._metric, layout, self._capacity, self.pause_s)
 
     def nbytes(self) -> int:
         """Anonymous bytes held (an estimate: what hnswlib allocates, pages never touched left out)."""
-        return _graph_bytes(self._count, self._capacity, self._dim, self._m)
+        return _graph_bytes(self._count, self._capacity, self._dim, self._m) + self._seen.nbytes()
+
+    def _not_copies(self, graph: _Graph, chunk: Float32, ordinals: Int64) -> Int64:
+        """Rows of the chunk to link, int64 ascending; the others equal a linked row, bit for bit, and are noted."""
+        hashes = hashed(chunk)
+        firsts = self._seen.find(hashes)
+        _, at, group = np.unique(hashes, return_index=True, return_inverse=True)
+        at = at[group]  # the first row of the chunk with the same hash
+        known = firsts >= 0
+        twin = ~known & (at != np.arange(len(chunk)))
+        self._seen.add(hashes[~known & ~twin], ordinals[~known & ~twin])
+        if not known.any() and not twin.any():
+            return np.arange(len(chunk))
+        firsts[twin] = ordinals[at[twin]]
+        equal = np.zeros(len(chunk), np.bool_)
+        equal[twin] = same_bits(chunk[twin], chunk[at[twin]])
+        if known.any():
+            labels, which = np.unique(firsts[known], return_inverse=True)
+            equal[known] = same_bits(chunk[known], graph.get_items(labels.astype(np.uint64))[which])
+        self._copies.append((ordinals[equal], firsts[equal]))
+        return np.flatnonzero(~equal)
 
     def _owned(self) -> _Graph:
         if self._graph is None:
@@ -203,15 +218,17 @@ class HnswIndex:
 
     kind = "hnsw"
 
-    def __init__(self, graph: _Graph, layout: _Layout, capacity: int, pause_s: float) -> None:
+    def __init__(self, graph: _Graph, metric: Metric, layout: Layout, capacity: int, pause_s: float) -> None:
         self._graph: _Graph | None = graph
-        self._metric: Metric = layout.metric
+        self._metric: Metric = metric
         self._dim = layout.dim
         self._m = layout.m
         self._count = layout.count
         self._capacity = capacity
         self._file_bytes = layout.file_bytes
-        self._stored, self._position, self._label = layout.map()
+        self._rows = layout.map()
+        self._linked = self._rows.linked
+        self._copies = self._rows.copies
         self._squares: Float32 | None = None
         self._leaked = 0
         self.pause_s = pause_s
@@ -220,9 +237,9 @@ class HnswIndex:
     @classmethod
     def load(cls, path: Path, metric: Metric, dim: int, count: int) -> HnswIndex:
         """Load a graph whose checksum the caller has verified. Raises DataLoss when the header does not fit."""
-        layout = _Layout.read(path, metric, dim, count)
+        layout = Layout.read(path, dim, count)
         graph, pause_s = _load(path, metric, dim, count)
-        return cls(graph, layout, count, pause_s)
+        return cls(graph, metric, layout, count, pause_s)
 
     def __len__(self) -> int:
         return self._count
@@ -243,9 +260,10 @@ class HnswIndex:
         graph = self._graph
         if graph is None:
             raise Internal("the index was closed")
-        k = min(self._count, max(n, ef))
+        most = max(n, ef)
+        k = min(self._linked, most)
         if k <= 0 or len(queries) == 0:
-            return _padding(len(queries), 0)
+            return flat.padding(len(queries), 0)
         if self._leaked > _LEAK_LIMIT:
             return self.exact(queries, n, allowed)
         asked = _scaled(self._metric, queries)
@@ -260,42 +278,42 @@ class HnswIndex:
         similarities = -distances if self._metric == "euclidean" else np.float32(1.0) - distances
         if self._metric == "dot":
             similarities *= _UNSCALE * _UNSCALE
+        if (copies := self._copies) is not None:
+            return copies.put_in(ordinals, similarities, allowed, most)
         if allowed is not None:
             return _drop(ordinals, similarities, allowed)
         return ordinals, similarities
 
     def exact(self, queries: Float32, k: int, allowed: Mask | None) -> tuple[Int64, Float32]:
         """See ``contract.VectorIndex.exact`` and ``flat.top``; the vectors are read from the map."""
-        label = self._label
-        if allowed is not None and label is not None:
-            allowed = allowed[label]
+        rows = self._rows
+        if allowed is not None and rows.ordinal is not None:
+            allowed = allowed[rows.ordinal]
         asked = _scaled(self._metric, queries)
-        positions, similarities = flat.top(self._metric, asked, self._stored, k, allowed, self._squared_norms())
+        positions, similarities = flat.top(self._metric, asked, rows.vectors, k, allowed, self._squared_norms(rows))
         if self._metric == "dot":
             similarities *= _UNSCALE * _UNSCALE
-        if label is None:
+        if rows.ordinal is None:
             return positions, similarities
-        return np.where(positions < 0, -1, label[positions].astype(np.int64)), similarities
+        return np.where(positions < 0, -1, rows.ordinal[positions].astype(np.int64)), similarities
 
     def vectors(self, ordinals: Int64) -> Float32:
         """Prepared vectors float32 ``[len(ordinals), dim]``, read from the map."""
-        vectors = self._stored[ordinals if self._position is None else self._position[ordinals]]
+        vectors = self._rows.take(ordinals)
         if self._metric == "dot":
             vectors *= _UNSCALE
         return vectors
 
     def nbytes(self) -> tuple[int, int]:
         """(anonymous, mapped) bytes."""
-        own = _graph_bytes(self._count, self._capacity, self._dim, self._m)
-        for array in (self._position, self._label, self._squares):
-            own += 0 if array is None else array.nbytes
-        return own, self._file_bytes
+        own = _graph_bytes(self._count, self._capacity, self._dim, self._m) + self._rows.nbytes()
+        return own + (0 if self._squares is None else self._squares.nbytes), self._file_bytes
 
     def close(self) -> None:
         """Let go of graph and map; both go when the last search that uses them returns."""
         self._graph = None
-        self._stored = np.empty((0, self._dim), np.float32)
-        self._position = self._label = self._squares = None
+        self._rows = Rows(np.empty((0, self._dim), np.float32), None, None, None)
+        self._copies = self._squares = None
 
     def _walk_alone(self, graph: _Graph, queries: Float32, k: int) -> tuple[Int64, Float32]:
         """Each query by itself, asking for half as much until the walk finds that many.
@@ -304,7 +322,7 @@ class HnswIndex:
         in a contiguous 2D array"), and loses the 16 k bytes per query of its answer: such losses are counted,
         and past _LEAK_LIMIT the index answers by scanning, so that memory stays bounded.
         """
-        ordinals, distances = _padding(len(queries), k)
+        ordinals, distances = flat.padding(len(queries), k)
         distances = -distances
         width = 0
         for row in range(len(queries)):
@@ -329,92 +347,13 @@ class HnswIndex:
                 "a graph of %d rows has parts that cannot be reached; it is searched exactly from now on", self._count
             )
 
-    def _squared_norms(self) -> Float32 | None:
+    def _squared_norms(self, rows: Rows) -> Float32 | None:
         if self._metric == "cosine":
             return None
         squares = self._squares
         if squares is None:  # two threads may both compute it; the values are the same
-            squares = self._squares = scoring.squares(self._stored)
+            squares = self._squares = scoring.squares(rows.vectors)
         return squares
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What the header of a saved graph says, checked against what the caller expects."""
-
-    path: Path
-    metric: Metric
-    dim: int
-    count: int
-    row_bytes: int
-    label_offset: int
-    data_offset: int
-    m: int
-    ef_construction: int
-    file_bytes: int
-
-    @classmethod
-    def read(cls, path: Path, metric: Metric, dim: int, count: int) -> _Layout:
-        """Raises DataLoss when the file is no graph of ``count`` rows of ``dim`` dimensions."""
-        with open(path, "rb") as file:
-            head = file.read(_HEADER.size)
-            file_bytes = os.fstat(file.fileno()).st_size
-        if len(head) < _HEADER.size:
-            raise DataLoss(
-                f"{path.name} is too short for a graph",
-                expected=f"a header of {_HEADER.size} bytes",
-                received=f"{len(head)} bytes",
-            )
-        (level0, capacity, rows, row_bytes, label_offset, data_offset, _level, entry, max_m, max_m0, m, _mult, ef) = (
-            _HEADER.unpack(head)
-        )
-        for name, expected, received in (
-            ("offset of layer 0", 0, level0),
-            ("count of rows", count, rows),
-            ("links of layer 0", 2 * m, max_m0),
-            ("links of upper layers", m, max_m),
-            ("offset of the vector", 4 + 4 * max_m0, data_offset),
-            ("offset of the label", data_offset + 4 * dim, label_offset),
-            ("bytes of a row", label_offset + 8, row_bytes),
-        ):
-            if expected != received:
-                raise DataLoss(
-                    f"the header of {path.name} does not fit: {name}", expected=str(expected), received=str(received)
-                )
-        smallest = _HEADER.size + count * (row_bytes + 4)
-        if capacity < count or (count and entry >= count) or file_bytes < smallest:
-            raise DataLoss(
-                f"{path.name} is cut short or its header is damaged",
-                expected=f"at least {smallest} bytes",
-                received=f"{file_bytes} bytes",
-            )
-        return cls(path, metric, dim, count, row_bytes, label_offset, data_offset, m, ef, file_bytes)
-
-    def map(self) -> tuple[Float32, NDArray[np.uint32] | None, NDArray[np.uint32] | None]:
-        """Vectors ``[count, dim]`` in the order of the file, position of an ordinal, ordinal of a position.
-
-        The vectors are a read-only strided map; the two uint32 ``[count]`` are None when they are the identity.
-        """
-        if self.count == 0:
-            return np.empty((0, self.dim), np.float32), None, None
-        rows: Any = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))[_HEADER.size :]
-        stored: Float32 = np.ndarray(
-            (self.count, self.dim), np.dtype("<f4"), rows, self.data_offset, (self.row_bytes, 4)
-        )
-        labels: NDArray[np.uint64] = np.ndarray(
-            (self.count,), np.dtype("<u8"), rows, self.label_offset, (self.row_bytes,)
-        )
-        if int(labels.max()) >= self.count:
-            raise DataLoss(f"{self.path.name} holds a label beyond its rows", expected=f"below {self.count}")
-        label = labels.astype(np.uint32)
-        identity = np.arange(self.count, dtype=np.uint32)
-        if np.array_equal(label, identity):
-            return stored, None, None
-        position = np.full(self.count, self.count, np.uint32)
-        position[label] = identity
-        if int(position.max()) == self.count:
-            raise DataLoss(f"{self.path.name} holds a label twice")
-        return stored, position, label
 
 
 def _hnswlib() -> Any:
@@ -438,43 +377,6 @@ def _graph_bytes(count: int, capacity: int, dim: int, m: int) -> int:
     return count * (row + upper) + capacity * _ROW_OVERHEAD
 
 
-def _save(graph: _Graph, path: Path) -> float:
-    """Write the graph to ``path`` and fsync; returns the seconds the GIL was held.
-
-    ``save_index`` holds the GIL. Writing to anonymous memory is the shortest way through it; the copy to
-    disk that follows, and the fsync, run without the GIL. It costs the file's size in memory meanwhile.
-    """
-    if hasattr(os, "memfd_create") and hasattr(os, "sendfile"):
-        memory = os.memfd_create("vecdb-graph")
-        try:
-            started = time.perf_counter()
-            graph.save_index(f"/proc/self/fd/{memory}")
-            pause_s = time.perf_counter() - started
-            _copy(memory, path)
-        finally:
-            os.close(memory)
-        return pause_s
-    started = time.perf_counter()
-    graph.save_index(str(path))
-    pause_s = time.perf_counter() - started
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-    return pause_s
-
-
-def _copy(source: int, path: Path) -> None:
-    """Copy the file behind the descriptor to ``path`` and fsync."""
-    size = os.fstat(source).st_size
-    with open(path, "wb") as file:
-        at = 0
-        while at < size:
-            sent = os.sendfile(file.fileno(), source, at, size - at)
-            if sent == 0:
-                raise OSError(f"the copy of a graph ended after {at} of {size} bytes")
-            at += sent
-        os.fsync(file.fileno())
-
-
 def _load(path: Path, metric: Metric, dim: int, capacity: int) -> tuple[_Graph, float]:
     """Load a verified file; returns the graph and the seconds the GIL was held."""
     graph = _new_graph(metric, dim)
@@ -493,13 +395,5 @@ def _drop(ordinals: Int64, similarities: Float32, allowed: Mask) -> tuple[Int64,
     keep = allowed[ordinals] & (ordinals >= 0)
     if len(ordinals) == 1:
         return ordinals[:, keep[0]], similarities[:, keep[0]]
-    width = int(np.count_nonzero(keep, axis=1).max())
-    order = np.argsort(~keep, axis=1, kind="stable")[:, :width]
-    keep = np.take_along_axis(keep, order, axis=1)
-    kept = np.where(keep, np.take_along_axis(ordinals, order, axis=1), -1)
-    return kept, np.where(keep, np.take_along_axis(similarities, order, axis=1), np.float32(-np.inf))
-
-
-def _padding(rows: int, width: int) -> tuple[Int64, Float32]:
-    ordinals: NDArray[np.int64] = np.full((rows, width), -1, np.int64)
-    return ordinals, np.full((rows, width), -np.inf, np.float32)
+    query, column = np.nonzero(keep)
+    return flat.padded(query, ordinals[query, column], similarities[query, column], len(ordinals))
