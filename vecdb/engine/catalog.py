@@ -1,0 +1,83 @@
+"""The catalog: what collections there are, one small JSON value each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vecdb.engine.collection import Entry
+from vecdb.engine.prepare import FieldIds
+from vecdb.errors import DataLoss
+from vecdb.model.schema import Schema, TextField, VectorField
+from vecdb.storage import codec, keys
+from vecdb.storage.codec import Head
+from vecdb.storage.kv import KV, prefix_end
+
+VERSION = 1
+
+
+def read(kv: KV) -> tuple[list[tuple[Entry, Head]], list[int]]:
+    """Every collection with its committed counters, and the numbers of dropped ones not yet purged."""
+    heads = {keys.collection_number(key): codec.decode_head(value) for key, value in _all(kv, b"h")}
+    dropped = [keys.collection_number(key) for key, _ in _all(kv, b"x")]
+    entries = []
+    for key, value in _all(kv, b"c"):
+        number = keys.collection_number(key)
+        entries.append((decode(number, value), heads.get(number, Head())))
+    return entries, dropped
+
+
+def encode(entry: Entry) -> bytes:
+    """The catalog value of a collection."""
+    schema, fields = entry.schema, entry.fields
+    vectors = {
+        name: {
+            "id": fields.vectors[name],
+            "dim": field.dim,
+            "metric": field.metric,
+            "m": field.m,
+            "ef_construction": field.ef_construction,
+            "model": field.model,
+        }
+        for name, field in schema.vectors.items()
+    }
+    texts = {name: {"id": fields.texts[name], "analyzer": f.analyzer} for name, f in schema.texts.items()}
+    document: dict[str, Any] = {
+        "name": entry.name,
+        "created_at_ms": entry.created_at_ms,
+        "indexing": entry.indexing,
+        "vectors": vectors,
+        "texts": texts,
+    }
+    return codec.encode_json(VERSION, document)
+
+
+def decode(number: int, value: bytes) -> Entry:
+    """Raises DataLoss, FormatTooNew."""
+    document = codec.decode_json(value, VERSION, "a catalog entry")
+    try:
+        vectors = {
+            name: VectorField(f["dim"], f["metric"], f["m"], f["ef_construction"], f["model"])
+            for name, f in document["vectors"].items()
+        }
+        texts = {name: TextField(f["analyzer"]) for name, f in document["texts"].items()}
+        fields = FieldIds(
+            {name: int(f["id"]) for name, f in document["vectors"].items()},
+            {name: int(f["id"]) for name, f in document["texts"].items()},
+        )
+        return Entry(
+            number, document["name"], Schema(vectors, texts), fields, document["indexing"], document["created_at_ms"]
+        )
+    except (KeyError, TypeError) as error:
+        raise DataLoss(f"the catalog entry of collection {number} lacks {error}") from error
+
+
+def number_fields(schema: Schema) -> FieldIds:
+    """Numbers for the fields of a new collection, in the order they were named."""
+    return FieldIds(
+        {name: i for i, name in enumerate(schema.vectors)},
+        {name: i for i, name in enumerate(schema.texts)},
+    )
+
+
+def _all(kv: KV, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    return list(kv.scan(prefix, prefix_end(prefix)))

@@ -1,0 +1,421 @@
+"""One collection in memory: its segments, its current view, and the calls that read and write it.
+
+Threads: any thread reads ``view`` (one attribute, replaced whole). Only a thread that holds the database's
+publish lock changes segments or stamps and publishes a view: the syncer (``apply``), the builder's swap
+(``swap``), and loading. ``committed`` and ``requests`` belong to the committer's thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.engine.commit import Committer, Evicted, Write
+from vecdb.engine.executor import Executor
+from vecdb.engine.lookup import Lookup
+from vecdb.engine.matcher import Matcher
+from vecdb.engine.memory import MemoryGuard
+from vecdb.engine.options import EngineOptions
+from vecdb.engine.prepare import FieldIds, check_ids, prepare
+from vecdb.engine.requests import RequestMemory
+from vecdb.engine.resolve import Resolved
+from vecdb.engine.sealing import SegmentWriter
+from vecdb.engine.segment import ALIVE, Growing, NewRows, Segment, UInt64
+from vecdb.engine.view import View
+from vecdb.errors import CollectionLoading, CollectionNotFound, DeadlineExceeded, IndexingBehind, InvalidArgument
+from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing, SegmentStats
+from vecdb.model.context import CallContext
+from vecdb.model.point import Points, Put, Select, WriteBatch, WriteResult
+from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.schema import Schema, VectorField
+from vecdb.storage.codec import Change, Head
+from vecdb.storage.kv import KV
+
+BACK_PRESSURE_RETRY_S = 1.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the catalog says of a collection."""
+
+    number: int
+    name: str
+    schema: Schema
+    fields: FieldIds
+    indexing: Indexing
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Rows and vector slots that the write ``seq`` killed and that may be deleted once nobody can see them."""
+
+    seq: int
+    rows: UInt64
+    slots: dict[int, UInt64]
+
+
+class Collection:
+    """A collection that is open. Made by the database; filled by ``recovery`` before it is used."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        head: Head,
+        kv: KV,
+        options: EngineOptions,
+        publish_lock: threading.Lock,
+        memory: MemoryGuard,
+        wake_builder: threading.Event,
+    ) -> None:
+        self.entry = entry
+        self.number = entry.number
+        self.committed = head
+        self.kv = kv
+        self.options = options
+        self.publish_lock = publish_lock
+        self.fields: dict[int, VectorField] = {
+            entry.fields.vectors[name]: field for name, field in entry.schema.vectors.items()
+        }
+        self.dims = {field_id: field.dim for field_id, field in self.fields.items()}
+        self.lookup = Lookup(kv, entry.number, self.dims)
+        self.matcher = Matcher(self.lookup)
+        self._executor = Executor(self.lookup, self.matcher, entry.fields, entry.schema, options.search_threads)
+        self.requests = RequestMemory(options.request_memory_s)
+        self._memory = memory
+        self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
+        self.growing = Growing(0, 0, self.dims)
+        self.next_segment = 1
+        self.seq = 0
+        self.row_bound = 0
+        self.live = 0
+        self.view = View.of(0, 0, 0, ())
+        self._views: deque[weakref.ref[View]] = deque()
+        self.garbage: deque[Garbage] = deque()
+        self.logged: deque[tuple[int, float]] = deque()  # (seq, seconds since 1970) of log records kept
+        self.covered_seq = 0  # tombstones on disk contain every kill up to here
+        self.last_write = time.monotonic()
+        self.last_use = time.monotonic()
+        self.dropped = False
+        self.evicted = False
+        self.insertions = 0
+        self.first_insertions = 0
+        self.longest_pause_s = 0.0
+        self._ready = threading.Event()
+        self._load_error: BaseException | None = None
+        self.load_progress = 0.0
+        self.indexed = threading.Condition(publish_lock)
+        """Signalled when rows got a graph, or the mode changed; waits hold the publish lock."""
+        self.wake_builder = wake_builder
+        self.hurry = 0  # callers of wait_indexed: the builder need not wait for more rows
+        self.writer: SegmentWriter | None = None  # the builder's private work
+
+    # -- life
+
+    def loaded(self, error: BaseException | None = None) -> None:
+        """End loading, well or badly."""
+        self._load_error = error
+        self._ready.set()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether reads and writes are possible."""
+        return self._ready.is_set() and self._load_error is None
+
+    def check_open(self) -> None:
+        """Raise CollectionNotFound once dropped, Evicted once the database let go of this object."""
+        if self.evicted:
+            raise Evicted
+        if self.dropped:
+            raise CollectionNotFound("the collection was dropped", field="collection", received=repr(self.entry.name))
+
+    def can_be_evicted(self, idle_s: float) -> bool:
+        """Idle, small, nothing under way, nobody looking (publish lock held)."""
+        quiet = time.monotonic() - max(self.last_use, self.last_write) > idle_s
+        looking = sum(ref() is not None for ref in self._views)
+        return quiet and looking <= 1 and not self.segments and not self.garbage and not self.hurry
+
+    def wait_loaded(self, context: CallContext) -> None:
+        """Wait for loading to end, to the deadline. Raises CollectionLoading with the progress, or what went wrong."""
+        if not self._ready.is_set() and not self._ready.wait(context.remaining()):
+            raise CollectionLoading(
+                f"the collection is being loaded, {100 * self.load_progress:.0f} % done", retry_after_s=1.0
+            )
+        if self._load_error is not None:
+            raise self._load_error
+        self.check_open()
+
+    # -- writing
+
+    def write(self, context: CallContext, batch: WriteBatch, committer: Committer) -> WriteResult:
+        """Carry out a batch; returns when it is durable and visible. Raises what promise 6 says."""
+        prepared = prepare(batch, self.entry.schema, self.entry.fields, context.scope, self.options)
+        durability = batch.durability or self.options.durability
+        if durability not in ("fsync", "os"):
+            raise InvalidArgument(
+                "unknown durability", field="durability", expected="fsync | os", received=repr(durability)
+            )
+        if context.request_id is not None and not 1 <= len(context.request_id) <= 64:
+            raise InvalidArgument(
+                "bad request id",
+                field="request_id",
+                expected="1..64 bytes",
+                received=f"{len(context.request_id)} bytes",
+            )
+        if any(isinstance(op, Put) for op in batch.operations):
+            self._memory.admit()
+            self._wait_for_builder(context)
+        done = committer.submit(Write(self, prepared, context, durability == "fsync"))
+        try:
+            return done.result(context.remaining())
+        except TimeoutError:
+            raise DeadlineExceeded(
+                "the deadline passed before the write was acknowledged; it may still be carried out, "
+                "and the same request id tells"
+            ) from None
+
+    def _wait_for_builder(self, context: CallContext) -> None:
+        if not self._builder_is_behind():
+            return
+        with self.indexed:
+            self.wake_builder.set()
+            while self._builder_is_behind():
+                self.check_open()
+                if not self.indexed.wait(context.remaining()):
+                    raise IndexingBehind(
+                        "the builder is behind; write later, or load with set_indexing('deferred')",
+                        expected=f"<= {self.options.max_unindexed_bytes} bytes without a graph",
+                        received=str(self.unindexed_bytes),
+                        retry_after_s=BACK_PRESSURE_RETRY_S,
+                    )
+
+    def _builder_is_behind(self) -> bool:
+        return self.entry.indexing == "auto" and self.unindexed_bytes > self.options.max_unindexed_bytes
+
+    @property
+    def unsealed_rows(self) -> int:
+        """Rows that only an exact scan finds."""
+        return len(self.growing) + sum(len(s) for s in self.segments if s.state == "frozen")
+
+    @property
+    def unindexed_bytes(self) -> int:
+        """Bytes of vectors that only an exact scan finds, where there are enough rows for a graph."""
+        if not self.options.use_graphs:
+            return 0
+        return self.growing.vector_bytes + sum(_vector_bytes(s) for s in self.segments if s.state == "frozen")
+
+    # -- changing what readers see (publish lock held)
+
+    def apply(self, writes: Sequence[Resolved]) -> None:
+        """Take durable writes into memory, in order, and publish one view with all of them."""
+        for resolved in writes:
+            change = resolved.change
+            if not change.added and not len(change.killed):
+                continue
+            self.take(change, resolved.rows)
+            if self.is_full(self.growing):
+                self.freeze()
+        self.last_write = time.monotonic()
+        self.publish()
+
+    def take(self, change: Change, rows: NewRows | None) -> None:
+        """Append the rows of one change and stamp what it killed."""
+        if rows is not None and rows.ids:
+            self.growing.append(rows)
+        self.row_bound = change.first_row + change.added
+        self.stamp(change)
+        self.discard(change)
+        self.seq = change.seq
+        self.live += change.added - len(change.killed)
+
+    def stamp(self, change: Change) -> None:
+        """Kill rows and their vector slots, and hand over the slots that new rows adopt."""
+        layout = View.of(self.seq, self.row_bound, 0, self._layout())
+        for index, where in layout.by_segment(change.killed):
+            segment = layout.segments[index]
+            ordinals, found = segment.find(change.killed[where])
+            segment.kill(_fresh(segment.died, ordinals[found]), change.seq)
+        for field_id in self.fields:
+            if field_id in change.adopted:
+                slots, owners = change.adopted[field_id]
+                for index, where in layout.by_segment(slots):
+                    part = layout.segments[index].parts.get(field_id)
+                    if part is not None:
+                        ordinals, found = part.find(slots[where])
+                        part.adopt(ordinals[found], owners[where][found])
+            dying = _dying_slots(change, field_id)
+            for index, where in layout.by_segment(dying):
+                part = layout.segments[index].parts.get(field_id)
+                if part is not None:
+                    ordinals, found = part.find(dying[where])
+                    part.kill(_fresh(part.died, ordinals[found]), change.seq)
+
+    def discard(self, change: Change) -> None:
+        """Note what a change made garbage, and that its log record is there."""
+        if len(change.killed):
+            slots = {field_id: _dying_slots(change, field_id) for field_id in self.fields}
+            self.garbage.append(Garbage(change.seq, change.killed, slots))
+        self.logged.append((change.seq, change.time_ms / 1000))
+
+    def freeze(self) -> None:
+        """Close the growing segment and start another."""
+        if not self.growing.empty:
+            segment = self.growing.segment()
+            segment.state = "frozen"
+            self.segments.append(segment)
+            self.wake_builder.set()
+        self.growing = Growing(self.take_number(), self.row_bound, self.dims)
+
+    def take_number(self) -> int:
+        """A segment number never used before in this collection (numbers named in no manifest may come again)."""
+        self.next_segment += 1
+        return self.next_segment - 1
+
+    def swap(self, old: Sequence[Segment], new: Segment | None) -> None:
+        """Replace neighbours by one segment (or none), publish, and wake who waits for the builder."""
+        at = next(i for i, s in enumerate(self.segments) if s is old[0])
+        assert [s.number for s in self.segments[at : at + len(old)]] == [s.number for s in old]
+        self.segments[at : at + len(old)] = [] if new is None else [new]
+        self.publish()
+        self.indexed.notify_all()
+
+    def publish(self) -> None:
+        """Replace the view by one of what is there now."""
+        self.view = View.of(self.seq, self.row_bound, self.live, self._layout())
+        while self._views and self._views[0]() is None:
+            self._views.popleft()
+        self._views.append(weakref.ref(self.view))
+
+    def oldest_view(self) -> int:
+        """The lowest sequence a reader may still be looking at (publish lock held)."""
+        alive = (view for ref in self._views if (view := ref()) is not None)
+        oldest = next(alive, None)
+        return self.seq if oldest is None else oldest.seq
+
+    def _layout(self) -> tuple[Segment, ...]:
+        growing = () if self.growing.empty else (self.growing.segment(),)
+        return (*self.segments, *growing)
+
+    def is_full(self, growing: Growing) -> bool:
+        """Whether a growing segment has met one of its bounds."""
+        options = self.options
+        return (
+            len(growing) >= options.growing_rows
+            or growing.vector_bytes >= options.growing_vector_bytes
+            or growing.body_bytes >= options.growing_body_bytes
+        )
+
+    # -- reading
+
+    def search(self, context: CallContext, request: SearchRequest) -> SearchAnswer:
+        """Answer every query of the request at the newest view."""
+        return self._executor.search(context, self._look(), request)
+
+    def get(self, context: CallContext, ids: Sequence[str], select: Select) -> Points:
+        """Points in the order asked; missing ones are left out."""
+        check_ids(ids, "ids")
+        return self.lookup.get(self._look(), ids, select, self.entry.fields, context.scope)
+
+    def exists(self, context: CallContext, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """For each id whether it is there, bool ``[n]``."""
+        check_ids(ids, "ids")
+        return np.array(self.lookup.exists(self._look(), ids, context.scope), dtype=np.bool_)
+
+    def count(self, context: CallContext) -> int:
+        """Live points (of the scope)."""
+        return self.matcher.count(self._look(), [] if context.scope is None else [context.scope])
+
+    def scroll(self, context: CallContext, after: str | None, limit: int, select: Select) -> tuple[Points, bool]:
+        """Points with ids after ``after`` in id order, and whether that was the end."""
+        if limit < 1:
+            raise InvalidArgument("limit is too small", field="limit", expected=">= 1", received=str(limit))
+        return self.lookup.scroll(self._look(), after, limit, select, self.entry.fields, context.scope)
+
+    def _look(self) -> View:
+        self.last_use = time.monotonic()
+        return self.view
+
+    # -- describing
+
+    def info(self) -> CollectionInfo:
+        """Name, schema, mode and number of points."""
+        entry = self.entry
+        return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, self.view.live)
+
+    def stats(self) -> CollectionStats:
+        """See CollectionStats."""
+        view = self.view
+        segments = [_segment_stats(segment, self.entry.fields.vectors) for segment in view.segments]
+        vectors = indexed = unindexed = 0
+        for segment in view.segments:
+            for part in segment.parts.values():
+                alive = len(part) - part.dead
+                vectors += alive
+                if part.index is not None:
+                    indexed += alive
+                elif part.vectors is not None:
+                    unindexed += part.vectors.nbytes
+        return CollectionStats(
+            name=self.entry.name,
+            live=view.live,
+            dead=sum(s.dead for s in segments),
+            vectors=vectors,
+            indexed=indexed,
+            indexing=self.entry.indexing,
+            state="ready" if self.is_loaded else "loading",
+            seq=view.seq,
+            bytes={
+                "anonymous": sum(s.anonymous_bytes for s in segments),
+                "mapped": sum(s.mapped_bytes for s in segments),
+                "disk_index": sum(s.disk_bytes for s in segments),
+                "unindexed": unindexed,
+            },
+            segments=segments,
+            insertions_per_row=self.insertions / self.first_insertions if self.first_insertions else 0.0,
+            longest_pause_ms=1000 * self.longest_pause_s,
+        )
+
+
+def _dying_slots(change: Change, field_id: int) -> UInt64:
+    """Vector slots that a change ends: those of killed rows but for the adopted, and those released."""
+    slots = change.killed
+    if field_id in change.adopted:
+        slots = slots[~np.isin(slots, change.adopted[field_id][0])]
+    if field_id in change.released:
+        slots = np.concatenate([slots, change.released[field_id]])
+    return slots
+
+
+def _fresh(died: UInt64, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those not stamped yet: a replayed kill must not be counted twice."""
+    fresh: NDArray[np.int64] = ordinals[died[ordinals] == ALIVE]
+    return fresh
+
+
+def _vector_bytes(segment: Segment) -> int:
+    return sum(part.vectors.nbytes for part in segment.parts.values() if part.vectors is not None)
+
+
+def _segment_stats(segment: Segment, names: Mapping[str, int]) -> SegmentStats:
+    anonymous, mapped = segment.nbytes()
+    index = {}
+    for name, field_id in names.items():
+        part = segment.parts.get(field_id)
+        index[name] = "none" if part is None or part.index is None else part.index.kind
+    return SegmentStats(
+        segment=segment.number,
+        state=segment.state,
+        index=index,
+        live=len(segment) - segment.dead,
+        dead=segment.dead,
+        anonymous_bytes=anonymous,
+        mapped_bytes=mapped,
+        disk_bytes=segment.disk_bytes,
+    )

@@ -1,0 +1,302 @@
+"""The order of a write.
+
+Two threads and two queues. For every write:
+
+    request thread   prepare (form), admit (limits), enqueue
+    committer        resolve ids to rows against the store; write fresh b/ and v/ keys in slices of at most
+                     64 rows; then one final batch with p/, l/ and h/, which *is* the commit
+    syncer           one sync for all that was written before it began; then, under the publish lock, apply
+                     to memory, publish the view; only then acknowledge
+
+Invariants:
+  1. A write is acknowledged only after a sync that began after its final batch was written.
+  2. A view never shows a write that is not durable (at durability "fsync"), nor part of one.
+  3. A commit never overwrites or deletes a body or a vector: whatever an older view needs stays.
+
+The committer goes on with the next group while the syncer waits for the disk, so one slow sync is shared
+by all that queued meanwhile. Writing with ``sync=True`` was rejected: rocksdict holds the GIL during a
+write, and every thread of the process would stand still for as long as the disk takes
+(docs/decisions/0001-commit.md). Slices are small for the same reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from vecdb.engine.prepare import PreparedBatch
+from vecdb.engine.resolve import Resolved, Resolver
+from vecdb.errors import Closed, Internal, ReadOnly, VecdbError
+from vecdb.failpoint import hit
+from vecdb.model.context import CallContext
+from vecdb.model.point import WriteResult
+from vecdb.storage import codec, keys
+from vecdb.storage.codec import Head
+from vecdb.storage.kv import KV, Batch, WriteStall
+
+if TYPE_CHECKING:
+    from vecdb.engine.collection import Collection
+
+
+class Evicted(Exception):
+    """The collection object was let go of while idle; the database opens it again. Never leaves the engine."""
+
+
+log = logging.getLogger(__name__)
+
+SLICE_ROWS = 64
+GROUP_BYTES = 32 << 20
+GROUP_WRITES = 512
+STALL_PAUSE_S = 0.005
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Write:
+    """One write on its way through the queues."""
+
+    collection: Collection
+    batch: PreparedBatch
+    context: CallContext
+    durable: bool
+    done: Future[WriteResult] = field(default_factory=Future)
+    resolved: Resolved | None = None
+    seq: int = 0
+
+
+@dataclass(slots=True)
+class _Task:
+    """Something else that must run between two commits."""
+
+    run: Callable[[], None]
+
+
+class Committer:
+    """Owns the two threads; the only writer of rows, pointers, log records and heads."""
+
+    def __init__(self, kv: KV, commit: int, publish_lock: threading.Lock) -> None:
+        self._kv = kv
+        self.commit = commit
+        self._publish_lock = publish_lock
+        self._writes: queue.SimpleQueue[Write | _Task | None] = queue.SimpleQueue()
+        self._written: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._commit_loop, name="vecdb-committer", daemon=True),
+            threading.Thread(target=self._sync_loop, name="vecdb-syncer", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, write: Write) -> Future[WriteResult]:
+        """Queue a write; the future ends when it is durable and visible, or refused."""
+        if self._closed:
+            raise Closed("the database is closed")
+        self._writes.put(write)
+        return write.done
+
+    def between_commits(self, action: Callable[[], T]) -> T:
+        """Run ``action`` on the committer's thread, after every write queued before, and wait for it."""
+        if self._closed:
+            raise Closed("the database is closed")
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(action())
+            except BaseException as error:  # noqa: BLE001 - it is the waiting caller's
+                done.set_exception(error)
+
+        self._writes.put(_Task(run))
+        return done.result()
+
+    def close(self) -> None:
+        """Finish what is queued and stop."""
+        if not self._closed:
+            self._closed = True
+            self._writes.put(None)
+            for thread in self._threads:
+                thread.join()
+
+    # -- the committer's thread
+
+    def _commit_loop(self) -> None:
+        waiting: Write | _Task | None = None
+        while True:
+            item = waiting or self._writes.get()
+            waiting = None
+            if item is None:
+                self._written.put(None)
+                return
+            if isinstance(item, _Task):
+                item.run()
+                continue
+            group, size = [item], item.batch.nbytes
+            while size < GROUP_BYTES and len(group) < GROUP_WRITES:
+                try:
+                    more = self._writes.get_nowait()
+                except queue.Empty:
+                    break
+                if not isinstance(more, Write):
+                    self._commit_group(group)
+                    group = []
+                    if more is None:
+                        self._written.put(None)
+                        return
+                    waiting = more
+                    break
+                group.append(more)
+                size += more.batch.nbytes
+            if group:
+                self._commit_group(group)
+
+    def _commit_group(self, group: list[Write]) -> None:
+        written = []
+        for write in group:
+            try:
+                if self._commit_one(write):
+                    written.append(write)
+            except (VecdbError, Evicted) as error:
+                write.done.set_exception(error)
+            except BaseException as error:
+                log.exception("a commit failed")
+                write.done.set_exception(Internal(f"a commit failed: {error!r}"))
+        if written:
+            self._written.put(written)
+
+    def _commit_one(self, write: Write) -> bool:
+        """Resolve and write one batch. False when its outcome is another write's."""
+        collection = write.collection
+        if (reason := self._kv.failure()) is not None:
+            raise ReadOnly(reason)
+        collection.check_open()
+        write.context.check("waiting in the write queue")
+        request_id = write.context.request_id or b""
+        if request_id:
+            first = collection.requests.claim(request_id, write.done)
+            if first is not None:
+                _follow(first, write.done)
+                return False
+        head = collection.committed
+        resolved = Resolver(self._kv, collection.number, write.context.scope).resolve(
+            write.batch,
+            seq=head.seq + 1,
+            commit=self.commit + 1,
+            first_row=head.next_row,
+            time_ms=time.time_ns() // 1_000_000,
+            request_id=request_id,
+        )
+        change = resolved.change
+        if not change.added and not len(change.killed):
+            write.seq = head.seq
+            write.resolved = resolved
+            return True
+        new_head = Head(change.seq, head.next_row + change.added, change.commit, head.live + resolved.live_delta)
+        self._write_slices(collection.number, resolved)
+        hit("commit.before_final")
+        self._write(lambda: self._final(collection.number, resolved, new_head))
+        hit("commit.after_final")
+        self.commit = change.commit
+        collection.committed = new_head
+        write.resolved, write.seq = resolved, change.seq
+        return True
+
+    def _write_slices(self, number: int, resolved: Resolved) -> None:
+        hit("commit.before_slices")
+        added = resolved.change.added
+        if added <= SLICE_ROWS:
+            return  # the final batch carries them
+        for start in range(0, added, SLICE_ROWS):
+            end = min(start + SLICE_ROWS, added)
+            self._write(lambda start=start, end=end: self._slice(number, resolved, start, end))  # type: ignore[misc]
+            if end < added:
+                hit("commit.between_slices")
+
+    def _slice(self, number: int, resolved: Resolved, start: int, end: int) -> Batch:
+        batch = self._kv.batch()
+        resolved.put_rows(batch, number, start, end)
+        return batch
+
+    def _final(self, number: int, resolved: Resolved, head: Head) -> Batch:
+        batch = self._kv.batch()
+        if resolved.change.added <= SLICE_ROWS:
+            resolved.put_rows(batch, number, 0, resolved.change.added)
+        for key, value in resolved.pointers:
+            batch.put(key, value)
+        batch.put(keys.log(number, resolved.change.seq), codec.encode_change(resolved.change))
+        batch.put(keys.head(number), codec.encode_head(head))
+        return batch
+
+    def _write(self, build: Callable[[], Batch]) -> None:
+        """Write, waiting out stalls: a stalled batch was not applied and is consumed, so it is built again."""
+        while True:
+            try:
+                return self._kv.write(build())
+            except WriteStall:
+                time.sleep(STALL_PAUSE_S)
+
+    # -- the syncer's thread
+
+    def _sync_loop(self) -> None:
+        ending = False
+        while not ending:
+            groups = [self._written.get()]
+            while True:
+                try:
+                    groups.append(self._written.get_nowait())
+                except queue.Empty:
+                    break
+            ending = None in groups
+            writes = [write for group in groups if group is not None for write in group]
+            if writes:
+                self._finish(writes)
+
+    def _finish(self, writes: list[Write]) -> None:
+        """Sync, publish, acknowledge. After a failed sync nothing later is published either."""
+        try:
+            hit("commit.before_sync")
+            if (reason := self._kv.failure()) is not None:
+                raise ReadOnly(reason)
+            if any(write.durable for write in writes):
+                self._kv.sync()
+            hit("commit.after_sync")
+        except VecdbError as error:
+            for write in writes:
+                write.done.set_exception(error)
+            return
+        except BaseException as error:
+            log.exception("a sync failed")
+            for write in writes:
+                write.done.set_exception(Internal(f"a sync failed: {error!r}"))
+            return
+        hit("commit.before_publish")
+        by_collection: dict[Collection, list[Write]] = {}
+        for write in writes:
+            by_collection.setdefault(write.collection, []).append(write)
+        with self._publish_lock:
+            for collection, some in by_collection.items():
+                collection.apply([w.resolved for w in some if w.resolved is not None])
+        hit("commit.after_publish")
+        for write in writes:
+            assert write.resolved is not None
+            write.done.set_result(WriteResult(write.seq, write.resolved.change.count))
+
+
+def _follow(first: Future[WriteResult], second: Future[WriteResult]) -> None:
+    """Give ``second`` the outcome of ``first``, now or when it has one."""
+
+    def copy(done: Future[WriteResult]) -> None:
+        error = done.exception()
+        if error is None:
+            second.set_result(done.result())
+        else:
+            second.set_exception(error)
+
+    first.add_done_callback(copy)

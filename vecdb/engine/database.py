@@ -1,0 +1,438 @@
+"""The database: opens the directory, knows the collections, owns the threads. The engine's front door.
+
+Every call takes a CallContext. Collections open on first use; those with sealed segments are loaded in
+the background at start, most recently written first. Small idle ones are let go of again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.engine import catalog, manifest, recovery
+from vecdb.engine.check import check_collection, check_nothing_else
+from vecdb.engine.collection import Collection, Entry
+from vecdb.engine.commit import Committer, Evicted
+from vecdb.engine.datadir import DataDir
+from vecdb.engine.maintenance import Maintenance
+from vecdb.engine.memory import MemoryGuard, process_memory
+from vecdb.engine.options import EngineOptions
+from vecdb.errors import (
+    Closed,
+    CollectionExists,
+    CollectionNotFound,
+    InvalidArgument,
+    ResourceExhausted,
+)
+from vecdb.failpoint import hit
+from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, Indexing
+from vecdb.model.context import CallContext
+from vecdb.model.point import Points, Select, WriteBatch, WriteResult
+from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.schema import Schema, validate_collection_name
+from vecdb.storage import keys
+from vecdb.storage.codec import Head
+from vecdb.storage.kv import KV
+from vecdb.storage.rocksdb import RocksKV, StoreOptions
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Database:
+    """An open database. Safe to call from any thread. Made by ``open``."""
+
+    def __init__(
+        self, kv: KV, segments: Path, options: EngineOptions, release: Callable[[], None] = lambda: None
+    ) -> None:
+        self._kv = kv
+        self._root = segments
+        self._options = options
+        self._release = release
+        self._lock = threading.Lock()  # the maps below
+        self._publish_lock = threading.Lock()
+        self._memory = MemoryGuard(options.max_memory_bytes)
+        self._wake = threading.Event()
+        self._closed = False
+        entries, dropped = catalog.read(kv)
+        self._entries: dict[str, Entry] = {entry.name: entry for entry, _ in entries}
+        self._heads: dict[int, Head] = {entry.number: head for entry, head in entries}
+        self._open: dict[int, Collection] = {}
+        self._next_number = 1 + max([*self._heads, *dropped], default=0)
+        self._committer = Committer(kv, max((h.commit for h in self._heads.values()), default=0), self._publish_lock)
+        for number in dropped:
+            self._purge(number)
+        self._remove_unknown_folders()
+        self._maintenance = Maintenance(
+            kv, segments, options, self._committer, self._publish_lock, self._opened, self._wake
+        )
+        self._loader = threading.Thread(target=self._load_sealed, name="vecdb-loader", daemon=True)
+        if options.background:
+            self._loader.start()
+
+    @staticmethod
+    def open(path: str | os.PathLike[str], options: EngineOptions | None = None) -> Database:
+        """Open or make the database in directory ``path``.
+
+        Raises DataDirInUse, DataDirUnusable, FormatTooNew, DataLoss.
+        """
+        options = options or EngineOptions()
+        options.validate()
+        directory = DataDir(path)
+        try:
+            store = StoreOptions(
+                write_buffer_bytes=options.write_buffer_bytes,
+                max_total_wal_bytes=options.max_total_wal_bytes,
+                block_cache_bytes=options.block_cache_bytes,
+            )
+            kv = RocksKV(directory.rocksdb, store)
+        except BaseException:
+            directory.release()
+            raise
+        try:
+            return Database(kv, directory.segments, options, directory.release)
+        except BaseException:
+            kv.close()
+            directory.release()
+            raise
+
+    def close(self) -> None:
+        """Finish queued writes, stop the threads, release the directory. Calling it again does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._maintenance.close()
+        if self._loader.ident is not None:
+            self._loader.join()
+        self._committer.close()
+        for collection in list(self._open.values()):
+            for segment in collection.segments:
+                segment.close()
+        self._kv.close()
+        self._release()
+
+    # -- collections
+
+    def create_collection(
+        self, context: CallContext, name: str, schema: Schema, exist_ok: bool = False
+    ) -> CollectionInfo:
+        """Make an empty collection. Raises CollectionExists; with ``exist_ok`` only when the schemas differ."""
+        validate_collection_name(name)
+        schema.validate()
+        self._refuse_closed()
+
+        def create() -> CollectionInfo | None:
+            with self._lock:
+                there = self._entries.get(name)
+                if there is not None:
+                    if exist_ok and there.schema == schema:
+                        return None
+                    raise CollectionExists(
+                        "the collection exists" + (" with another schema" if exist_ok else ""),
+                        field="name",
+                        expected=repr(there.schema) if exist_ok else "a new name",
+                        received=repr(schema) if exist_ok else repr(name),
+                    )
+                if len(self._entries) >= self._options.max_collections:
+                    raise ResourceExhausted(
+                        "too many collections",
+                        expected=f"<= {self._options.max_collections}",
+                        received=str(len(self._entries) + 1),
+                    )
+                number = self._next_number
+                self._next_number += 1
+            fields = catalog.number_fields(schema)
+            entry = Entry(number, name, schema, fields, "auto", time.time_ns() // 1_000_000)
+            batch = self._kv.batch()
+            batch.put(keys.catalog(number), catalog.encode(entry))
+            self._kv.write(batch)
+            self._kv.sync()
+            with self._lock:
+                self._entries[name] = entry
+                self._heads[number] = Head()
+            return CollectionInfo(name, schema, entry.indexing, entry.created_at_ms, 0)
+
+        return self._committer.between_commits(create) or self.describe(context, name)
+
+    def drop_collection(self, context: CallContext, name: str) -> None:
+        """Delete a collection with all it holds. Raises CollectionNotFound."""
+        self._refuse_closed()
+
+        def drop() -> int:
+            with self._lock:
+                entry = self._entry(name)
+                collection = self._open.get(entry.number)
+            hit("drop.before_catalog")
+            batch = self._kv.batch()
+            batch.put(keys.dropped(entry.number), b"\x01")
+            batch.delete(keys.catalog(entry.number))
+            self._kv.write(batch)
+            self._kv.sync()
+            if collection is not None:
+                with self._publish_lock:
+                    collection.dropped = True
+                    collection.indexed.notify_all()
+            with self._lock:
+                self._entries.pop(name, None)
+                self._heads.pop(entry.number, None)
+                self._open.pop(entry.number, None)
+            return entry.number
+
+        number = self._committer.between_commits(drop)
+        hit("drop.before_purge")
+        self._purge(number)
+
+    def list_collections(self, context: CallContext) -> list[CollectionInfo]:
+        """Every collection, by name."""
+        self._refuse_closed()
+        with self._lock:
+            entries = sorted(self._entries.values(), key=lambda e: e.name)
+        return [self._info(entry) for entry in entries]
+
+    def describe(self, context: CallContext, name: str) -> CollectionInfo:
+        """One collection. Raises CollectionNotFound."""
+        self._refuse_closed()
+        with self._lock:
+            entry = self._entry(name)
+        return self._info(entry)
+
+    def set_indexing(self, context: CallContext, name: str, mode: Indexing) -> None:
+        """``deferred``: build nothing and refuse nothing until ``auto`` again (bulk loading)."""
+        if mode not in INDEXING:
+            raise InvalidArgument("unknown mode", field="mode", expected=" | ".join(INDEXING), received=repr(mode))
+        collection = self._use(context, name)
+
+        def change() -> None:
+            collection.check_open()
+            collection.entry.indexing = mode
+            batch = self._kv.batch()
+            batch.put(keys.catalog(collection.number), catalog.encode(collection.entry))
+            self._kv.write(batch)
+            self._kv.sync()
+
+        self._committer.between_commits(change)
+        with self._publish_lock:
+            collection.indexed.notify_all()
+        self._wake.set()
+
+    # -- points
+
+    def write(self, context: CallContext, name: str, batch: WriteBatch) -> WriteResult:
+        """Carry out a batch atomically; returns when it is durable and visible."""
+        return self._with(context, name, lambda c: c.write(context, batch, self._committer))
+
+    def search(self, context: CallContext, name: str, request: SearchRequest) -> SearchAnswer:
+        """Answer the queries of a request."""
+        return self._with(context, name, lambda c: c.search(context, request))
+
+    def get(self, context: CallContext, name: str, ids: Sequence[str], select: Select) -> Points:
+        """Points by id, in the order asked, without those that are missing."""
+        return self._with(context, name, lambda c: c.get(context, ids, select))
+
+    def exists(self, context: CallContext, name: str, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Which ids are there, bool ``[n]``."""
+        return self._with(context, name, lambda c: c.exists(context, ids))
+
+    def count(self, context: CallContext, name: str) -> int:
+        """How many points there are."""
+        return self._with(context, name, lambda c: c.count(context))
+
+    def scroll(
+        self, context: CallContext, name: str, after: str | None, limit: int, select: Select
+    ) -> tuple[Points, bool]:
+        """Points in id order after ``after``, at most ``limit``, and whether that was the end."""
+        return self._with(context, name, lambda c: c.scroll(context, after, limit, select))
+
+    # -- care
+
+    def stats(self, context: CallContext, name: str) -> CollectionStats:
+        """Counts, bytes and progress of a collection."""
+        return self._with(context, name, lambda c: c.stats())
+
+    def database_stats(self, context: CallContext) -> DatabaseStats:
+        """Counts and bytes of the process and the store."""
+        self._refuse_closed()
+        memory = process_memory()
+        store = {f"store_{name}": value for name, value in self._kv.stats().items()}
+        with self._lock:
+            return DatabaseStats(
+                collections=len(self._entries),
+                open_collections=len(self._open),
+                commit=self._committer.commit,
+                read_only_reason=self._kv.failure(),
+                bytes=memory | store,
+            )
+
+    def compact(self, context: CallContext, name: str) -> int:
+        """Merge, delete garbage, rewrite the store's files; returns bytes freed on disk."""
+        return self._with(context, name, lambda c: self._maintenance.compact(context, c))
+
+    def wait_indexed(self, context: CallContext, name: str) -> None:
+        """Return when no vector waits for a graph. Raises DeadlineExceeded."""
+        self._with(context, name, lambda c: self._maintenance.wait_indexed(context, c))
+
+    def check(self, context: CallContext) -> list[str]:
+        """Verify every index against the rows; a list of what is wrong, empty when all is well."""
+        self._refuse_closed()
+        problems: list[str] = []
+        for info in self.list_collections(context):
+            collection = self._use(context, info.name)
+            problems += self._committer.between_commits(lambda c=collection: check_collection(c))  # type: ignore[misc]
+        with self._lock:
+            numbers = {entry.number for entry in self._entries.values()}
+        return problems + check_nothing_else(self._kv, numbers)
+
+    def maintain(self) -> bool:
+        """Do one step of maintenance now (for tests with ``background=False``); False when nothing was to do."""
+        return self._maintenance.step()
+
+    def cover(self, context: CallContext, name: str) -> None:
+        """Write the collection's manifest and delete its garbage now."""
+        self._with(context, name, self._maintenance.cover)
+
+    def failure(self) -> str | None:
+        """Why the database is read-only, or None."""
+        return self._kv.failure()
+
+    @property
+    def options(self) -> EngineOptions:
+        """What the database was opened with."""
+        return self._options
+
+    # -- opening and letting go
+
+    def _with(self, context: CallContext, name: str, action: Callable[[Collection], T]) -> T:
+        while True:
+            try:
+                return action(self._use(context, name))
+            except Evicted:
+                continue
+
+    def _use(self, context: CallContext, name: str) -> Collection:
+        """The collection, loaded; opened by the first who asks, in that caller's thread."""
+        context.check("starting")
+        with self._lock:
+            self._refuse_closed()
+            entry = self._entry(name)
+            collection = self._open.get(entry.number)
+            first = collection is None
+            if collection is None:
+                collection = self._make(entry)
+        if first:
+            self._load(collection)
+            self._evict_idle()
+        collection.wait_loaded(context)
+        return collection
+
+    def _make(self, entry: Entry) -> Collection:
+        collection = Collection(
+            entry,
+            self._heads[entry.number],
+            self._kv,
+            self._options,
+            self._publish_lock,
+            self._memory,
+            self._wake,
+        )
+        self._open[entry.number] = collection
+        return collection
+
+    def _load(self, collection: Collection) -> None:
+        try:
+            recovery.recover(collection, self._root)
+        except BaseException as error:  # noqa: BLE001 - every caller that waits is told
+            with self._lock:
+                self._open.pop(collection.number, None)
+            collection.loaded(error)
+        else:
+            collection.loaded()
+
+    def _load_sealed(self) -> None:
+        """Load collections with sealed segments, the one written last first."""
+        with self._lock:
+            by_recency = sorted(self._entries.values(), key=lambda e: -self._heads[e.number].commit)
+        for entry in by_recency:
+            if self._closed:
+                return
+            if self._kv.get(keys.manifest(entry.number)) is None:
+                continue
+            with self._lock:
+                if entry.name not in self._entries or entry.number in self._open:
+                    continue
+                collection = self._make(entry)
+            self._load(collection)
+
+    def _evict_idle(self) -> None:
+        """Let go of collections that are small, idle and unchanged, when more are open than wanted."""
+        with self._lock:
+            if len(self._open) <= self._options.open_collections:
+                return
+            idle = sorted(self._open.values(), key=lambda c: c.last_use)[: len(self._open) // 4]
+
+        def let_go(collection: Collection) -> None:
+            with self._publish_lock, self._lock:
+                settled = collection.is_loaded and collection.seq == collection.committed.seq
+                if settled and collection.can_be_evicted(self._options.evict_idle_s):
+                    collection.evicted = True
+                    self._heads[collection.number] = collection.committed
+                    self._open.pop(collection.number, None)
+
+        for collection in idle:
+            self._committer.between_commits(lambda c=collection: let_go(c))  # type: ignore[misc]
+
+    def _opened(self) -> list[Collection]:
+        with self._lock:
+            return list(self._open.values())
+
+    def _entry(self, name: str) -> Entry:
+        entry = self._entries.get(name)
+        if entry is None:
+            raise CollectionNotFound(
+                "no such collection", field="collection", expected="an existing collection", received=repr(name)
+            )
+        return entry
+
+    def _info(self, entry: Entry) -> CollectionInfo:
+        with self._lock:
+            collection = self._open.get(entry.number)
+            head = self._heads.get(entry.number, Head())
+        live = collection.view.live if collection is not None and collection.is_loaded else head.live
+        return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live)
+
+    def _purge(self, number: int) -> None:
+        """Delete what a dropped collection left; safe to do again after a crash."""
+        shutil.rmtree(self._root / str(number), ignore_errors=True)
+        batch = self._kv.batch()
+        for start, end in keys.collection_ranges(number):
+            batch.delete_range(start, end)
+        batch.delete(keys.dropped(number))
+        self._kv.write(batch)
+
+    def _remove_unknown_folders(self) -> None:
+        """Delete segment folders that no manifest names: builds that a crash interrupted."""
+        if not self._root.is_dir():
+            return
+        for folder in self._root.iterdir():
+            number = int(folder.name) if folder.name.isdigit() else -1
+            if number not in self._heads:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            named = {str(entry["number"]) for entry in manifest.load(self._kv, number).segments}
+            for segment in folder.iterdir():
+                if segment.name not in named:
+                    shutil.rmtree(segment, ignore_errors=True)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise Closed("the database is closed")

@@ -1,0 +1,100 @@
+"""The data directory: whose it is, which format, who holds it.
+
+vecdb.json    format number and identity; the first file written, so a directory without it is not ours
+LOCK.pid      held while open
+rocksdb/      the truth
+segments/     derived files, one folder a sealed segment
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import orjson
+
+from vecdb.errors import DataDirUnusable, DataLoss, FormatTooNew
+from vecdb.storage import files
+from vecdb.storage.codec import FORMAT, OLDEST_FORMAT
+
+MARKER = "vecdb.json"
+
+
+class DataDir:
+    """A data directory, locked by this process until ``release``."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Make or check the directory, and lock it.
+
+        Raises DataDirInUse (names the pid), DataDirUnusable (unwritable, a file, somebody else's), FormatTooNew,
+        DataLoss (its marker is damaged).
+        """
+        self.path = Path(path)
+        _refuse_foreign(self.path)
+        self._lock = files.DataDirLock(self.path)
+        try:
+            self.identity = self._identify()
+            files.make_dir(self.segments)
+        except OSError as error:
+            self.release()
+            raise DataDirUnusable(
+                f"{self.path} cannot be used: {error.strerror or error}",
+                expected="a writable directory",
+                received=type(error).__name__,
+            ) from error
+        except BaseException:
+            self.release()
+            raise
+
+    @property
+    def rocksdb(self) -> Path:
+        return self.path / "rocksdb"
+
+    @property
+    def segments(self) -> Path:
+        return self.path / "segments"
+
+    def release(self) -> None:
+        """Let others use the directory."""
+        self._lock.release()
+
+    def _identify(self) -> str:
+        marker = self.path / MARKER
+        if not marker.exists():
+            identity = uuid.uuid4().hex
+            document = {"format": FORMAT, "database": identity}
+            files.write_file(marker, [orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"])
+            return identity
+        try:
+            document = orjson.loads(marker.read_bytes())
+            format_number, identity = int(document["format"]), str(document["database"])
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise DataLoss(f"{marker.name} of {self.path} is damaged: {error}") from error
+        if format_number > FORMAT:
+            raise FormatTooNew(
+                f"{self.path} was written by a newer vecdb",
+                expected=f"format {OLDEST_FORMAT}..{FORMAT}",
+                received=f"format {format_number}",
+            )
+        return identity
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A directory that holds something, but not our marker, is somebody else's."""
+    try:
+        if not path.is_dir() or (path / MARKER).exists():
+            return
+        strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in _EARLY)
+    except OSError:
+        return  # the lock says it better
+    if strangers:
+        raise DataDirUnusable(
+            f"{path} is not a vecdb data directory",
+            expected="an empty directory, or one made by vecdb",
+            received=f"one with {strangers[0]!r} in it",
+        )
+
+
+_EARLY = {files.LOCK_NAME, MARKER + files.TEMP_SUFFIX}
+"""What a directory may hold when its making was interrupted."""

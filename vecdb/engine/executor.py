@@ -1,0 +1,450 @@
+"""Carry out a search at a view: candidates by part, one scoring step, one order, one fetch.
+
+Everything up to the fetch is columns over all queries of the request. Hits are addresses (segment index,
+ordinal in the field's part) until the winners are known; only winners are turned into points.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.engine import fusion, planner
+from vecdb.engine.lookup import Lookup
+from vecdb.engine.matcher import Matcher
+from vecdb.engine.prepare import FieldIds, check_model, check_vectors, vector_field
+from vecdb.engine.segment import Part, Segment, UInt64
+from vecdb.engine.view import View
+from vecdb.errors import DataLoss
+from vecdb.index import flat, metric
+from vecdb.index.contract import Mask
+from vecdb.index.hnsw import DEFAULT_EF
+from vecdb.model.context import CallContext
+from vecdb.model.filter import Filter
+from vecdb.model.point import Float32, Int64, Points, Select
+from vecdb.model.query import Near, SearchAnswer, SearchRequest
+from vecdb.model.schema import Schema, VectorField
+
+FUSION_DEPTH = 100
+"""Hits each leg gives the fusion when it does not say: what RRF was studied with, and cheap."""
+SPARE_COLUMNS = 8
+"""Candidates scored beyond those needed: the index's own rounding may swap neighbours near the cut."""
+SCORE_BYTES = 32 << 20
+"""Vectors gathered at once for scoring."""
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class _Hits:
+    """Ranked hits of q queries: addresses and scores ``[q, w]``, best first, padded with segment -1."""
+
+    segments: Int64
+    ordinals: Int64
+    scores: Float32
+    distances: Float32
+
+    @property
+    def counts(self) -> Int64:
+        counts: Int64 = np.count_nonzero(self.segments >= 0, axis=1).astype(np.int64)
+        return counts
+
+
+class Executor:
+    """Searches one collection. Stateless but for what it was given; any thread may use it."""
+
+    def __init__(self, lookup: Lookup, matcher: Matcher, fields: FieldIds, schema: Schema, threads: int) -> None:
+        self._lookup = lookup
+        self._matcher = matcher
+        self._fields = fields
+        self._schema = schema
+        self._threads = threads
+
+    def search(self, context: CallContext, view: View, request: SearchRequest) -> SearchAnswer:
+        """Answer every query of the request at ``view``. Raises InvalidArgument and its kin."""
+        started = time.perf_counter()
+        request.validate()
+        for i, leg in enumerate(request.legs):
+            where = f"legs[{i}]"
+            field = vector_field(self._schema, leg.using, f"{where}.using")
+            check_model(field, leg.model, f"{where}.model")
+            check_vectors(field, leg.vectors, f"{where}.vectors")
+        explain: dict[str, Any] | None = {"legs": []} if request.explain else None
+        shared = [f for f in (context.scope, request.filter) if f is not None]
+        window = request.offset + request.limit
+        context.check("planning the search")
+        if len(request.legs) == 1:
+            leg = request.legs[0]
+            search = _Leg(self, view, leg, shared, request, explain)
+            hits = search.best(window, request.exact)
+            if request.min_score is not None:
+                hits = search.at_least(hits, window, request.min_score)
+            rows, segments, ordinals = self.bodies(view, leg.using, hits)
+            scores, distances = hits.scores[hits.segments >= 0], hits.distances[hits.segments >= 0]
+            counts = hits.counts
+        else:
+            counts, rows, segments, ordinals, scores = self._fused(context, view, request, shared, window, explain)
+            distances = None
+        context.check("searching")
+        if request.offset:
+            keep = _after_offset(counts, request.offset)
+            rows, segments, ordinals, scores = rows[keep], segments[keep], ordinals[keep], scores[keep]
+            distances = None if distances is None else distances[keep]
+            counts = np.maximum(counts - request.offset, 0)
+        fetching = time.perf_counter()
+        points = self._fetch(view, rows, segments, ordinals, request.select)
+        ended = time.perf_counter()
+        if explain is not None:
+            explain["fetch_ms"] = 1000 * (ended - fetching)
+            explain["total_ms"] = 1000 * (ended - started)
+        return SearchAnswer(counts, scores, distances, points, view.seq, 1000 * (ended - started), explain)
+
+    # -- several legs
+
+    def _fused(
+        self,
+        context: CallContext,
+        view: View,
+        request: SearchRequest,
+        shared: list[Filter],
+        window: int,
+        explain: dict[str, Any] | None,
+    ) -> tuple[Int64, UInt64, Int64, Int64, Float32]:
+        ranked = []
+        for leg in request.legs:
+            # A leg never gives less than the window: else fewer than min(k, matches) could come out.
+            depth = max(leg.depth or FUSION_DEPTH, window)
+            hits = _Leg(self, view, leg, shared, request, explain).best(depth, request.exact)
+            rows, _, _ = self.bodies(view, leg.using, hits)
+            ranked.append((np.split(rows, np.cumsum(hits.counts)[:-1]), leg.weight))
+            context.check("searching a leg")
+        all_rows: list[UInt64] = []
+        all_scores: list[Float32] = []
+        for query in range(request.queries):
+            rows, scores = fusion.reciprocal_rank([(some[query], weight) for some, weight in ranked], request.fusion.k)
+            if request.min_score is not None:
+                keep = scores.astype(np.float64) >= request.min_score
+                rows, scores = rows[keep], scores[keep]
+            order = self._by_score_and_id(view, rows, scores)[:window]
+            all_rows.append(rows[order])
+            all_scores.append(scores[order])
+        counts = np.array([len(rows) for rows in all_rows], dtype=np.int64)
+        rows = np.concatenate(all_rows)
+        segments, ordinals = view.locate(rows)
+        return counts, rows, segments, ordinals, np.concatenate(all_scores)
+
+    def _by_score_and_id(self, view: View, rows: UInt64, scores: Float32) -> Int64:
+        segments, ordinals = view.locate(rows)
+        ids = self._ids(view, segments, ordinals)
+        values = scores.tolist()
+        return np.array(sorted(range(len(ids)), key=lambda i: (-values[i], ids[i])), dtype=np.int64)
+
+    # -- from addresses to points
+
+    def bodies(self, view: View, using: str, hits: _Hits) -> tuple[UInt64, Int64, Int64]:
+        """(row, segment index, body ordinal) of every hit, query after query, as ``view`` shows them."""
+        there = hits.segments >= 0
+        return self.owners(view, self._fields.vectors[using], hits.segments[there], hits.ordinals[there])
+
+    def owners(
+        self, view: View, field_id: int, part_segments: Int64, part_ordinals: Int64
+    ) -> tuple[UInt64, Int64, Int64]:
+        """The bodies that vectors belong to: rows, their segment indexes and ordinals (-1: none in this view)."""
+        rows = np.zeros(len(part_segments), dtype=np.uint64)
+        segments, ordinals = part_segments.copy(), part_ordinals.copy()
+        for index in np.unique(part_segments).tolist():
+            where = part_segments == index
+            part = view.segments[index].parts[field_id]
+            rows[where] = part.owner_rows(part_ordinals[where])
+            if part.same_rows and part.owners is None:
+                continue
+            newer = np.flatnonzero(where & (rows >= np.uint64(view.row_bound)))
+            for i in newer.tolist():
+                back = self._lookup.step_back(view, int(rows[i]))
+                rows[i] = np.uint64(2**64 - 1) if back is None else np.uint64(back)
+            segments[where], ordinals[where] = view.locate(rows[where])
+        return rows, segments, ordinals
+
+    def _ids(self, view: View, segments: Int64, ordinals: Int64) -> list[str]:
+        """Ids of bodies at (segment index, ordinal)."""
+        found: list[int] = np.unique(segments).tolist()
+        if len(found) == 1:
+            return view.segments[found[0]].ids.take(ordinals)
+        out: list[str] = [""] * len(segments)
+        for index in found:
+            where = np.flatnonzero(segments == index)
+            for i, point_id in zip(where.tolist(), view.segments[index].ids.take(ordinals[where]), strict=True):
+                out[i] = point_id
+        return out
+
+    def _fetch(self, view: View, rows: UInt64, segments: Int64, ordinals: Int64, select: Select) -> Points:
+        if len(segments) and int(segments.min()) < 0:
+            lost = int(rows[int(np.argmin(segments))])
+            raise DataLoss(f"a vector belongs to row {lost}, which this view does not have")
+        ids = self._ids(view, segments, ordinals)
+        versions = np.zeros(len(rows), dtype=np.uint64)
+        for index in np.unique(segments).tolist():
+            where = segments == index
+            versions[where] = view.segments[index].seqs[ordinals[where]]
+        if not (select.payload or select.texts or select.vectors):
+            return Points(ids, versions)
+        wanted = rows.tolist()
+        bodies = self._lookup.bodies(wanted)
+        payloads, texts, vectors = self._lookup.columns(bodies, wanted, select, self._fields)
+        return Points(ids, versions, payloads, texts, vectors)
+
+    # -- what a leg needs of us
+
+    @property
+    def matcher(self) -> Matcher:
+        return self._matcher
+
+    @property
+    def threads(self) -> int:
+        return self._threads
+
+    def field(self, using: str) -> tuple[int, VectorField]:
+        """Id and declaration of a vector field."""
+        return self._fields.vectors[using], self._schema.vectors[using]
+
+
+class _Leg:
+    """One leg at one view."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        view: View,
+        leg: Near,
+        shared: list[Filter],
+        request: SearchRequest,
+        explain: dict[str, Any] | None,
+    ) -> None:
+        self._executor = executor
+        self._view = view
+        self._field_id, self._field = executor.field(leg.using)
+        self._filters = [*shared, leg.filter] if leg.filter is not None else shared
+        self._ef = request.ef or DEFAULT_EF
+        self._queries = metric.prepare(self._field.metric, np.ascontiguousarray(leg.vectors, dtype=np.float32))
+        self._explain: dict[str, Any] | None = None
+        if explain is not None:
+            self._explain = {"using": leg.using, "ef": self._ef, "segments": []}
+            explain["legs"].append(self._explain)
+        self._walked = False
+
+    def best(self, need: int, exact: bool) -> _Hits:
+        """The best ``need`` hits of each query, in order of score, then id."""
+        return self._best(self._queries, need, exact)
+
+    def at_least(self, hits: _Hits, need: int, min_score: float) -> _Hits:
+        """Keep hits with a score of at least ``min_score``.
+
+        When a graph was walked and the threshold cut a query's hits short, others above it may have been
+        missed, so that query is answered again by an exact scan: approximate about which, never how many.
+        """
+        if self._walked:
+            enough = np.count_nonzero(_passing(hits, min_score), axis=1) >= need
+            short = np.flatnonzero(~enough)
+            if len(short):
+                again = self._best(self._queries[short], need, True)
+                hits = _replace(hits, short, again)
+                if self._explain is not None:
+                    self._explain["scanned_again_for_min_score"] = len(short)
+        keep = _passing(hits, min_score)
+        hits.segments = np.where(keep, hits.segments, -1)
+        return hits
+
+    def _best(self, queries: Float32, need: int, exact: bool) -> _Hits:
+        view, field_id = self._view, self._field_id
+        allowed_by_segment = self._allowed()
+        found: list[_Hits] = []
+        for index, segment in enumerate(view.segments):
+            part = segment.parts.get(field_id)
+            if part is None or len(part) == 0:
+                continue
+            allowed = allowed_by_segment[index]
+            count = len(part) - part.dead if allowed is None else int(np.count_nonzero(allowed))
+            facts = planner.PartFacts(len(part), count, self._field.dim, _has_graph(part))
+            plan = planner.choose(facts, need=need, ef=self._ef, exact=exact)
+            began = time.perf_counter()
+            ordinals = self._candidates(part, plan, queries, need, allowed)
+            scores, distances = self._score(part, queries, ordinals)
+            found.append(_Hits(np.where(ordinals >= 0, index, -1), ordinals, scores, distances))
+            if self._explain is not None:
+                self._explain["segments"].append(_story(segment, plan, facts, ordinals, began))
+        return self._order(found, len(queries), need)
+
+    def _allowed(self) -> list[Mask | None]:
+        """By segment, which ordinals of the part may be answered; None where all that live may.
+
+        Without a filter no mask is made: judging a walk's few candidates by their stamps is much cheaper.
+        """
+        view, field_id = self._view, self._field_id
+        if not self._filters:
+            return [None] * len(view.segments)
+        bodies = self._executor.matcher.bodies(view, self._filters)
+        out: list[Mask | None] = []
+        for index, segment in enumerate(view.segments):
+            part = segment.parts.get(field_id)
+            if part is None:
+                out.append(None)
+                continue
+            if part.same_rows and part.owners is None:
+                out.append(bodies[index])
+                continue
+            everything = np.arange(len(part), dtype=np.int64)
+            _, owner_segments, owner_ordinals = self._executor.owners(
+                view, field_id, np.full(len(part), index, dtype=np.int64), everything
+            )
+            allowed = owner_segments >= 0
+            for other in np.unique(owner_segments[allowed]).tolist():
+                where = owner_segments == other
+                mask = bodies[other]
+                if mask is not None:
+                    allowed[where] = mask[owner_ordinals[where]]
+            alive = part.alive(view.seq)
+            out.append(allowed if alive is None else allowed & alive)
+        return out
+
+    def _candidates(self, part: Part, plan: planner.Plan, queries: Float32, need: int, allowed: Mask | None) -> Int64:
+        """Ordinals int64 ``[q, w]`` that hold the hits of this part, padded with -1 anywhere."""
+        if plan.kind == "empty" and allowed is not None:
+            return np.full((len(queries), 0), -1, dtype=np.int64)
+        if plan.kind != "graph":
+            return self._scan(part, queries, need, allowed)
+        assert part.index is not None
+        self._walked = True
+        threads = self._executor.threads if len(queries) > 1 else 1
+        ordinals, _ = part.index.candidates(queries, plan.ask, self._ef, allowed, threads)
+        width = need + SPARE_COLUMNS
+        if allowed is None and part.dead:
+            # The stamps of candidates alone; one that died after this view lives in it.
+            dead = part.died[np.maximum(ordinals, 0)] <= np.uint64(self._view.seq)
+            if dead.any():
+                ordinals = _closed_up(np.where(dead, -1, ordinals))
+        ordinals = ordinals[:, :width]
+        short = np.flatnonzero(np.count_nonzero(ordinals >= 0, axis=1) < need)
+        if len(short):
+            # Too many of the walk's answers were not allowed, or not reachable: only a scan is certain.
+            ordinals = _replace_rows(ordinals, short, self._scan(part, queries[short], need, allowed))
+        return ordinals
+
+    def _scan(self, part: Part, queries: Float32, need: int, allowed: Mask | None) -> Int64:
+        if allowed is None:
+            allowed = part.alive(self._view.seq)
+        if part.index is not None:
+            return part.index.exact(queries, need, allowed)[0]
+        assert part.vectors is not None
+        return flat.top(self._field.metric, queries, part.vectors, need, allowed)[0]
+
+    def _score(self, part: Part, queries: Float32, ordinals: Int64) -> tuple[Float32, Float32]:
+        """Scores and distances ``[q, w]`` of candidates; -inf where padded."""
+        shape = ordinals.shape
+        scores = np.full(shape, -np.inf, dtype=np.float32)
+        distances = np.full(shape, np.inf, dtype=np.float32)
+        width = max(1, SCORE_BYTES // (4 * self._field.dim))
+        columns = min(shape[1], width)
+        for c in range(0, shape[1], max(1, columns)):
+            rows = max(1, width // columns)
+            for q in range(0, shape[0], rows):
+                block = ordinals[q : q + rows, c : c + columns]
+                vectors = part.take(np.maximum(block, 0).ravel()).reshape(*block.shape, self._field.dim)
+                score, distance = metric.score(self._field.metric, queries[q : q + rows, None, :], vectors)
+                there = block >= 0
+                scores[q : q + rows, c : c + columns] = np.where(there, score, -np.inf)
+                distances[q : q + rows, c : c + columns] = np.where(there, distance, np.inf)
+        return scores, distances
+
+    def _order(self, found: Sequence[_Hits], queries: int, need: int) -> _Hits:
+        """Merge the parts' hits: score, then id bytes; cut to ``need``."""
+        if not found:
+            none = np.full((queries, 0), -1, dtype=np.int64)
+            empty = np.zeros((queries, 0), dtype=np.float32)
+            return _Hits(none, none, empty, empty)
+        segments = np.concatenate([h.segments for h in found], axis=1)
+        ordinals = np.concatenate([h.ordinals for h in found], axis=1)
+        scores = np.concatenate([h.scores for h in found], axis=1)
+        distances = np.concatenate([h.distances for h in found], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        sorted_scores = np.take_along_axis(scores, order[:, : need + 1], axis=1)
+        ties = (sorted_scores[:, 1:] == sorted_scores[:, :-1]) & (sorted_scores[:, 1:] > -np.inf)
+        for query in np.flatnonzero(ties.any(axis=1)).tolist():
+            self._break_ties(order[query], segments[query], ordinals[query], scores[query], need)
+        order = order[:, :need]
+        return _Hits(
+            np.take_along_axis(segments, order, axis=1),
+            np.take_along_axis(ordinals, order, axis=1),
+            np.take_along_axis(scores, order, axis=1),
+            np.take_along_axis(distances, order, axis=1),
+        )
+
+    def _break_ties(self, order: Int64, segments: Int64, ordinals: Int64, scores: Float32, need: int) -> None:
+        """Reorder one query's candidates so that equal scores stand by id bytes (code point order is the same)."""
+        last = scores[order[min(need, len(order)) - 1]]
+        candidates = order[(scores[order] >= last) & (segments[order] >= 0)]
+        _, body_segments, body_ordinals = self._executor.owners(
+            self._view, self._field_id, segments[candidates], ordinals[candidates]
+        )
+        ids = self._executor._ids(self._view, body_segments, body_ordinals)
+        values = scores[candidates].tolist()
+        by_id = sorted(range(len(ids)), key=lambda i: (-values[i], ids[i]))
+        order[: len(candidates)] = candidates[by_id]
+
+
+def _closed_up(ordinals: Int64) -> Int64:
+    """Each row with its -1 moved to the end, the rest in order."""
+    order = np.argsort(ordinals < 0, axis=1, kind="stable")
+    return np.take_along_axis(ordinals, order, axis=1)
+
+
+def _has_graph(part: Part) -> bool:
+    return part.index is not None and part.index.kind != "flat"
+
+
+def _passing(hits: _Hits, min_score: float) -> Flags:
+    return (hits.segments >= 0) & (hits.scores.astype(np.float64) >= min_score)
+
+
+def _replace(hits: _Hits, where: Int64, other: _Hits) -> _Hits:
+    return _Hits(
+        _replace_rows(hits.segments, where, other.segments),
+        _replace_rows(hits.ordinals, where, other.ordinals),
+        _replace_rows(hits.scores, where, other.scores, -np.inf),
+        _replace_rows(hits.distances, where, other.distances, np.inf),
+    )
+
+
+def _replace_rows(into: Any, where: Int64, rows: Any, pad: float = -1) -> Any:
+    """``into`` with some of its rows replaced, both padded to the wider."""
+    width = max(into.shape[1], rows.shape[1])
+    out = np.full((len(into), width), pad, dtype=into.dtype)
+    out[:, : into.shape[1]] = into
+    out[where] = pad
+    out[where, : rows.shape[1]] = rows
+    return out
+
+
+def _after_offset(counts: Int64, offset: int) -> Flags:
+    """Which entries of a flat answer lie past the first ``offset`` of their query."""
+    starts = np.cumsum(counts) - counts
+    return np.arange(int(counts.sum())) - np.repeat(starts, counts) >= offset
+
+
+def _story(
+    segment: Segment, plan: planner.Plan, facts: planner.PartFacts, ordinals: Int64, began: float
+) -> Mapping[str, Any]:
+    return {
+        "segment": segment.number,
+        "state": segment.state,
+        "plan": plan.kind,
+        "asked": plan.ask,
+        "vectors": facts.vectors,
+        "allowed": facts.allowed,
+        "candidates": int(np.count_nonzero(ordinals >= 0)),
+        "ms": 1000 * (time.perf_counter() - began),
+    }

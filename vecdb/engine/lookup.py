@@ -1,0 +1,164 @@
+"""Reading points by row and by id, at a view.
+
+A pointer names the newest committed row of an id, which a reader's view may not have reached yet. Each
+body names the row it replaced, so the reader walks back to the row that its view shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import orjson
+
+from vecdb.engine.prepare import FieldIds
+from vecdb.engine.view import View
+from vecdb.errors import DataLoss
+from vecdb.model.filter import Filter
+from vecdb.model.point import Points, Select, VectorColumn
+from vecdb.storage import codec, keys
+from vecdb.storage.codec import NO_ROW, Body, Pointer
+from vecdb.storage.kv import KV, prefix_end
+
+SCROLL_BYTES = 8 << 20
+
+
+class Lookup:
+    """Reads one collection's rows from the store."""
+
+    def __init__(self, kv: KV, collection: int, dims: Mapping[int, int]) -> None:
+        self._kv = kv
+        self._collection = collection
+        self._dims = dims
+
+    def bodies(self, rows: Sequence[int]) -> list[Body]:
+        """The bodies of rows that a view shows. Raises DataLoss when one is missing."""
+        values = self._kv.get_many([keys.body(self._collection, row) for row in rows])
+        out = []
+        for row, value in zip(rows, values, strict=True):
+            if value is None:
+                raise DataLoss(f"row {row} has no body", field="bodies", expected="a body", received="nothing")
+            out.append(codec.decode_body(value))
+        return out
+
+    def raw_bodies(self, rows: Sequence[int]) -> list[bytes | None]:
+        """The encoded bodies, None where missing."""
+        return self._kv.get_many([keys.body(self._collection, row) for row in rows])
+
+    def step_back(self, view: View, row: int) -> int | None:
+        """The row of the same point that ``view`` shows, starting from a row it may not have reached."""
+        while row >= view.row_bound:
+            value = self._kv.get(keys.body(self._collection, row))
+            if value is None:
+                return None
+            row = codec.body_links(value)[1]
+            if row == NO_ROW:
+                return None
+        return row if bool(view.alive(np.array([row], dtype=np.uint64))[0]) else None
+
+    def row_of(self, view: View, pointer: Pointer | None) -> int | None:
+        """The row a pointer means at ``view``; None when the point is not there."""
+        if pointer is None:
+            return None
+        if pointer.row < view.row_bound:
+            if not pointer.deleted:
+                return pointer.row
+            return pointer.row if pointer.seq > view.seq else None
+        return self.step_back(view, pointer.row)
+
+    def rows_of(self, view: View, ids: Sequence[str]) -> list[int | None]:
+        """The row of each id at ``view``."""
+        values = self._kv.get_many([keys.pointer(self._collection, i) for i in ids])
+        return [self.row_of(view, None if v is None else codec.decode_pointer(v)) for v in values]
+
+    def get(self, view: View, ids: Sequence[str], select: Select, fields: FieldIds, scope: Filter | None) -> Points:
+        """Points in the order asked, without the missing ones and those outside the scope."""
+        rows = [row for row in self.rows_of(view, ids) if row is not None]
+        return self._points(rows, select, fields, scope)
+
+    def exists(self, view: View, ids: Sequence[str], scope: Filter | None) -> list[bool]:
+        """For each id whether the view and the scope have it."""
+        rows = self.rows_of(view, ids)
+        if scope is None:
+            return [row is not None for row in rows]
+        there = [row for row in rows if row is not None]
+        inside = dict(zip(there, (matches(scope, v) for v in self.raw_bodies(there)), strict=True))
+        return [row is not None and inside[row] for row in rows]
+
+    def scroll(
+        self, view: View, after: str | None, limit: int, select: Select, fields: FieldIds, scope: Filter | None
+    ) -> tuple[Points, bool]:
+        """Up to ``limit`` points with ids after ``after``, in id order, and whether that was the end.
+
+        Stops early past 8 MiB of bodies, so that an answer always fits a message.
+        """
+        prefix = keys.pointer_prefix(self._collection)
+        start = prefix if after is None else keys.pointer(self._collection, after) + b"\0"
+        rows: list[int] = []
+        taken = 0
+        size = 0
+        for key, value in self._kv.scan(start, prefix_end(prefix)):
+            row = self.row_of(view, codec.decode_pointer(value))
+            if row is None:
+                continue
+            raw = self._kv.get(keys.body(self._collection, row))
+            if scope is not None and not matches(scope, raw):
+                continue
+            if taken == limit or (taken and size > SCROLL_BYTES):
+                return self._points(rows, select, fields, None), False
+            rows.append(row)
+            taken += 1
+            size += len(raw or b"") + len(key)
+            if select.vectors and raw is not None:
+                size += self._vector_bytes(raw)
+        return self._points(rows, select, fields, None), True
+
+    def columns(
+        self, bodies: Sequence[Body], rows: Sequence[int], select: Select, fields: FieldIds
+    ) -> tuple[list[bytes | None] | None, dict[str, list[str | None]] | None, dict[str, VectorColumn] | None]:
+        """(payloads, texts, vectors) of bodies, as selected."""
+        payloads = [body.payload for body in bodies] if select.payload else None
+        texts = None
+        if select.texts:
+            texts = {}
+            for name, field_id in fields.texts.items():
+                column = [body.texts.get(field_id) for body in bodies]
+                if any(text is not None for text in column):
+                    texts[name] = column
+        vectors = self._vectors(bodies, rows, fields) if select.vectors else None
+        return payloads, texts, vectors
+
+    def _points(self, rows: list[int], select: Select, fields: FieldIds, scope: Filter | None) -> Points:
+        bodies = self.bodies(rows)
+        if scope is not None:
+            keep = [scope.matches(orjson.loads(b.payload)) if b.payload is not None else False for b in bodies]
+            rows = [row for row, k in zip(rows, keep, strict=True) if k]
+            bodies = [body for body, k in zip(bodies, keep, strict=True) if k]
+        payloads, texts, vectors = self.columns(bodies, rows, select, fields)
+        versions = np.array([body.seq for body in bodies], dtype=np.uint64)
+        return Points([body.id for body in bodies], versions, payloads, texts, vectors)
+
+    def _vectors(self, bodies: Sequence[Body], rows: Sequence[int], fields: FieldIds) -> dict[str, VectorColumn]:
+        out = {}
+        for name, field_id in fields.vectors.items():
+            where = [i for i, body in enumerate(bodies) if field_id in body.slots]
+            slots = [bodies[i].slots[field_id] for i in where]
+            wanted = [rows[i] if slot == NO_ROW else slot for i, slot in zip(where, slots, strict=True)]
+            values = self._kv.get_many([keys.vector(self._collection, slot, field_id) for slot in wanted])
+            for slot, value in zip(wanted, values, strict=True):
+                if value is None:
+                    raise DataLoss(f"row {slot} has no vector", field=name, expected="a vector", received="nothing")
+            if values:
+                data = np.frombuffer(b"".join(v for v in values if v is not None), dtype="<f4")
+                column = data.reshape(len(values), -1).astype(np.float32, copy=False)
+                out[name] = VectorColumn(column, np.array(where, dtype=np.int64))
+        return out
+
+    def _vector_bytes(self, raw: bytes) -> int:
+        return sum(4 * self._dims[field_id] for field_id in codec.decode_body(raw).slots)
+
+
+def matches(scope: Filter, raw_body: bytes | None) -> bool:
+    """Judge an encoded body by a filter; a missing body or payload is false."""
+    payload = None if raw_body is None else codec.body_payload(raw_body)
+    return payload is not None and scope.matches(orjson.loads(payload))

@@ -1,0 +1,332 @@
+"""What happens behind the writes: build, seal, merge, cover, reap. One thread, one action at a time.
+
+Actions run under ``_busy``, taken by the background thread for each step and by ``compact`` for its whole
+length; it is never held together with the publish lock for longer than a swap. Files first, then the
+swap with its manifest, then a sync, then the old files go: their maps stay valid for whoever reads them.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vecdb.engine import manifest, merging, reaping
+from vecdb.engine.collection import Collection
+from vecdb.engine.commit import STALL_PAUSE_S, Committer
+from vecdb.engine.options import EngineOptions
+from vecdb.engine.sealing import SegmentWriter, folder_of
+from vecdb.engine.segment import Segment
+from vecdb.errors import Cancelled, VecdbError
+from vecdb.failpoint import hit
+from vecdb.model.context import CallContext
+from vecdb.storage.kv import KV, WriteStall
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.5
+COVER_GARBAGE_ROWS = 10_000
+"""Dead rows that wait for their tombstones before a manifest is written for their sake alone."""
+COVER_LOG_RECORDS = 10_000
+
+
+class Maintenance:
+    """Looks after the open collections of a database."""
+
+    def __init__(
+        self,
+        kv: KV,
+        root: Path,
+        options: EngineOptions,
+        committer: Committer,
+        publish_lock: threading.Lock,
+        collections: Callable[[], Sequence[Collection]],
+        wake: threading.Event,
+    ) -> None:
+        self._kv = kv
+        self._root = root
+        self._options = options
+        self._committer = committer
+        self._publish_lock = publish_lock
+        self._collections = collections
+        self._wake = wake
+        self._closing = threading.Event()
+        self._busy = threading.Lock()
+        self._thread: threading.Thread | None = None
+        if options.background:
+            self._thread = threading.Thread(target=self._loop, name="vecdb-builder", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop; a build under way is given up."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def step(self) -> bool:
+        """Do one action for the collection that needs it most; False when nothing was to do."""
+        with self._busy:
+            collections = [c for c in self._collections() if c.is_loaded and not c.dropped]
+            collections.sort(key=lambda c: -c.unindexed_bytes)
+            return any(self._act(collection) for collection in collections)
+
+    def cover(self, collection: Collection) -> None:
+        """Write a manifest that covers everything published, then delete what that makes garbage."""
+        with self._busy:
+            self._cover_and_reap(collection)
+
+    def wait_indexed(self, context: CallContext, collection: Collection) -> None:
+        """Return when every vector that should have a graph has one. Raises DeadlineExceeded."""
+        with self._publish_lock:
+            collection.hurry += 1
+        try:
+            while self._unfinished(collection):
+                context.check("waiting for the index")
+                collection.check_open()
+                if self._thread is None:
+                    self.step()
+                    continue
+                self._wake.set()
+                with collection.indexed:
+                    collection.indexed.wait(min(PAUSE_S, context.remaining() or PAUSE_S))
+        finally:
+            with self._publish_lock:
+                collection.hurry -= 1
+
+    def compact(self, context: CallContext, collection: Collection) -> int:
+        """Seal, merge into as few segments as fit, delete all garbage. Returns bytes freed on disk."""
+        before = self._disk(collection)
+        with self._busy:
+            with self._publish_lock:
+                collection.freeze()
+            while any(s.state == "frozen" for s in collection.segments):
+                context.check("compacting")
+                self._index(collection, self._options.max_segment_bytes, finish=True)
+            while (run := _compaction(collection.segments, self._options.max_segment_bytes)) is not None:
+                context.check("compacting")
+                self._merge(collection, run)
+            self._cover_and_reap(collection)
+        for start, end in reaping.row_ranges(collection.number):
+            context.check("compacting the store")
+            self._kv.compact(start, end)
+        return max(0, before - self._disk(collection))
+
+    # -- the background thread
+
+    def _loop(self) -> None:
+        while not self._closing.is_set():
+            self._wake.clear()
+            try:
+                worked = self.step()
+            except Cancelled:
+                continue
+            except VecdbError as error:
+                log.error("maintenance stopped: %s", error)
+                worked = False
+            except Exception:
+                log.exception("maintenance failed and is tried again")
+                worked = False
+            if not worked:
+                self._wake.wait(PAUSE_S)
+
+    def _act(self, collection: Collection) -> bool:
+        try:
+            return self._build(collection) or self._merge_some(collection) or self._tidy(collection)
+        except (Cancelled, OSError, VecdbError):
+            collection.writer = None
+            raise
+
+    def _build(self, collection: Collection) -> bool:
+        """Index frozen rows, and seal when there are enough, or nobody writes."""
+        options = self._options
+        idle = collection.hurry > 0 or time.monotonic() - collection.last_write > options.idle_seal_s
+        if collection.entry.indexing == "deferred" and not collection.hurry:
+            return False
+        if idle and collection.unsealed_rows >= options.graph_rows and not collection.growing.empty:
+            with self._publish_lock:
+                collection.freeze()
+        frozen = [s for s in collection.segments if s.state == "frozen"]
+        if not frozen:
+            return False
+        unindexed = collection.unindexed_bytes
+        target = min(options.max_segment_bytes, max(options.seal_bytes, unindexed // 2))
+        enough = sum(len(s) for s in frozen) >= options.graph_rows
+        pressed = unindexed > options.max_unindexed_bytes
+        return self._index(collection, target, finish=(idle or pressed) and enough)
+
+    def _index(self, collection: Collection, target: int, finish: bool) -> bool:
+        """Add one frozen segment to the private graph, or seal it. ``finish``: seal even below ``target``."""
+        run = _frozen_run(collection.segments)
+        writer = collection.writer
+        if writer is None:
+            if not run:
+                return False
+            writer = collection.writer = self._writer(collection)
+        taken = {id(segment) for segment, _ in writer.bodies}
+        waiting = [segment for segment in run if id(segment) not in taken]
+        if waiting and (not taken or writer.nbytes() < target):
+            before = _insertions(writer)
+            writer.add(waiting[0], collection.seq)
+            collection.first_insertions += _insertions(writer) - before
+            collection.insertions += _insertions(writer) - before
+            return True
+        if taken and (writer.nbytes() >= target or (finish and not waiting)):
+            self._seal(collection, writer, "seal")
+            return True
+        return False
+
+    def _merge_some(self, collection: Collection) -> bool:
+        idle = collection.hurry > 0 or time.monotonic() - collection.last_write > self._options.idle_seal_s
+        sealed = _sealed_prefix(collection.segments)
+        choice = merging.choose(
+            [_size(segment) for segment in sealed],
+            seal_bytes=self._options.seal_bytes,
+            max_bytes=self._options.max_segment_bytes,
+            idle=idle,
+        )
+        if choice is None:
+            return False
+        self._merge(collection, sealed[choice.start : choice.end], rebuild=choice.rebuild)
+        return True
+
+    def _merge(self, collection: Collection, sources: Sequence[Segment], rebuild: bool = False) -> None:
+        hit("merge.before_build")
+        writer = self._writer(collection)
+        if not rebuild and len(sources) > 1:
+            base = max(sources, key=lambda s: s.disk_bytes)
+            if _size(base).dead_fraction <= merging.DEAD_FRACTION:
+                writer.start_from(base, sum(len(s) for s in sources if s is not base))
+                self._note_pause(collection, writer)
+        for segment in sources:
+            writer.add(segment, collection.seq)
+        collection.insertions += _insertions(writer)
+        self._seal(collection, writer, "merge")
+        for segment in sources:
+            hit("merge.before_unlink")
+            shutil.rmtree(folder_of(self._root, collection.number, segment.number), ignore_errors=True)
+
+    def _seal(self, collection: Collection, writer: SegmentWriter, what: str) -> None:
+        """Write files, swap them in with their manifest, make that durable."""
+        sources = writer.sources()
+        segment = writer.write() if _anything(writer) else None
+        self._note_pause(collection, writer)
+        hit(f"{what}.before_manifest")
+        with self._publish_lock:
+            if segment is not None:
+                writer.stamp(segment)
+            collection.swap(sources, segment)
+        if writer is collection.writer:
+            collection.writer = None
+        self._save_manifest(collection)
+        hit(f"{what}.after_manifest")
+
+    def _tidy(self, collection: Collection) -> bool:
+        """Cover and reap when enough garbage or log has gathered."""
+        garbage = sum(len(g.rows) for g in collection.garbage)
+        quiet = time.monotonic() - collection.last_write > self._options.idle_seal_s
+        if garbage >= COVER_GARBAGE_ROWS or (garbage and quiet) or self._log_is_long(collection):
+            return self._cover_and_reap(collection)
+        return False
+
+    def _log_is_long(self, collection: Collection) -> bool:
+        logged, old = collection.logged, time.time() - self._options.request_memory_s
+        return len(logged) > COVER_LOG_RECORDS and logged[COVER_LOG_RECORDS // 2][1] < old
+
+    def _cover_and_reap(self, collection: Collection) -> bool:
+        """True when something was deleted."""
+        if collection.covered_seq < collection.seq:
+            self._save_manifest(collection)
+        reaped = reaping.reap(collection, self._committer)
+        manifest.trim_log(collection, time.time())
+        return reaped
+
+    def _save_manifest(self, collection: Collection) -> None:
+        while True:
+            try:
+                with self._publish_lock:
+                    if not collection.dropped:
+                        manifest.save(collection)
+                break
+            except WriteStall:
+                time.sleep(STALL_PAUSE_S)
+        self._kv.sync()
+
+    def _writer(self, collection: Collection) -> SegmentWriter:
+        with self._publish_lock:
+            number = collection.take_number()
+        return SegmentWriter(
+            number,
+            self._root,
+            collection.number,
+            collection.fields,
+            self._options,
+            lambda: self._closing.is_set() or collection.dropped,
+        )
+
+    def _unfinished(self, collection: Collection) -> bool:
+        if not self._options.use_graphs or self._closing.is_set():
+            return False
+        return collection.unsealed_rows >= self._options.graph_rows
+
+    def _note_pause(self, collection: Collection, writer: SegmentWriter) -> None:
+        pause = max((part.pause_s for part in writer.parts.values()), default=0.0)
+        collection.longest_pause_s = max(collection.longest_pause_s, pause)
+
+    def _disk(self, collection: Collection) -> int:
+        return self._kv.stats()["disk_bytes"] + sum(s.disk_bytes for s in collection.segments)
+
+
+def _frozen_run(segments: Sequence[Segment]) -> list[Segment]:
+    """The first neighbours that are frozen: what the next sealed segment is made of."""
+    run: list[Segment] = []
+    for segment in segments:
+        if segment.state == "frozen":
+            run.append(segment)
+        elif run:
+            break
+    return run
+
+
+def _sealed_prefix(segments: Sequence[Segment]) -> list[Segment]:
+    """The first neighbours that are sealed; frozen rows between others are sealed before anything merges over them."""
+    run: list[Segment] = []
+    for segment in segments:
+        if segment.state != "sealed":
+            break
+        run.append(segment)
+    return run
+
+
+def _compaction(segments: Sequence[Segment], max_bytes: int) -> list[Segment] | None:
+    """Neighbours that one segment could hold, or one with dead rows; None when there is nothing to gain."""
+    sealed = _sealed_prefix(segments)
+    for start in range(len(sealed)):
+        end, size = start, 0
+        while end < len(sealed) and size + sealed[end].disk_bytes <= max_bytes:
+            size += sealed[end].disk_bytes
+            end += 1
+        if end - start > 1:
+            return sealed[start:end]
+    return next(([s] for s in sealed if _size(s).dead_fraction > 0), None)
+
+
+def _size(segment: Segment) -> merging.Size:
+    slots = sum(len(part) for part in segment.parts.values())
+    dead = sum(part.dead for part in segment.parts.values())
+    rows, killed = (slots, dead) if slots else (len(segment), segment.dead)
+    return merging.Size(segment.disk_bytes, rows, killed / max(1, rows))
+
+
+def _insertions(writer: SegmentWriter) -> int:
+    return sum(part.insertions for part in writer.parts.values())
+
+
+def _anything(writer: SegmentWriter) -> bool:
+    """Whether a body or a vector is left to be written."""
+    return any(len(chosen) for _, chosen in writer.bodies) or any(
+        len(chosen) for part in writer.parts.values() for _, chosen in part.selection
+    )

@@ -1,0 +1,73 @@
+"""The engine's knobs, as one frozen object; where each number comes from is beside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from vecdb.errors import InvalidArgument
+
+Durability = Literal["fsync", "os"]
+
+MIB = 1 << 20
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Options of an open database. Sizes in bytes, times in seconds.
+
+    ``growing_vector_bytes``, ``growing_rows``, ``growing_body_bytes``: a growing segment freezes at the
+    first of them. ``graph_rows``: fewer rows than this never get a graph. ``max_unindexed_bytes``: vectors
+    without a graph before writes wait for the builder. ``seal_bytes``: the builder's graph is sealed at
+    this size while writes go on; ``max_segment_bytes`` bounds any segment. See docs/decisions/0003.
+    """
+
+    durability: Durability = "fsync"
+    growing_vector_bytes: int = 32 * MIB
+    growing_rows: int = 65_536
+    growing_body_bytes: int = 16 * MIB
+    graph_rows: int = 4_096
+    max_unindexed_bytes: int = 256 * MIB
+    seal_bytes: int = 128 * MIB
+    max_segment_bytes: int = 1024 * MIB
+    max_memory_bytes: int | None = None
+    index_threads: int = max(1, _cores() // 2)
+    search_threads: int = _cores()
+    idle_seal_s: float = 5.0
+    request_memory_s: float = 600.0
+    open_collections: int = 1_000
+    evict_idle_s: float = 5.0
+    max_payload_bytes: int = 1 * MIB
+    max_text_bytes: int = 8 * MIB
+    max_batch_bytes: int = 256 * MIB
+    max_collections: int = 100_000
+    use_graphs: bool = True
+    background: bool = True
+    write_buffer_bytes: int = 64 * MIB
+    max_total_wal_bytes: int = 64 * MIB
+    block_cache_bytes: int = 128 * MIB
+
+    def validate(self) -> None:
+        """Raise InvalidArgument naming the first option that cannot work."""
+        if self.durability not in ("fsync", "os"):
+            raise InvalidArgument(
+                "unknown durability", field="durability", expected="fsync | os", received=repr(self.durability)
+            )
+        for name in (
+            "growing_vector_bytes",
+            "growing_rows",
+            "growing_body_bytes",
+            "graph_rows",
+            "max_unindexed_bytes",
+            "seal_bytes",
+            "max_segment_bytes",
+            "index_threads",
+            "search_threads",
+        ):
+            if getattr(self, name) < 1:
+                raise InvalidArgument("too small", field=name, expected=">= 1", received=str(getattr(self, name)))

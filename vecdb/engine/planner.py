@@ -1,0 +1,51 @@
+"""Choose how to search one part of one segment. Pure: numbers in, a plan out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vecdb.index.cost import exact_ns, graph_ns
+
+MAX_OVERFETCH = 10_000
+"""Never ask a graph for more than this; beyond it an exact scan is both cheaper and certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartFacts:
+    """What the planner knows of a part: its vectors, how many of them may be answered, has it a graph."""
+
+    vectors: int
+    allowed: int
+    dim: int
+    graph: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``exact``: scan the allowed rows. ``graph``: walk for ``ask`` candidates, then drop what is not allowed.
+
+    ``empty``: nothing can match. ``ask`` is the width of the walk's answer (0 unless graph).
+    """
+
+    kind: Literal["empty", "exact", "graph"]
+    ask: int = 0
+
+
+def choose(facts: PartFacts, *, need: int, ef: int, exact: bool) -> Plan:
+    """The cheaper certain or likely way to ``need`` hits.
+
+    A graph walk that wants ``ef`` usable candidates must ask for ef / selectivity of them; when the model
+    of ``index/cost.py`` prices that above scanning the allowed rows, they are scanned.
+    """
+    if facts.allowed == 0:
+        return Plan("empty")
+    if exact or not facts.graph or facts.allowed <= need:
+        return Plan("exact")
+    width = max(ef, need)
+    ask = min(facts.vectors, -(-width * facts.vectors // facts.allowed))
+    if ask > MAX_OVERFETCH:
+        return Plan("exact")
+    scan = exact_ns(facts.allowed, facts.dim, contiguous=facts.allowed == facts.vectors)
+    walk = graph_ns(facts.vectors, ask, facts.dim)
+    return Plan("exact") if scan <= walk else Plan("graph", ask)

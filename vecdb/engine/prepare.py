@@ -1,0 +1,286 @@
+"""Check the form of a write on the caller's thread, before it joins the queue.
+
+Everything that needs only the schema happens here, in parallel; the committer, which is one thread,
+then only resolves ids to rows and writes. What is refused here has changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from vecdb.engine.options import EngineOptions
+from vecdb.errors import DimensionMismatch, FieldNotFound, InvalidArgument, ModelMismatch, TooLarge
+from vecdb.index import metric
+from vecdb.model.filter import Filter
+from vecdb.model.point import (
+    MAX_ID_BYTES,
+    Clear,
+    DeleteIds,
+    Float32,
+    Int64,
+    Operation,
+    Put,
+    PutMode,
+    Rows,
+    WriteBatch,
+)
+from vecdb.model.schema import Schema, VectorField
+
+
+@dataclass(frozen=True, slots=True)
+class FieldIds:
+    """The numbers that fields have on disk, by name."""
+
+    vectors: Mapping[str, int]
+    texts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedVectors:
+    """One field of a put: ``rows`` int64 ``[n]`` positions, ``raw`` as given, ``ready`` for scoring."""
+
+    rows: Int64
+    raw: Float32
+    ready: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPut:
+    """A put whose form is right: vectors and texts by field id, payloads checked to be JSON objects."""
+
+    mode: PutMode
+    ids: Sequence[str]
+    vectors: dict[int, PreparedVectors]
+    texts: dict[int, Sequence[str | None]]
+    payloads: Sequence[bytes | None] | None
+
+    def texts_at(self, position: int) -> dict[int, str]:
+        """The texts given for one row, by field id."""
+        return {f: text for f, column in self.texts.items() if (text := column[position]) is not None}
+
+    def payload_at(self, position: int) -> bytes | None:
+        """The payload given for one row."""
+        return None if self.payloads is None else self.payloads[position]
+
+
+PreparedOperation = PreparedPut | DeleteIds | Clear
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """A write batch whose form is right, and about how many bytes it holds."""
+
+    operations: Sequence[PreparedOperation]
+    nbytes: int
+
+
+def prepare(
+    batch: WriteBatch, schema: Schema, fields: FieldIds, scope: Filter | None, options: EngineOptions
+) -> PreparedBatch:
+    """Validate every operation and put its vectors in order. Raises InvalidArgument and its kin."""
+    operations = [_operation(op, i, schema, fields, scope, options) for i, op in enumerate(batch.operations)]
+    nbytes = sum(_size(op) for op in operations)
+    if nbytes > options.max_batch_bytes:
+        raise TooLarge(
+            "the write batch is too large; split it",
+            field="operations",
+            expected=f"<= {options.max_batch_bytes} bytes",
+            received=str(nbytes),
+        )
+    return PreparedBatch(operations, nbytes)
+
+
+def check_ids(ids: Sequence[str], path: str) -> None:
+    """Refuse ids that are empty, over 512 bytes or not UTF-8, naming the row."""
+    for i, point_id in enumerate(ids):
+        try:
+            size = len(point_id) if point_id.isascii() else len(point_id.encode())
+        except UnicodeEncodeError:
+            raise InvalidArgument(
+                "id is not UTF-8", field=f"{path}[{i}]", expected="valid Unicode", received=ascii(point_id[:40])
+            ) from None
+        if not 1 <= size <= MAX_ID_BYTES:
+            raise InvalidArgument(
+                "id has a bad length",
+                field=f"{path}[{i}]",
+                expected=f"1..{MAX_ID_BYTES} UTF-8 bytes",
+                received=f"{size} bytes",
+            )
+
+
+def vector_field(schema: Schema, name: str, path: str) -> VectorField:
+    """The field of that name. Raises FieldNotFound."""
+    found = schema.vectors.get(name)
+    if found is None:
+        raise FieldNotFound("unknown vector field", field=path, expected=_names(schema.vectors), received=repr(name))
+    return found
+
+
+def check_model(field: VectorField, stated: str | None, path: str) -> None:
+    """Refuse vectors said to come from another model than the field's. Raises ModelMismatch."""
+    if stated is not None and field.model is not None and stated != field.model:
+        raise ModelMismatch(
+            "the vectors come from another embedding model", field=path, expected=field.model, received=stated
+        )
+
+
+def check_vectors(field: VectorField, data: Float32, path: str) -> None:
+    """Refuse a wrong dimension and values that cannot be scored, naming the row."""
+    if data.ndim != 2 or data.shape[1] != field.dim:
+        raise DimensionMismatch(
+            "wrong dimension",
+            field=path,
+            expected=str(field.dim),
+            received=str(data.shape[1] if data.ndim == 2 else f"{data.ndim}-d array"),
+        )
+    metric.validate(field.metric, data, path)
+
+
+def _operation(
+    op: Operation, index: int, schema: Schema, fields: FieldIds, scope: Filter | None, options: EngineOptions
+) -> PreparedOperation:
+    path = f"operations[{index}]"
+    if isinstance(op, DeleteIds):
+        check_ids(op.ids, f"{path}.ids")
+        return op
+    if isinstance(op, Clear):
+        return op
+    return _put(op, path, schema, fields, scope, options)
+
+
+def _put(
+    op: Put, path: str, schema: Schema, fields: FieldIds, scope: Filter | None, options: EngineOptions
+) -> PreparedPut:
+    rows = op.rows
+    n = len(rows.ids)
+    check_ids(rows.ids, f"{path}.ids")
+    if op.mode is PutMode.INSERT and len(set(rows.ids)) != n:
+        raise InvalidArgument(
+            "an insert names an id twice",
+            field=f"{path}.ids[{_first_repeat(rows.ids)}]",
+            expected="different ids",
+            received=repr(rows.ids[_first_repeat(rows.ids)]),
+        )
+    vectors: dict[int, PreparedVectors] = {}
+    for name, column in rows.vectors.items():
+        where = f'{path}.vectors["{name}"]'
+        field = vector_field(schema, name, where)
+        check_model(field, rows.models.get(name), f'{path}.models["{name}"]')
+        positions = np.arange(n, dtype=np.int64) if column.rows is None else column.rows
+        if len(column.data) != len(positions):
+            raise _mismatch(where, len(positions), len(column.data))
+        if column.rows is not None:
+            _check_positions(positions, n, f"{where}.rows")
+        raw = np.ascontiguousarray(column.data, dtype=np.float32)
+        check_vectors(field, raw, where)
+        vectors[fields.vectors[name]] = PreparedVectors(positions, raw, metric.prepare(field.metric, raw))
+    texts: dict[int, Sequence[str | None]] = {}
+    for name, values in rows.texts.items():
+        where = f'{path}.texts["{name}"]'
+        if name not in schema.texts:
+            raise FieldNotFound("unknown text field", field=where, expected=_names(schema.texts), received=repr(name))
+        if len(values) != n:
+            raise _mismatch(where, n, len(values))
+        _check_texts(values, where, options.max_text_bytes)
+        texts[fields.texts[name]] = values
+    _check_payloads(rows, path, op.mode, scope, options.max_payload_bytes)
+    return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads)
+
+
+def _check_positions(positions: Int64, n: int, where: str) -> None:
+    if len(positions) and (positions[0] < 0 or positions[-1] >= n or np.any(positions[1:] <= positions[:-1])):
+        raise InvalidArgument(
+            "row positions are not ascending within the batch",
+            field=where,
+            expected=f"ascending in 0..{n - 1}",
+            received=str(positions[:8].tolist()),
+        )
+
+
+def _check_texts(values: Sequence[str | None], where: str, limit: int) -> None:
+    for i, text in enumerate(values):
+        if text is None:
+            continue
+        try:
+            size = len(text) if text.isascii() else len(text.encode())
+        except UnicodeEncodeError:
+            raise InvalidArgument(
+                "text is not UTF-8", field=f"{where}[{i}]", expected="valid Unicode", received=ascii(text[:40])
+            ) from None
+        if size > limit:
+            raise InvalidArgument(
+                "text is too long", field=f"{where}[{i}]", expected=f"<= {limit} bytes", received=f"{size} bytes"
+            )
+
+
+def _check_payloads(rows: Rows, path: str, mode: PutMode, scope: Filter | None, limit: int) -> None:
+    if rows.payloads is None:
+        if scope is not None and mode is not PutMode.UPDATE and len(rows.ids):
+            raise _out_of_scope(f"{path}.payloads", scope)
+        return
+    if len(rows.payloads) != len(rows.ids):
+        raise _mismatch(f"{path}.payloads", len(rows.ids), len(rows.payloads))
+    for i, payload in enumerate(rows.payloads):
+        where = f"{path}.payloads[{i}]"
+        if payload is None:
+            if scope is not None and mode is not PutMode.UPDATE:
+                raise _out_of_scope(where, scope)
+            continue
+        if len(payload) > limit:
+            raise InvalidArgument(
+                "payload is too large", field=where, expected=f"<= {limit} bytes", received=f"{len(payload)} bytes"
+            )
+        try:
+            parsed = orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            raise InvalidArgument(
+                "payload is not JSON", field=where, expected="a JSON object", received=str(error)
+            ) from None
+        if not isinstance(parsed, dict):
+            raise InvalidArgument(
+                "payload is not an object", field=where, expected="a JSON object", received=type(parsed).__name__
+            )
+        if scope is not None and not scope.matches(parsed):
+            raise _out_of_scope(where, scope)
+
+
+def _out_of_scope(where: str, scope: Filter) -> InvalidArgument:
+    return InvalidArgument(
+        "the point would lie outside the caller's scope",
+        field=where,
+        expected=f"{scope.field} equal to {scope.value!r}",
+        received="another value or none",
+    )
+
+
+def _mismatch(where: str, expected: int, received: int) -> InvalidArgument:
+    return InvalidArgument(
+        "columns differ in length", field=where, expected=f"{expected} entries", received=str(received)
+    )
+
+
+def _first_repeat(ids: Sequence[str]) -> int:
+    seen: set[str] = set()
+    for i, point_id in enumerate(ids):
+        if point_id in seen:
+            return i
+        seen.add(point_id)
+    return -1
+
+
+def _names(fields: Mapping[str, object]) -> str:
+    return " | ".join(repr(name) for name in fields) or "no field of this kind"
+
+
+def _size(op: PreparedOperation) -> int:
+    if isinstance(op, Clear):
+        return 0
+    if isinstance(op, DeleteIds):
+        return sum(map(len, op.ids))
+    size = sum(map(len, op.ids)) + sum(v.raw.nbytes for v in op.vectors.values())
+    size += sum(len(p) for p in op.payloads or () if p)
+    return size + sum(len(t) for column in op.texts.values() for t in column if t)

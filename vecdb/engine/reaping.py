@@ -1,0 +1,90 @@
+"""Delete dead bodies, their vectors and the pointers of deleted ids, once nobody can see them.
+
+Only what is both covered (the kill is in a persisted tombstone, so no replay will look for the row) and
+below the oldest view still held. Runs between commits, because a pointer of a deleted id must not be
+removed while a commit gives that id a new row.
+"""
+
+from __future__ import annotations
+
+import time
+
+from vecdb.engine.collection import Collection, Garbage
+from vecdb.engine.commit import STALL_PAUSE_S, Committer
+from vecdb.failpoint import hit
+from vecdb.storage import codec, keys
+from vecdb.storage.kv import WriteStall
+
+SLICE_ROWS = 256
+
+
+def reap(collection: Collection, committer: Committer) -> bool:
+    """Delete the garbage that may go; True when there was some."""
+    with collection.publish_lock:
+        bound = min(collection.covered_seq, collection.oldest_view())
+        ready: list[Garbage] = []
+        while collection.garbage and collection.garbage[0].seq <= bound:
+            ready.append(collection.garbage.popleft())
+    for i, garbage in enumerate(ready):
+        try:
+            _delete(collection, garbage, committer)
+        except BaseException:
+            with collection.publish_lock:
+                collection.garbage.extendleft(reversed(ready[i:]))
+            raise
+    return bool(ready)
+
+
+def row_ranges(collection: int) -> list[tuple[bytes, bytes]]:
+    """Key ranges whose files are worth rewriting after garbage was deleted."""
+    return [
+        (keys.body(collection, 0), keys.body(collection, keys.LAST_ROW)),
+        (keys.vector_from(collection, 0), keys.vector_from(collection, keys.LAST_ROW)),
+        (keys.pointer_prefix(collection), keys.pointer_prefix(collection + 1)),
+        (keys.log(collection, 0), keys.log(collection, keys.LAST_ROW)),
+    ]
+
+
+def _delete(collection: Collection, garbage: Garbage, committer: Committer) -> None:
+    hit("reap.before_delete")
+    rows = garbage.rows.tolist()
+    for start in range(0, len(rows), SLICE_ROWS):
+        some = rows[start : start + SLICE_ROWS]
+        committer.between_commits(lambda some=some: _delete_rows(collection, some))  # type: ignore[misc]
+    for field_id, slots in garbage.slots.items():
+        wanted = slots.tolist()
+        for start in range(0, len(wanted), SLICE_ROWS):
+            _delete_keys(
+                collection,
+                [keys.vector(collection.number, slot, field_id) for slot in wanted[start : start + SLICE_ROWS]],
+            )
+    hit("reap.after_delete")
+
+
+def _delete_rows(collection: Collection, rows: list[int]) -> None:
+    """On the committer's thread: the bodies, and pointers of ids whose deletion these rows were."""
+    number = collection.number
+    if collection.dropped:
+        return
+    bodies = collection.lookup.raw_bodies(rows)
+    ids = {row: codec.decode_body(raw).id for row, raw in zip(rows, bodies, strict=True) if raw is not None}
+    pointers = collection.kv.get_many([keys.pointer(number, point_id) for point_id in ids.values()])
+    gone = [keys.body(number, row) for row in ids]
+    for (row, point_id), raw in zip(ids.items(), pointers, strict=True):
+        if raw is None:
+            continue
+        pointer = codec.decode_pointer(raw)
+        if pointer.deleted and pointer.row == row:
+            gone.append(keys.pointer(number, point_id))
+    _delete_keys(collection, gone)
+
+
+def _delete_keys(collection: Collection, gone: list[bytes]) -> None:
+    while True:
+        batch = collection.kv.batch()
+        for key in gone:
+            batch.delete(key)
+        try:
+            return collection.kv.write(batch)
+        except WriteStall:
+            time.sleep(STALL_PAUSE_S)

@@ -1,0 +1,267 @@
+"""Open a collection: load what is sealed, read the rest from the truth, replay the kills in between.
+
+The order: drop rows beyond the committed counter; verify and load sealed segments with their tombstones;
+read the bodies and vectors of rows that no sealed segment has; stamp the kills of log records that the
+tombstones do not cover. A damaged or missing derived file costs only time: its rows are read from the
+truth and indexed again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vecdb.engine import manifest as manifests
+from vecdb.engine import sealing
+from vecdb.engine.collection import Collection
+from vecdb.engine.segment import Growing, NewRows, Segment, UInt64
+from vecdb.errors import DataLoss
+from vecdb.failpoint import hit
+from vecdb.index import metric
+from vecdb.model.point import Float32, WriteResult
+from vecdb.storage import codec, files, keys
+from vecdb.storage.codec import NO_ROW
+
+log = logging.getLogger(__name__)
+
+READ_ROWS = 2_048
+
+
+@dataclass(slots=True)
+class _Adoptions:
+    """Slots of other rows that living bodies use, by field id: (slot, row)."""
+
+    pairs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def note(self, row: int, slots: dict[int, int]) -> None:
+        for field_id, slot in slots.items():
+            if slot != NO_ROW:
+                self.pairs.setdefault(field_id, []).append((slot, row))
+
+    def of(self, field_id: int) -> tuple[UInt64, UInt64]:
+        """(slots, rows), ascending by slot then row."""
+        table = np.array(sorted(self.pairs.get(field_id, [])), dtype=np.uint64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+
+def recover(collection: Collection, root: Path) -> None:
+    """Fill an empty Collection from the store and its segment folders, and publish its first view.
+
+    Raises DataLoss where the truth itself is damaged.
+    """
+    number, kv = collection.number, collection.kv
+    _drop_uncommitted(collection)
+    manifest = manifests.load(kv, number)
+    collection.next_segment = manifest.next_segment
+    changes = [codec.decode_change(value) for _, value in kv.scan(keys.log(number, 0), keys.log(number, keys.LAST_ROW))]
+    sealed, damaged = _load_sealed(collection, manifest, root)
+    hit("load.before_replay")
+    later = [change for change in changes if change.seq > manifest.seq]
+    dead = np.unique(np.concatenate([manifest.tail_dead, *[change.killed for change in later]]))
+    segments, growing = _read_unsealed(collection, manifest, damaged, dead)
+    with collection.publish_lock:
+        collection.segments = sorted(sealed + segments, key=lambda s: s.first_row)
+        collection.growing = growing
+        head = collection.committed
+        collection.seq, collection.row_bound, collection.live = head.seq, head.next_row, head.live
+        for change in later:
+            collection.stamp(change)
+        for change in changes:
+            if change.seq > manifest.garbage_seq:
+                collection.discard(change)
+            else:
+                collection.logged.append((change.seq, change.time_ms / 1000))
+        collection.covered_seq = manifest.seq
+        for change in changes:
+            if change.request_id:
+                result = WriteResult(change.seq, change.count)
+                collection.requests.remember(change.request_id, change.time_ms / 1000, result)
+        collection.publish()
+    hit("load.after_replay")
+
+
+def _drop_uncommitted(collection: Collection) -> None:
+    """Delete slices of a commit that never came: rows from the committed counter on."""
+    number, bound = collection.number, collection.committed.next_row
+    ranges = [
+        (keys.body(number, bound), keys.body(number, keys.LAST_ROW)),
+        (keys.vector_from(number, bound), keys.vector_from(number, keys.LAST_ROW)),
+    ]
+    if any(True for start, end in ranges for _ in _first(collection, start, end)):
+        batch = collection.kv.batch()
+        for start, end in ranges:
+            batch.delete_range(start, end)
+        collection.kv.write(batch)
+
+
+def _first(collection: Collection, start: bytes, end: bytes) -> Iterator[bytes]:
+    for key, _ in collection.kv.scan(start, end):
+        yield key
+        return
+
+
+def _load_sealed(
+    collection: Collection, manifest: manifests.Manifest, root: Path
+) -> tuple[list[Segment], list[tuple[int, int]]]:
+    """Sealed segments, and the row intervals of those whose files are damaged or missing."""
+    sealed: list[Segment] = []
+    damaged: list[tuple[int, int]] = []
+    for i, entry in enumerate(manifest.segments):
+        value = collection.kv.get(keys.tombstones(collection.number, entry["number"]))
+        tombstones = None if value is None else codec.decode_tombstones(value)
+        try:
+            segment, pause_s = sealing.load(root, collection.number, entry, collection.fields, tombstones)
+        except (files.Damaged, DataLoss, OSError) as error:
+            log.warning(
+                "collection %r: segment %s cannot be used and is built again: %s",
+                collection.entry.name,
+                entry["number"],
+                error,
+            )
+            damaged.append((int(entry["first_row"]), int(entry["end_row"])))
+            continue
+        collection.longest_pause_s = max(collection.longest_pause_s, pause_s)
+        sealed.append(segment)
+        collection.load_progress = (i + 1) / (len(manifest.segments) + 1)
+    return sealed, damaged
+
+
+def _read_unsealed(
+    collection: Collection, manifest: manifests.Manifest, damaged: list[tuple[int, int]], dead: UInt64
+) -> tuple[list[Segment], Growing]:
+    """Rows without a sealed segment, as frozen segments and the growing one, their dead marked."""
+    segments: list[Segment] = []
+    adoptions = _Adoptions()
+    damaged_dead = [_dead_by_pointer(collection, *interval) for interval in damaged]
+    dead = np.unique(np.concatenate([dead, *damaged_dead]))
+    for first, end in sorted(manifest.unsealed + damaged):
+        part = _read_interval(collection, first, end, dead, adoptions, segments)
+        if not part.empty:
+            segments.append(_frozen(part))
+    growing = _read_interval(collection, manifest.tail_row, collection.committed.next_row, dead, adoptions, segments)
+    if damaged:
+        _note_all_adoptions(collection, adoptions)
+    for segment in [*segments, growing.segment()]:
+        _bury(segment, dead, adoptions)
+    return segments, growing
+
+
+def _read_interval(
+    collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions, full: list[Segment]
+) -> Growing:
+    """Read rows first..end into growing segments; full ones are appended to ``full``, the last is returned."""
+    growing = Growing(collection.take_number(), first, collection.dims)
+    for rows in _chunks(collection, first, end, dead, adoptions):
+        growing.append(rows)
+        if collection.is_full(growing):
+            full.append(_frozen(growing))
+            growing = Growing(collection.take_number(), int(rows.rows[-1]) + 1, collection.dims)
+    return growing
+
+
+def _chunks(collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions) -> Iterator[NewRows]:
+    number = collection.number
+    vectors = _vector_chunks(collection, first, end)
+    waiting = next(vectors, None)
+    rows: list[int] = []
+    seqs: list[int] = []
+    ids: list[str] = []
+    size = 0
+
+    def flush(bound: int) -> NewRows:
+        nonlocal waiting, rows, seqs, ids, size
+        taken: dict[int, list[tuple[int, bytes]]] = {}
+        while waiting is not None and waiting[0] < bound:
+            taken.setdefault(waiting[1], []).append((waiting[0], waiting[2]))
+            waiting = next(vectors, None)
+        columns = {f: _column(collection, f, pairs) for f, pairs in taken.items() if f in collection.fields}
+        out = NewRows(np.array(rows, dtype=np.uint64), np.array(seqs, dtype=np.uint64), ids, columns, size)
+        rows, seqs, ids, size = [], [], [], 0
+        return out
+
+    killed = set(dead[(dead >= first) & (dead < end)].tolist())
+    for key, value in collection.kv.scan(keys.body(number, first), keys.body(number, end)):
+        body = codec.decode_body(value)
+        row = keys.body_row(key)
+        rows.append(row)
+        seqs.append(body.seq)
+        ids.append(body.id)
+        size += len(value)
+        if row not in killed:
+            adoptions.note(row, body.slots)
+        if len(rows) == READ_ROWS:
+            yield flush(row + 1)
+    if rows or waiting is not None:
+        last = flush(end)
+        if len(last.rows) or last.vectors:
+            yield last
+
+
+def _vector_chunks(collection: Collection, first: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    """(row, field id, bytes) of the vectors of rows first..end."""
+    number = collection.number
+    for key, value in collection.kv.scan(keys.vector_from(number, first), keys.vector_from(number, end)):
+        row, field_id = keys.vector_row_field(key)
+        yield row, field_id, value
+
+
+def _column(collection: Collection, field_id: int, pairs: list[tuple[int, bytes]]) -> tuple[UInt64, Float32]:
+    about = collection.fields[field_id]
+    for row, raw in pairs:
+        if len(raw) != 4 * about.dim:
+            raise DataLoss(
+                f"the vector of row {row} has a wrong size", expected=f"{4 * about.dim} bytes", received=str(len(raw))
+            )
+    data = np.frombuffer(b"".join(raw for _, raw in pairs), dtype="<f4").reshape(-1, about.dim)
+    return np.array([row for row, _ in pairs], dtype=np.uint64), metric.prepare(about.metric, data)
+
+
+def _frozen(growing: Growing) -> Segment:
+    segment = growing.segment()
+    segment.state = "frozen"
+    return segment
+
+
+def _bury(segment: Segment, dead: UInt64, adoptions: _Adoptions) -> None:
+    """Mark the dead of a segment read from the truth: bodies as told, slots that no living body uses."""
+    ordinals, found = segment.find(dead)
+    segment.kill(ordinals[found], 0)
+    for field_id, part in segment.parts.items():
+        at, there = segment.find(part.slots)
+        lives = there & (segment.died[at] != 0) if len(segment) else there
+        slots, rows = adoptions.of(field_id)
+        ordinals, found = part.find(slots)
+        if found.any():
+            part.adopt(ordinals[found], rows[found])
+            lives[ordinals[found]] = True
+        part.kill(np.flatnonzero(~lives), 0)
+
+
+def _dead_by_pointer(collection: Collection, first: int, end: int) -> UInt64:
+    """Which bodies of an interval are not the newest of their id: for intervals whose tombstones are not usable."""
+    number = collection.number
+    out: list[int] = []
+    for key, value in collection.kv.scan(keys.body(number, first), keys.body(number, end)):
+        row = keys.body_row(key)
+        raw = collection.kv.get(keys.pointer(number, codec.decode_body(value).id))
+        pointer = None if raw is None else codec.decode_pointer(raw)
+        if pointer is None or pointer.deleted or pointer.row != row:
+            out.append(row)
+    return np.array(out, dtype=np.uint64)
+
+
+def _note_all_adoptions(collection: Collection, adoptions: _Adoptions) -> None:
+    """Every slot that a living body of the whole collection adopts: its body may be in a segment that is fine."""
+    number = collection.number
+    adoptions.pairs.clear()
+    for key, value in collection.kv.scan(keys.pointer_prefix(number), keys.pointer_prefix(number + 1)):
+        pointer = codec.decode_pointer(value)
+        if pointer.adopted and not pointer.deleted:
+            raw = collection.kv.get(keys.body(number, pointer.row))
+            if raw is None:
+                raise DataLoss(f"point {keys.pointer_id(key)!r} has no body", received=f"row {pointer.row}")
+            adoptions.note(pointer.row, codec.decode_body(raw).slots)

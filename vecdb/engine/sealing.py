@@ -1,0 +1,328 @@
+"""Write a sealed segment as a folder of files that never change, and load it back.
+
+A folder ``segments/<collection>/<number>/`` holds ``bodies`` (rows, sequences, ids), for each vector field
+``<field>.hnsw`` or ``<field>.flat``, and ``<field>.slots`` where slots and bodies differ. Size and checksum of
+each file are in the manifest and verified before anything reads them. docs/format.md has the layouts.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vecdb.engine.options import EngineOptions
+from vecdb.engine.segment import ALIVE, PackedIds, Part, Segment, UInt64
+from vecdb.errors import Cancelled
+from vecdb.failpoint import hit
+from vecdb.index import flat, hnsw
+from vecdb.index.contract import VectorIndex
+from vecdb.model.point import Int64
+from vecdb.model.schema import VectorField
+from vecdb.storage import files
+from vecdb.storage.codec import Tombstones
+
+INSERT_ROWS = 8_192
+BODIES = "bodies"
+
+Selection = list[tuple[Segment, Int64]]
+
+
+def folder_of(root: Path, collection: int, number: int) -> Path:
+    """Where a sealed segment lives."""
+    return root / str(collection) / str(number)
+
+
+class PartWriter:
+    """Collects the vectors of one field, puts them into a private graph as soon as there are enough for one."""
+
+    def __init__(self, field_id: int, field: VectorField, options: EngineOptions, cancel: Callable[[], bool]) -> None:
+        self.field_id = field_id
+        self.selection: Selection = []
+        self.insertions = 0
+        self._field = field
+        self._options = options
+        self._cancel = cancel
+        self._builder: hnsw.HnswBuilder | None = None
+        self._inserted = 0
+        self._total = 0
+        self._graphs = options.use_graphs and bool(hnsw.available())
+
+    def start_from(self, segment: Segment, path: Path, room: int) -> None:
+        """Begin with the whole graph of a sealed segment: its links are kept, nothing is inserted again."""
+        part = segment.parts[self.field_id]
+        field = self._field
+        self._builder = hnsw.HnswBuilder.from_index(path, field.metric, field.dim, len(part), len(part) + room)
+        self.selection.append((segment, np.arange(len(part), dtype=np.int64)))
+        self._inserted, self._total = 1, len(part)
+
+    def add(self, segment: Segment, ordinals: Int64) -> None:
+        """Take vectors of a segment. Raises Cancelled."""
+        self.selection.append((segment, ordinals))
+        self._total += len(ordinals)
+        if not self._graphs or (self._builder is None and self._total < self._options.graph_rows):
+            return
+        if self._builder is None:
+            field = self._field
+            self._builder = hnsw.HnswBuilder(field.metric, field.dim, field.m, field.ef_construction, self._total)
+        while self._inserted < len(self.selection):
+            source, chosen = self.selection[self._inserted]
+            part = source.parts[self.field_id]
+            for start in range(0, len(chosen), INSERT_ROWS):
+                vectors = part.take(chosen[start : start + INSERT_ROWS])
+                if not self._builder.add(vectors, self._options.index_threads, self._cancel):
+                    raise Cancelled("the build was cancelled")
+                self.insertions += len(vectors)
+            self._inserted += 1
+
+    def nbytes(self) -> int:
+        """Bytes of vectors and graph gathered so far."""
+        if self._builder is not None:
+            return self._builder.nbytes()
+        return 4 * self._field.dim * self._total
+
+    def write(self, folder: Path) -> str:
+        """Write the part's index into ``folder``; returns its kind."""
+        if self._builder is not None:
+            self._builder.save(folder / f"{self.field_id}.hnsw")
+            return "hnsw"
+        dim = self._field.dim
+        vectors = np.empty((self._total, dim), dtype=np.float32)
+        at = 0
+        for segment, chosen in self.selection:
+            vectors[at : at + len(chosen)] = segment.parts[self.field_id].take(chosen)
+            at += len(chosen)
+        flat.write(folder / f"{self.field_id}.flat", vectors)
+        return "flat"
+
+    def open(self, folder: Path) -> VectorIndex:
+        """The index just written, searchable; a graph is the very one that was built."""
+        if self._builder is not None:
+            return self._builder.finish(folder / f"{self.field_id}.hnsw")
+        field = self._field
+        return flat.FlatIndex.load(folder / f"{self.field_id}.flat", field.metric, field.dim, self._total)
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds all threads stood still for the last save or load of the graph."""
+        return 0.0 if self._builder is None else self._builder.pause_s
+
+    def slots(self) -> UInt64:
+        """The slots in ordinal order."""
+        pieces = [segment.parts[self.field_id].slots[chosen] for segment, chosen in self.selection]
+        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint64)
+
+    def stamps(self) -> tuple[UInt64, UInt64 | None]:
+        """(died, owners) as the sources have them now; call under the publish lock."""
+        sources = [(segment.parts[self.field_id], chosen) for segment, chosen in self.selection]
+        if not sources:
+            return np.zeros(0, dtype=np.uint64), None
+        died = np.concatenate([part.died[chosen] for part, chosen in sources])
+        if all(part.owners is None for part, _ in sources):
+            return died, None
+        return died, np.concatenate([part.owner_rows(chosen) for part, chosen in sources])
+
+
+@dataclass(slots=True)
+class SegmentWriter:
+    """Gathers what will be one sealed segment; used by the builder's thread alone until it is swapped in."""
+
+    number: int
+    root: Path
+    collection: int
+    fields: Mapping[int, VectorField]
+    options: EngineOptions
+    cancel: Callable[[], bool]
+    bodies: Selection = field(default_factory=list)
+    parts: dict[int, PartWriter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.parts = {f: PartWriter(f, v, self.options, self.cancel) for f, v in self.fields.items()}
+
+    def start_from(self, segment: Segment, room: int) -> None:
+        """Take over the graphs of ``segment`` (one of those to be merged), leaving room for more vectors."""
+        folder = folder_of(self.root, self.collection, segment.number)
+        for field_id, part in segment.parts.items():
+            if part.index is not None and part.index.kind == "hnsw":
+                self.parts[field_id].start_from(segment, folder / f"{field_id}.hnsw", room)
+
+    def add(self, segment: Segment, seq: int) -> None:
+        """Take what lives in ``segment`` at ``seq``. Raises Cancelled."""
+        self.bodies.append((segment, _living(segment.alive(seq), len(segment))))
+        for field_id, part in segment.parts.items():
+            writer = self.parts[field_id]
+            if any(source is segment for source, _ in writer.selection):
+                continue  # its whole graph was taken over
+            writer.add(segment, _living(part.alive(seq), len(part)))
+
+    def sources(self) -> list[Segment]:
+        """The segments that go into this one, by ascending rows."""
+        return sorted((segment for segment, _ in self.bodies), key=lambda s: s.first_row)
+
+    def nbytes(self) -> int:
+        """Bytes gathered so far."""
+        return sum(part.nbytes() for part in self.parts.values())
+
+    def write(self) -> Segment:
+        """Write and publish the folder, then open it. Stamps are not set yet: see ``stamp``."""
+        self.bodies.sort(key=lambda pair: pair[0].first_row)
+        hit("seal.before_files")
+        final = folder_of(self.root, self.collection, self.number)
+        temp = files.temp_path(final)
+        shutil.rmtree(temp, ignore_errors=True)
+        files.make_dir(temp)
+        rows, seqs, offsets, blob = self._write_bodies(temp)
+        hit("seal.between_files")
+        same, kinds = {}, {}
+        for field_id, part in self.parts.items():
+            slots = part.slots()
+            same[field_id] = len(slots) == len(rows) and bool(np.array_equal(slots, rows))
+            if not same[field_id]:
+                slots.astype("<u8").tofile(temp / f"{field_id}.slots")
+            kinds[field_id] = part.write(temp)
+        hit("seal.before_rename")
+        shutil.rmtree(final, ignore_errors=True)  # of an attempt that no manifest ever named
+        listing = {p.name: (p.stat().st_size, files.checksum(p)) for p in sorted(temp.iterdir())}
+        files.publish_folder(temp, final)
+        hit("seal.after_rename")
+        sources = self.sources()
+        parts = {}
+        for field_id, writer in self.parts.items():
+            slots = rows if same[field_id] else writer.slots()
+            parts[field_id] = _part(slots, same[field_id], writer.open(final))
+        return Segment(
+            number=self.number,
+            state="sealed",
+            rows=rows,
+            seqs=seqs,
+            ids=PackedIds(offsets, blob),
+            died=np.full(len(rows), ALIVE, dtype=np.uint64),
+            parts=parts,
+            first_row=sources[0].first_row,
+            end_row=sources[-1].end_row,
+            disk_bytes=sum(size for size, _ in listing.values()),
+            files=listing,
+        )
+
+    def stamp(self, segment: Segment) -> None:
+        """Copy the stamps of the sources as they are now; call under the publish lock, then swap."""
+        segment.died = np.concatenate([source.died[chosen] for source, chosen in self.bodies])
+        segment.dead = int(np.count_nonzero(segment.died != ALIVE))
+        for field_id, writer in self.parts.items():
+            part = segment.parts[field_id]
+            part.died, part.owners = writer.stamps()
+            part.dead = int(np.count_nonzero(part.died != ALIVE))
+
+    def _write_bodies(self, folder: Path) -> tuple[UInt64, UInt64, UInt64, np.ndarray[Any, np.dtype[np.uint8]]]:
+        rows = np.concatenate([segment.rows[chosen] for segment, chosen in self.bodies]).astype("<u8")
+        seqs = np.concatenate([segment.seqs[chosen] for segment, chosen in self.bodies]).astype("<u8")
+        ids = [i.encode() for segment, chosen in self.bodies for i in segment.ids.take(chosen)]
+        offsets = np.zeros(len(ids) + 1, dtype="<u8")
+        np.cumsum([len(i) for i in ids], out=offsets[1:])
+        with open(folder / BODIES, "wb") as file:
+            for array in (rows, seqs, offsets):
+                array.tofile(file)
+            file.write(b"".join(ids))
+        return _map_bodies(folder / BODIES, len(rows))
+
+
+def describe(segment: Segment) -> dict[str, Any]:
+    """The manifest's entry of a sealed segment."""
+    return {
+        "number": segment.number,
+        "first_row": segment.first_row,
+        "end_row": segment.end_row,
+        "rows": len(segment),
+        "files": {name: [size, digest] for name, (size, digest) in segment.files.items()},
+        "parts": {
+            str(field_id): {
+                "vectors": len(part),
+                "kind": "none" if part.index is None else part.index.kind,
+                "same_rows": part.same_rows,
+            }
+            for field_id, part in segment.parts.items()
+        },
+    }
+
+
+def load(
+    root: Path, collection: int, entry: dict[str, Any], fields: Mapping[int, VectorField], tombstones: Tombstones | None
+) -> tuple[Segment, float]:
+    """Verify and load a sealed segment; also the seconds all threads stood still.
+
+    Raises files.Damaged, or DataLoss where a verified file does not fit what the manifest says of it.
+    """
+    folder = folder_of(root, collection, entry["number"])
+    hit("load.before_verify")
+    for name, (_, digest) in entry["files"].items():
+        files.verify(folder / name, digest)
+    n = int(entry["rows"])
+    rows, seqs, offsets, blob = _map_bodies(folder / BODIES, n)
+    parts: dict[int, Part] = {}
+    pause_s = 0.0
+    for key, about in entry["parts"].items():
+        field_id = int(key)
+        if field_id not in fields:
+            continue
+        field, m = fields[field_id], int(about["vectors"])
+        slots = rows if about["same_rows"] else np.fromfile(folder / f"{key}.slots", dtype="<u8")
+        index: VectorIndex
+        if about["kind"] == "hnsw":
+            if not hnsw.available():
+                raise files.Damaged(folder / f"{key}.hnsw", hnsw.available().reason)
+            graph = hnsw.HnswIndex.load(folder / f"{key}.hnsw", field.metric, field.dim, m)
+            pause_s = max(pause_s, graph.pause_s)
+            index = graph
+        else:
+            index = flat.FlatIndex.load(folder / f"{key}.flat", field.metric, field.dim, m)
+        parts[field_id] = _part(slots, about["same_rows"], index)
+    segment = Segment(
+        number=int(entry["number"]),
+        state="sealed",
+        rows=rows,
+        seqs=seqs,
+        ids=PackedIds(offsets, blob),
+        died=np.full(n, ALIVE, dtype=np.uint64),
+        parts=parts,
+        first_row=int(entry["first_row"]),
+        end_row=int(entry["end_row"]),
+        disk_bytes=sum(size for size, _ in entry["files"].values()),
+        files={name: (int(size), str(digest)) for name, (size, digest) in entry["files"].items()},
+    )
+    if tombstones is not None:
+        bury(segment, tombstones)
+    return segment, pause_s
+
+
+def bury(segment: Segment, tombstones: Tombstones) -> None:
+    """Mark the dead of a loaded segment. They died before any view of this process: stamp 0."""
+    segment.died[tombstones.dead] = 0
+    segment.dead = int(np.count_nonzero(tombstones.dead))
+    for field_id, about in tombstones.parts.items():
+        part = segment.parts.get(field_id)
+        if part is not None:
+            part.died[about.dead] = 0
+            part.dead = int(np.count_nonzero(about.dead))
+            part.owners = about.owners
+
+
+def _part(slots: UInt64, same_rows: bool, index: VectorIndex) -> Part:
+    ascending = bool(np.all(slots[1:] > slots[:-1]))
+    order = None if ascending else np.argsort(slots, kind="stable").astype(np.int64)
+    died = np.full(len(slots), ALIVE, dtype=np.uint64)
+    return Part(slots=slots, died=died, same_rows=same_rows, index=index, order=order)
+
+
+def _living(alive: np.ndarray[Any, np.dtype[np.bool_]] | None, n: int) -> Int64:
+    return np.arange(n, dtype=np.int64) if alive is None else np.flatnonzero(alive).astype(np.int64)
+
+
+def _map_bodies(path: Path, n: int) -> tuple[UInt64, UInt64, UInt64, np.ndarray[Any, np.dtype[np.uint8]]]:
+    """(rows, seqs, id offsets, id bytes) of a bodies file, read in place."""
+    raw = np.memmap(path, dtype=np.uint8, mode="r")
+    numbers = raw[: 8 * (3 * n + 1)].view("<u8")
+    return numbers[:n], numbers[n : 2 * n], numbers[2 * n : 3 * n + 1], raw[8 * (3 * n + 1) :]

@@ -1,0 +1,326 @@
+"""Segments: rows of a collection in columns, growing or finished.
+
+A segment has *bodies* (rows, sequence numbers, ids) and, for each vector field, a *part*: vectors by
+ordinal, each under the row it was written with (its *slot*). For most rows body and slot are the
+same row; an edit that leaves a vector alone makes a new body which *adopts* the old row's slot, so
+that no vector is ever inserted into a graph twice.
+
+Liveness is stamped, not copied: ``died[ordinal]`` is the sequence number of the write that killed a
+row, ALIVE until then. A reader at sequence S takes a row as alive if it died after S. Stamps are
+written only by the thread that publishes views (under the database's publish lock), always before the
+view that makes them count, so readers need no lock: a stamp they can see early belongs to a later S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.index.contract import Mask, VectorIndex
+from vecdb.model.point import Float32, Int64
+
+UInt64 = NDArray[np.uint64]
+
+ALIVE = np.uint64(2**64 - 1)
+_NO_ROWS = np.zeros(0, dtype=np.uint64)
+
+
+class IdColumn(Protocol):
+    """The ids of a segment's bodies, by ordinal."""
+
+    def take(self, ordinals: Int64) -> list[str]:
+        """The ids at ``ordinals``, in that order."""
+
+    def nbytes(self) -> tuple[int, int]:
+        """(anonymous, mapped) bytes."""
+
+
+class ListIds:
+    """Ids in a Python list that only grows; a shorter view of it stays valid."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self._ids = ids
+
+    def take(self, ordinals: Int64) -> list[str]:
+        ids = self._ids
+        return [ids[i] for i in ordinals.tolist()]
+
+    def nbytes(self) -> tuple[int, int]:
+        return 100 * len(self._ids), 0
+
+
+class PackedIds:
+    """Ids end to end in one blob, ``offsets`` (uint64, one more than ids) telling where each begins."""
+
+    def __init__(self, offsets: UInt64, blob: NDArray[np.uint8]) -> None:
+        self._offsets = offsets
+        self._blob = memoryview(blob)  # type: ignore[arg-type]
+
+    def take(self, ordinals: Int64) -> list[str]:
+        blob = self._blob
+        starts = self._offsets[ordinals].tolist()
+        ends = self._offsets[ordinals + 1].tolist()
+        return [str(blob[a:b], "utf-8") for a, b in zip(starts, ends, strict=True)]
+
+    def nbytes(self) -> tuple[int, int]:
+        return 0, int(self._offsets.nbytes) + self._blob.nbytes
+
+
+@dataclass(slots=True)
+class Part:
+    """The vectors of one field in a segment.
+
+    ``slots`` (uint64, by ordinal) is ascending, or ``order`` is the permutation that sorts it.
+    ``owners`` is None while every slot belongs to the row of its own number; else it gives by ordinal
+    the newest row that has the vector. Exactly one of ``vectors`` (prepared, float32 ``[n, dim]``) and
+    ``index`` is set. ``same_rows``: ordinal i here is ordinal i of the bodies.
+    """
+
+    slots: UInt64
+    died: UInt64
+    same_rows: bool
+    vectors: Float32 | None = None
+    index: VectorIndex | None = None
+    order: Int64 | None = None
+    owners: UInt64 | None = None
+    dead: int = 0
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def find(self, slots: UInt64) -> tuple[Int64, Mask]:
+        """Ordinals of ``slots`` and whether each is here."""
+        return find_sorted(self.slots, self.order, slots)
+
+    def take(self, ordinals: Int64) -> Float32:
+        """Prepared vectors at ``ordinals``, float32 ``[len, dim]``."""
+        if self.index is not None:
+            return self.index.vectors(ordinals)
+        assert self.vectors is not None
+        return self.vectors[ordinals]
+
+    def alive(self, seq: int) -> Mask | None:
+        """Which slots live at ``seq``; None when all do."""
+        if self.dead == 0:
+            return None
+        return self.died > np.uint64(seq)
+
+    def owner_rows(self, ordinals: Int64) -> UInt64:
+        """The newest row that has each vector; it may be newer than a reader's view."""
+        return (self.slots if self.owners is None else self.owners)[ordinals]
+
+    def kill(self, ordinals: Int64, seq: int) -> None:
+        """Stamp slots dead as of ``seq`` (publisher only)."""
+        self.died[ordinals] = np.uint64(seq)
+        self.dead += len(ordinals)
+
+    def adopt(self, ordinals: Int64, rows: UInt64) -> None:
+        """Record new owners (publisher only). A reader of an older view walks back from the new row."""
+        if self.owners is None:
+            self.owners = np.array(self.slots, dtype=np.uint64)
+        self.owners[ordinals] = rows
+
+
+@dataclass(slots=True)
+class Segment:
+    """Bodies and parts that share a row interval. ``rows`` is ascending; ``died`` is by ordinal."""
+
+    number: int
+    state: str
+    rows: UInt64
+    seqs: UInt64
+    ids: IdColumn
+    died: UInt64
+    parts: dict[int, Part]
+    first_row: int
+    end_row: int
+    dead: int = 0
+    disk_bytes: int = 0
+    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def find(self, rows: UInt64) -> tuple[Int64, Mask]:
+        """Ordinals of ``rows`` and whether each is here."""
+        return find_sorted(self.rows, None, rows)
+
+    def alive(self, seq: int) -> Mask | None:
+        """Which bodies live at ``seq``; None when all do."""
+        if self.dead == 0:
+            return None
+        return self.died > np.uint64(seq)
+
+    def kill(self, ordinals: Int64, seq: int) -> None:
+        """Stamp bodies dead as of ``seq`` (publisher only)."""
+        self.died[ordinals] = np.uint64(seq)
+        self.dead += len(ordinals)
+
+    def nbytes(self) -> tuple[int, int]:
+        """(anonymous, mapped) bytes of everything here."""
+        anonymous, mapped = self.ids.nbytes()
+        arrays: list[NDArray[Any]] = [self.rows, self.seqs, self.died]
+        for part in self.parts.values():
+            arrays += [a for a in (part.slots, part.died, part.order, part.owners, part.vectors) if a is not None]
+            if part.index is not None:
+                more = part.index.nbytes()
+                anonymous, mapped = anonymous + more[0], mapped + more[1]
+        for array in {id(a): a for a in arrays}.values():
+            if isinstance(array, np.memmap) or isinstance(array.base, np.memmap):
+                mapped += array.nbytes
+            else:
+                anonymous += array.nbytes
+        return anonymous, mapped
+
+    def close(self) -> None:
+        """Let go of indexes and maps."""
+        for part in self.parts.values():
+            if part.index is not None:
+                part.index.close()
+
+
+@dataclass(frozen=True, slots=True)
+class NewRows:
+    """Rows as memory takes them: bodies (``rows`` ascending, with their ``seqs`` and ``ids``), and by field id
+    (slots uint64 ``[n]`` ascending, prepared vectors float32 ``[n, dim]``).
+    """
+
+    rows: UInt64
+    seqs: UInt64
+    ids: Sequence[str]
+    vectors: dict[int, tuple[UInt64, Float32]]
+    body_bytes: int
+
+
+class _Column:
+    """An array with room behind its end; ``view`` shows what is filled. Readers keep older views."""
+
+    def __init__(self, dtype: type[np.generic], width: int | None = None) -> None:
+        self._width = width
+        self._data = np.empty(0 if width is None else (0, width), dtype=dtype)
+        self.n = 0
+
+    def extend(self, values: NDArray[np.generic]) -> None:
+        need = self.n + len(values)
+        if need > len(self._data):
+            room = max(need, 16, len(self._data) * 2)
+            grown = np.empty(room if self._width is None else (room, self._width), dtype=self._data.dtype)
+            grown[: self.n] = self._data[: self.n]
+            self._data = grown
+        self._data[self.n : need] = values
+        self.n = need
+
+    def view(self) -> NDArray[np.generic]:
+        return self._data[: self.n]
+
+
+class Growing:
+    """The one segment of a collection that takes new rows. Only the publisher touches it.
+
+    ``segment()`` gives what readers use: slices that later appends do not disturb. Appending may move
+    a column; stamps then go to the moved one, and an older view misses only stamps later than itself.
+    """
+
+    def __init__(self, number: int, first_row: int, dims: dict[int, int]) -> None:
+        self.number = number
+        self.first_row = first_row
+        self._dims = dims
+        self._rows = _Column(np.uint64)
+        self._seqs = _Column(np.uint64)
+        self._died = _Column(np.uint64)
+        self._ids: list[str] = []
+        self._parts = {f: (_Column(np.uint64), _Column(np.uint64), _Column(np.float32, d)) for f, d in dims.items()}
+        self._owners: dict[int, UInt64] = {}
+        self._dead = 0
+        self._part_dead = dict.fromkeys(dims, 0)
+        self._same_rows = dict.fromkeys(dims, True)
+        self.body_bytes = 0
+        self._segment: Segment | None = None
+
+    def __len__(self) -> int:
+        return self._rows.n
+
+    @property
+    def empty(self) -> bool:
+        """No body and no vector; a vector may be here without a body, when a later row has adopted it."""
+        return not self._rows.n and not any(slots.n for slots, _, _ in self._parts.values())
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of vectors held (float32)."""
+        return sum(4 * self._dims[f] * vectors.n for f, (_, _, vectors) in self._parts.items())
+
+    def append(self, new: NewRows) -> None:
+        """Add rows; they and their slots are above all that is here."""
+        self._keep()
+        self._rows.extend(new.rows)
+        self._seqs.extend(new.seqs)
+        self._died.extend(np.full(len(new.rows), ALIVE, dtype=np.uint64))
+        self._ids.extend(new.ids)
+        for field_id in self._parts:
+            slots, vectors = new.vectors.get(field_id, (_NO_ROWS, None))
+            if not np.array_equal(slots, new.rows):
+                self._same_rows[field_id] = False
+            if vectors is None:
+                continue
+            held, died, data = self._parts[field_id]
+            held.extend(slots)
+            died.extend(np.full(len(slots), ALIVE, dtype=np.uint64))
+            data.extend(vectors)
+            owners = self._owners.get(field_id)
+            if owners is not None:
+                self._owners[field_id] = np.concatenate([owners, slots])
+        self.body_bytes += new.body_bytes
+
+    def segment(self) -> Segment:
+        """The rows so far as an immutable-but-for-stamps segment; the same object until something is appended."""
+        if self._segment is None:
+            parts = {}
+            for field_id, (slots, died, data) in self._parts.items():
+                parts[field_id] = Part(
+                    slots=slots.view(),  # type: ignore[arg-type]
+                    died=died.view(),  # type: ignore[arg-type]
+                    same_rows=self._same_rows[field_id],
+                    vectors=data.view(),  # type: ignore[arg-type]
+                    owners=self._owners.get(field_id),
+                    dead=self._part_dead[field_id],
+                )
+            lasts = [int(c.view()[-1]) for c in (self._rows, *(p[0] for p in self._parts.values())) if c.n]
+            self._segment = Segment(
+                number=self.number,
+                state="growing",
+                rows=self._rows.view(),  # type: ignore[arg-type]
+                seqs=self._seqs.view(),  # type: ignore[arg-type]
+                ids=ListIds(self._ids),
+                died=self._died.view(),  # type: ignore[arg-type]
+                parts=parts,
+                first_row=self.first_row,
+                end_row=max(lasts, default=self.first_row - 1) + 1,
+                dead=self._dead,
+            )
+        return self._segment
+
+    def _keep(self) -> None:
+        """Take back what stamps changed in the segment handed out, and start a new one."""
+        if self._segment is None:
+            return
+        self._dead = self._segment.dead
+        for field_id, part in self._segment.parts.items():
+            self._part_dead[field_id] = part.dead
+            if part.owners is not None:
+                self._owners[field_id] = part.owners
+        self._segment = None
+
+
+def find_sorted(values: UInt64, order: Int64 | None, wanted: UInt64) -> tuple[Int64, Mask]:
+    """Positions of ``wanted`` in ``values`` (ascending, or sorted by ``order``), and whether each is there."""
+    if len(values) == 0:
+        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=np.bool_)
+    at = np.searchsorted(values, wanted, sorter=order)
+    inside = np.minimum(at, len(values) - 1)
+    ordinals = inside.astype(np.int64) if order is None else order[inside]
+    return ordinals, (at < len(values)) & (values[ordinals] == wanted)

@@ -1,0 +1,59 @@
+"""A view: what a reader sees. Immutable, held without a lock for as long as the reader likes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vecdb.engine.segment import Segment, UInt64
+from vecdb.index.contract import Mask
+from vecdb.model.point import Int64
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class View:
+    """A collection at sequence ``seq``: its segments by ascending rows, rows below ``row_bound``.
+
+    ``live`` counts the live points. While a view is referenced, the bodies and files it needs are kept.
+    """
+
+    seq: int
+    row_bound: int
+    live: int
+    segments: Sequence[Segment]
+    starts: UInt64 = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+
+    @staticmethod
+    def of(seq: int, row_bound: int, live: int, segments: Sequence[Segment]) -> View:
+        """A view over ``segments`` (ascending, disjoint row intervals)."""
+        return View(seq, row_bound, live, segments, np.array([s.first_row for s in segments], dtype=np.uint64))
+
+    def by_segment(self, rows: UInt64) -> Iterator[tuple[int, Int64]]:
+        """(segment index, positions in ``rows``) for each segment whose interval holds some of them."""
+        if not len(rows) or not len(self.segments):
+            return
+        owner = np.searchsorted(self.starts, rows, side="right") - 1
+        for index in np.unique(owner):
+            if index >= 0:
+                yield int(index), np.flatnonzero(owner == index)
+
+    def locate(self, rows: UInt64) -> tuple[Int64, Int64]:
+        """Segment index and body ordinal of each row; segment -1 where no segment has it (long dead)."""
+        segments = np.full(len(rows), -1, dtype=np.int64)
+        ordinals = np.zeros(len(rows), dtype=np.int64)
+        for index, where in self.by_segment(rows):
+            found_at, found = self.segments[index].find(rows[where])
+            segments[where[found]] = index
+            ordinals[where[found]] = found_at[found]
+        return segments, ordinals
+
+    def alive(self, rows: UInt64) -> Mask:
+        """Which of ``rows`` live in this view."""
+        out = rows < np.uint64(self.row_bound)
+        segments, ordinals = self.locate(rows)
+        for i in np.flatnonzero(out):
+            index = segments[i]
+            out[i] = index >= 0 and self.segments[index].died[ordinals[i]] > np.uint64(self.seq)
+        return out

@@ -1,0 +1,75 @@
+"""What a collection says of itself: its description and its statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from vecdb.model.schema import Schema
+
+Indexing = Literal["auto", "deferred"]
+INDEXING: tuple[Indexing, ...] = get_args(Indexing)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """Name, schema, indexing mode, creation time (milliseconds since 1970) and live points."""
+
+    name: str
+    schema: Schema
+    indexing: Indexing
+    created_at_ms: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStats:
+    """One segment: ``state`` is growing, frozen (waits, or is being indexed) or sealed.
+
+    ``index`` is by vector field ``hnsw``, ``flat`` or ``none``; ``live`` and ``dead`` count rows.
+    """
+
+    segment: int
+    state: str
+    index: Mapping[str, str]
+    live: int
+    dead: int
+    anonymous_bytes: int
+    mapped_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStats:
+    """Counts, bytes by purpose and the progress of indexing of one collection.
+
+    ``live`` points; ``dead`` rows not yet taken out of segments. ``indexed`` of ``vectors`` live
+    vectors are in graphs. ``insertions_per_row``: graph insertions since open divided by rows first
+    indexed since open. ``longest_pause_ms``: longest graph save or load (all threads stand still).
+    ``bytes``: anonymous, mapped, disk_index, disk_rows (estimate), unindexed.
+    """
+
+    name: str
+    live: int
+    dead: int
+    vectors: int
+    indexed: int
+    indexing: Indexing
+    state: str
+    seq: int
+    bytes: Mapping[str, int]
+    segments: Sequence[SegmentStats]
+    insertions_per_row: float
+    longest_pause_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStats:
+    """Process-wide numbers: resident and anonymous bytes, the store's memory and disk, collections."""
+
+    collections: int
+    open_collections: int
+    commit: int
+    read_only_reason: str | None
+    bytes: Mapping[str, int]

@@ -1,0 +1,148 @@
+"""Points and the operations that write them, in columns."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_ID_BYTES = 512
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorColumn:
+    """The vectors of one field for some rows of a batch.
+
+    ``data`` is float32 ``[n, dim]``. ``rows`` (int64 ``[n]``, ascending) are the positions in the
+    batch of the rows that carry a vector; None: every row does, in order.
+    """
+
+    data: Float32
+    rows: Int64 | None = None
+
+    def cut(self, start: int, stop: int) -> VectorColumn:
+        """The vectors of the rows from ``start`` up to ``stop``, as a column of those rows alone."""
+        if self.rows is None:
+            return VectorColumn(self.data[start:stop])
+        low, high = np.searchsorted(self.rows, (start, stop))
+        return VectorColumn(self.data[low:high], self.rows[low:high] - start)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Points in parallel columns; all columns have the length of ``ids``.
+
+    A text of None, a payload of None, or a field left out means "not given". Payloads are JSON
+    objects as bytes. ``models`` states, by vector field, the embedding model the vectors came from.
+    """
+
+    ids: Sequence[str]
+    vectors: Mapping[str, VectorColumn] = field(default_factory=dict)
+    texts: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    payloads: Sequence[bytes | None] | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+
+    def cut(self, start: int, stop: int) -> Rows:
+        """The rows from ``start`` up to ``stop``."""
+        return Rows(
+            ids=self.ids[start:stop],
+            vectors={name: column.cut(start, stop) for name, column in self.vectors.items()},
+            texts={name: texts[start:stop] for name, texts in self.texts.items()},
+            payloads=None if self.payloads is None else self.payloads[start:stop],
+            models=self.models,
+        )
+
+
+class PutMode(enum.IntEnum):
+    """UPSERT replaces the whole point, INSERT refuses an existing id, UPDATE changes what is given."""
+
+    UPSERT = 1
+    INSERT = 2
+    UPDATE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write points. An UPDATE skips ids that do not exist; WriteResult.count tells how many did."""
+
+    mode: PutMode
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteIds:
+    """Delete points by id; ids that do not exist are skipped and not counted."""
+
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Delete every point (of the scope) in the collection."""
+
+
+Operation = Put | DeleteIds | Clear
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBatch:
+    """Operations applied in order, atomically, under one sequence number.
+
+    ``durability`` None takes the server's default; "fsync" survives power loss, "os" a killed process.
+    """
+
+    operations: Sequence[Operation]
+    durability: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """``seq``: opaque token of the write (a read may carry it); ``count``: points written or deleted."""
+
+    seq: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which parts of a point an answer carries."""
+
+    payload: bool = True
+    texts: bool = True
+    vectors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Points read back, in columns of equal length; ``versions`` uint64 ``[n]``.
+
+    A column that was not selected is None. ``payloads`` are JSON bytes, None where none was given.
+    ``vectors[field]`` is a VectorColumn of the original float32 values.
+    """
+
+    ids: list[str]
+    versions: NDArray[np.uint64]
+    payloads: list[bytes | None] | None = None
+    texts: dict[str, list[str | None]] | None = None
+    vectors: dict[str, VectorColumn] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def cut(self, start: int, stop: int) -> Points:
+        """The points from ``start`` up to ``stop``."""
+        return Points(
+            ids=self.ids[start:stop],
+            versions=self.versions[start:stop],
+            payloads=None if self.payloads is None else self.payloads[start:stop],
+            texts=None if self.texts is None else {name: texts[start:stop] for name, texts in self.texts.items()},
+            vectors=None
+            if self.vectors is None
+            else {name: column.cut(start, stop) for name, column in self.vectors.items()},
+        )

@@ -1,0 +1,88 @@
+"""The narrow waist between the engine and what keeps its bytes: an ordered key-value store.
+
+Thread rule: every method may be called from any thread; ``close`` waits for the others. Keys and
+values are bytes. A write is atomic; it is durable only after a ``sync`` that began after it returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+
+class Batch(Protocol):
+    """Changes applied together by ``KV.write``; a batch is consumed by the write, even a failed one."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set ``key``."""
+
+    def delete(self, key: bytes) -> None:
+        """Remove ``key``; a missing one is no error."""
+
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        """Remove every key in [start, end)."""
+
+    def __len__(self) -> int: ...
+
+
+class KV(Protocol):
+    """An ordered map from bytes to bytes with atomic batches and an explicit sync."""
+
+    def batch(self) -> Batch:
+        """An empty batch of this store."""
+
+    def write(self, batch: Batch) -> None:
+        """Apply atomically, visible at once, durable after the next sync.
+
+        Raises WriteStall when the store cannot take it now (nothing was applied; build the batch
+        again), ReadOnly after a failed sync or write, DataLoss for damage.
+        """
+
+    def sync(self) -> None:
+        """Make every write that returned before this call durable. Raises ReadOnly when that fails."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values in the order of ``keys``, None where missing; releases the GIL."""
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with start <= key < end in key order, of the state when the scan began."""
+
+    def flush(self) -> None:
+        """Move what is in memory to files (before a checkpoint, or to bound the replay at open)."""
+
+    def compact(self, start: bytes | None = None, end: bytes | None = None) -> None:
+        """Rewrite files so that deleted and overwritten values give their space back."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters by name: at least ``memory_bytes``, ``disk_bytes``."""
+
+    def failure(self) -> str | None:
+        """Why writes are refused (a failed sync), or None."""
+
+    def close(self) -> None:
+        """Release everything. Later calls raise Closed."""
+
+
+class WriteStall(Exception):
+    """The store is behind its own compaction; nothing was applied. Internal: the committer retries."""
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key after every key that starts with ``prefix`` (which must not be all 0xff)."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes([head[-1] + 1])
+
+
+def chunks(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    """Split ``keys`` into lists of at most ``size``."""
+    some: list[bytes] = []
+    for key in keys:
+        some.append(key)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some
