@@ -1,0 +1,78 @@
+"""A gRPC channel as this client wants it: sizes, keepalive, and retries of what is safe to send again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import grpc
+
+from vecdb.errors import InvalidArgument
+from vecdb.model.info import MAX_MESSAGE_BYTES
+
+DEFAULT_PORT = 50051
+
+# Creating and dropping a collection are not repeated: the second attempt would meet the first one's effect.
+# A write is: its request id makes the second attempt return the first one's result.
+_REPEATABLE = (
+    {"service": "vecdb.v1.PointsService"},
+    {"service": "vecdb.v1.SearchService"},
+    {"service": "vecdb.v1.AdminService"},
+    {"service": "vecdb.v1.CollectionsService", "method": "ListCollections"},
+    {"service": "vecdb.v1.CollectionsService", "method": "DescribeCollection"},
+)
+
+# Five attempts over about three seconds: a restart of a small server.
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": _REPEATABLE,
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+_OPTIONS = (
+    ("grpc.max_send_message_length", -1),  # the client splits, the server refuses
+    ("grpc.max_receive_message_length", -1),  # the server cuts its answers to fit; one point alone always passes
+    ("grpc.per_rpc_retry_buffer_size", 2 * MAX_MESSAGE_BYTES),  # a message larger than this is not sent again
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),  # a connection for each client, not one for the process
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+def open_channel(address: str, tls: bool | str | os.PathLike[str] | None) -> grpc.Channel:
+    """A channel to ``address``; ``tls`` True trusts the system's roots, a path those in that PEM file."""
+    if not tls:
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    try:
+        roots = None if tls is True else Path(tls).read_bytes()
+    except OSError as error:
+        raise InvalidArgument(
+            "cannot read the certificates", field="tls", expected="a PEM file", received=str(error)
+        ) from None
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options=_OPTIONS)
+
+
+def with_port(address: str) -> str:
+    """``address``, with the port of vecdb when it names none. Raises InvalidArgument."""
+    if not address or "\0" in address:
+        raise InvalidArgument(
+            "not an address", field="address", expected="host:port or unix:/path", received=repr(address)
+        )
+    host_alone = ":" not in address or (address.startswith("[") and address.endswith("]"))
+    return f"{address}:{DEFAULT_PORT}" if host_alone else address

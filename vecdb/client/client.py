@@ -1,0 +1,99 @@
+"""Client: a database, wherever its engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from vecdb.client import build
+from vecdb.client.collection import Collection
+from vecdb.client.transport import Transport
+from vecdb.model.collection import CollectionInfo, DatabaseStats
+from vecdb.model.info import ServerInfo
+from vecdb.model.schema import Metric, TextField, VectorField, validate_collection_name
+
+
+class Client:
+    """A database; made by ``vecdb.connect`` or ``vecdb.open``. A context manager that closes it.
+
+    Thread rule: one client may be used from any number of threads.
+    """
+
+    def __init__(self, transport: Transport, timeout: float | None) -> None:
+        self._transport = transport
+        self._timeout = timeout
+
+    def create_collection(
+        self,
+        name: str,
+        dim: int | None = None,
+        metric: Metric = "cosine",
+        analyzer: str = "multilingual",
+        model: str | None = None,
+        *,
+        vectors: Mapping[str, VectorField] | None = None,
+        texts: Mapping[str, TextField] | None = None,
+        m: int = 16,
+        ef_construction: int = 200,
+        exist_ok: bool = False,
+    ) -> Collection:
+        """Create a collection and return it.
+
+        ``dim`` (1..65,536), ``metric`` (cosine, euclidean, dot), ``model``, ``m`` and ``ef_construction``
+        describe the unnamed vector field, ``analyzer`` the unnamed text field; ``vectors`` and ``texts`` add
+        fields by name. Raises CollectionExists if the name is taken or, with ``exist_ok``, if the schema differs.
+        """
+        made = build.schema(
+            dim=dim,
+            metric=metric,
+            analyzer=analyzer,
+            model=model,
+            vectors=vectors,
+            texts=texts,
+            m=m,
+            ef_construction=ef_construction,
+        )
+        collection = self.collection(name)
+        self._transport.create_collection(name, made, exist_ok, self._timeout)
+        return collection
+
+    def collection(self, name: str) -> Collection:
+        """The collection of that name. Makes no call: whether it exists shows when it is used."""
+        build.text(name, "name")
+        validate_collection_name(name)
+        return Collection(self._transport, name, self._timeout)
+
+    def list_collections(self) -> list[CollectionInfo]:
+        """All collections, by name."""
+        return self._transport.list_collections(self._timeout)
+
+    def drop_collection(self, name: str) -> None:
+        """Remove a collection and everything in it, for good. Raises CollectionNotFound."""
+        build.text(name, "name")
+        validate_collection_name(name)
+        self._transport.drop_collection(name, self._timeout)
+
+    def info(self) -> ServerInfo:
+        """Release, features and limits of the engine behind this client."""
+        return self._transport.info(self._timeout)
+
+    def stats(self) -> DatabaseStats:
+        """Numbers of the whole database."""
+        return self._transport.database_stats(self._timeout)
+
+    def check(self, timeout: float | None = None) -> list[str]:
+        """Verify everything the engine holds; what is wrong, a sentence each. ``timeout`` None: no limit."""
+        return self._transport.check(timeout)
+
+    def close(self) -> None:
+        """Release everything. Later calls raise Closed; closing again does nothing."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,26 @@
+"""One way to search: nearest neighbours of a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+Vector = Sequence[float] | NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """A leg of a search: the nearest neighbours of ``vector`` (``[dim]``, any numbers) in field ``using``.
+
+    With several legs, ``weight`` (> 0) is its share in the fusion and ``depth`` (1..10,000, None: chosen)
+    the hits it contributes. ``model`` states where the vector comes from; another than the field's is refused.
+    """
+
+    vector: Vector
+    using: str = ""
+    weight: float = 1.0
+    depth: int | None = None
+    model: str | None = None

@@ -1,0 +1,82 @@
+"""A large upload as several batches: cut where the next row would not fit one message."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from vecdb.errors import TooLarge
+from vecdb.model import point
+from vecdb.model.point import DeleteIds, Int64, Rows
+from vecdb.model.query import SearchRequest
+from vecdb.model.size import fitting, row_sizes
+
+# Names of fields, the collection and what surrounds the columns.
+MESSAGE_OVERHEAD = 64 << 10
+
+
+def pieces(operation: point.Put | DeleteIds, limit: int) -> list[tuple[int, int]]:
+    """The bounds of the rows of each batch; one when all fits ``limit`` bytes.
+
+    Raises TooLarge for a row that never does.
+    """
+    sizes = _sizes(operation)
+    room = limit - MESSAGE_OVERHEAD
+    if len(sizes) and sizes.max() > room:
+        row = int(np.argmax(sizes > room))
+        raise TooLarge(
+            "one point is larger than a message may be",
+            field=f"ids[{row}]",
+            expected=f"<= {room} bytes",
+            received=f"{sizes[row]} bytes",
+        )
+    return list(_bounds(sizes, room))
+
+
+def piece(operation: point.Put | DeleteIds, start: int, stop: int) -> point.Put | DeleteIds:
+    """The rows from ``start`` up to ``stop``."""
+    if isinstance(operation, DeleteIds):
+        return DeleteIds(operation.ids[start:stop])
+    return point.Put(operation.mode, operation.rows.cut(start, stop))
+
+
+def require_one_message(operations: list[point.Operation], limit: int) -> None:
+    """Refuse a batch that does not fit ``limit`` bytes: it would not be atomic. Raises TooLarge."""
+    total = sum(int(_sizes(operation).sum()) for operation in operations if not isinstance(operation, point.Clear))
+    if total > limit - MESSAGE_OVERHEAD:
+        raise TooLarge(
+            "the batch is larger than a message may be, so it cannot be atomic",
+            field="operations",
+            expected=f"<= {limit - MESSAGE_OVERHEAD} bytes",
+            received=f"{total} bytes",
+        )
+
+
+def piece_id(request_id: bytes, index: int) -> bytes:
+    """The request id of one batch of a split upload: the same whenever the same upload is sent again."""
+    return hashlib.blake2b(request_id + b"/%d" % index, digest_size=16).digest()
+
+
+def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[SearchRequest]:
+    """A search of many queries as several, none over ``message_bytes`` or asking more than ``hits`` in all."""
+    row = sum(4 * leg.vectors.shape[1] for leg in request.legs)
+    most = max(1, min((message_bytes - MESSAGE_OVERHEAD) // max(1, row), hits // request.limit))
+    return [
+        replace(request, legs=[replace(leg, vectors=leg.vectors[start : start + most]) for leg in request.legs])
+        for start in range(0, request.queries, most)
+    ]
+
+
+def _bounds(sizes: Int64, room: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < len(sizes):
+        stop = start + fitting(sizes[start:], room)
+        yield start, stop
+        start = stop
+
+
+def _sizes(operation: point.Put | DeleteIds) -> Int64:
+    return row_sizes(Rows(operation.ids) if isinstance(operation, DeleteIds) else operation.rows)

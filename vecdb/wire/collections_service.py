@@ -1,0 +1,48 @@
+"""CollectionsService: decode, call, encode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+
+from vecdb.v1 import collections_pb2 as pb
+from vecdb.v1 import collections_pb2_grpc
+from vecdb.wire import convert
+from vecdb.wire.calls import Calls
+
+if TYPE_CHECKING:
+    from vecdb.engine.database import Database
+
+
+class CollectionsServicer(collections_pb2_grpc.CollectionsServiceServicer):
+    """Creates, describes and drops collections of one database."""
+
+    def __init__(self, database: Database, calls: Calls) -> None:
+        self._database = database
+        self._calls = calls
+
+    def CreateCollection(
+        self, request: pb.CreateCollectionRequest, context: grpc.ServicerContext
+    ) -> pb.CreateCollectionResponse:
+        schema = convert.schema_from_proto(request.schema)
+        info = self._database.create_collection(self._calls.context(context), request.name, schema, request.exist_ok)
+        return pb.CreateCollectionResponse(collection=convert.collection_info_to_proto(info))
+
+    def DropCollection(
+        self, request: pb.DropCollectionRequest, context: grpc.ServicerContext
+    ) -> pb.DropCollectionResponse:
+        self._database.drop_collection(self._calls.context(context), request.name)
+        return pb.DropCollectionResponse()
+
+    def ListCollections(
+        self, request: pb.ListCollectionsRequest, context: grpc.ServicerContext
+    ) -> pb.ListCollectionsResponse:
+        found = self._database.list_collections(self._calls.context(context))
+        return pb.ListCollectionsResponse(collections=map(convert.collection_info_to_proto, found))
+
+    def DescribeCollection(
+        self, request: pb.DescribeCollectionRequest, context: grpc.ServicerContext
+    ) -> pb.DescribeCollectionResponse:
+        info = self._database.describe(self._calls.context(context), request.name)
+        return pb.DescribeCollectionResponse(collection=convert.collection_info_to_proto(info))

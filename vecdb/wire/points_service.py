@@ -1,0 +1,96 @@
+"""PointsService: decode, call, encode; and how much of an answer fits one message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+
+from vecdb.errors import InvalidArgument
+from vecdb.model.context import CallContext
+from vecdb.model.info import Limits
+from vecdb.model.point import Points, Select
+from vecdb.model.size import fitting, row_sizes
+from vecdb.v1 import points_pb2 as pb
+from vecdb.v1 import points_pb2_grpc
+from vecdb.wire import convert
+from vecdb.wire.calls import Calls
+
+if TYPE_CHECKING:
+    from vecdb.engine.database import Database
+
+DEFAULT_SCROLL_POINTS = 1000
+
+
+class PointsServicer(points_pb2_grpc.PointsServiceServicer):
+    """Writes points of one database and reads them by id."""
+
+    def __init__(self, database: Database, calls: Calls, limits: Limits) -> None:
+        self._database = database
+        self._calls = calls
+        self._limits = limits
+
+    def Write(self, request: pb.WriteRequest, context: grpc.ServicerContext) -> pb.WriteResponse:
+        batch = convert.write_from_proto(request)
+        caller = self._calls.context(context, convert.request_id_from_proto(request))
+        return convert.write_result_to_proto(self._database.write(caller, request.collection, batch))
+
+    def Get(self, request: pb.GetRequest, context: grpc.ServicerContext) -> pb.GetResponse:
+        select = convert.select_from_proto(request.select)
+        caller = self._calls.context(context)
+        ids = list(request.ids)[: self._most(caller, request.collection, select, len(request.ids))]
+        points = self._database.get(caller, request.collection, ids, select)
+        kept = self._kept(points)
+        answered = len(ids) if kept == len(points) else _position(ids, points.ids, kept)
+        return pb.GetResponse(points=convert.points_to_proto(points.cut(0, kept)), answered=answered)
+
+    def Exists(self, request: pb.ExistsRequest, context: grpc.ServicerContext) -> pb.ExistsResponse:
+        found = self._database.exists(self._calls.context(context), request.collection, list(request.ids))
+        return pb.ExistsResponse(exists=np.asarray(found, dtype=np.uint8).tobytes())
+
+    def Count(self, request: pb.CountRequest, context: grpc.ServicerContext) -> pb.CountResponse:
+        return pb.CountResponse(count=self._database.count(self._calls.context(context), request.collection))
+
+    def Scroll(self, request: pb.ScrollRequest, context: grpc.ServicerContext) -> pb.ScrollResponse:
+        select = convert.select_from_proto(request.select)
+        caller = self._calls.context(context)
+        after = request.after if request.HasField("after") else None
+        limit = self._most(caller, request.collection, select, self._scroll_limit(request.limit))
+        points, end = self._database.scroll(caller, request.collection, after, limit, select)
+        kept = self._kept(points)
+        return pb.ScrollResponse(points=convert.points_to_proto(points.cut(0, kept)), end=end and kept == len(points))
+
+    def _scroll_limit(self, asked: int) -> int:
+        if asked > self._limits.scroll_points:
+            raise InvalidArgument(
+                "the page is too large",
+                field="limit",
+                expected=f"<= {self._limits.scroll_points}",
+                received=str(asked),
+            )
+        return asked or DEFAULT_SCROLL_POINTS
+
+    def _most(self, caller: CallContext, collection: str, select: Select, asked: int) -> int:
+        """How many points to ask the engine for: no more than whose vectors fit one message."""
+        if not select.vectors:
+            return asked
+        fields = self._database.describe(caller, collection).schema.vectors.values()
+        row: int = sum(4 * field.dim for field in fields)
+        return min(asked, max(1, self._limits.message_bytes // max(1, row)))
+
+    def _kept(self, points: Points) -> int:
+        """How many of ``points`` fit one message; at least one."""
+        return min(len(points), max(1, fitting(row_sizes(points), self._limits.message_bytes)))
+
+
+def _position(asked: Sequence[str], found: Sequence[str], nth: int) -> int:
+    """Where in ``asked`` the ``nth`` of ``found`` is; ``found`` is ``asked`` without what is missing."""
+    matched = 0
+    for position, point_id in enumerate(asked):
+        if matched < len(found) and point_id == found[matched]:
+            if matched == nth:
+                return position
+            matched += 1
+    return len(asked)
