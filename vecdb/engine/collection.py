@@ -137,7 +137,9 @@ class Collection:
             raise CollectionNotFound("the collection was dropped", field="collection", received=repr(self.entry.name))
 
     def can_be_evicted(self, idle_s: float) -> bool:
-        """Idle, small, nothing under way, nobody looking (publish lock held)."""
+        """Idle, small, nothing under way, nobody looking (between commits, publish lock held)."""
+        if not self.is_loaded or self.seq != self.committed.seq:
+            return False
         quiet = time.monotonic() - max(self.last_use, self.last_write) > idle_s
         looking = sum(ref() is not None for ref in self._views)
         return quiet and looking <= 1 and not self.segments and not self.garbage and not self.hurry
@@ -200,15 +202,14 @@ class Collection:
         return self.entry.indexing == "auto" and self.unindexed_bytes > self.options.max_unindexed_bytes
 
     @property
-    def unsealed_rows(self) -> int:
-        """Rows that only an exact scan finds."""
-        return len(self.growing) + sum(len(s) for s in self.segments if s.state == "frozen")
+    def wants_index(self) -> bool:
+        """Whether the rows without a sealed segment are worth one."""
+        rows = len(self.growing) + sum(len(s) for s in self.segments if s.state == "frozen")
+        return self.options.wants_graph(rows, self.unindexed_bytes)
 
     @property
     def unindexed_bytes(self) -> int:
-        """Bytes of vectors that only an exact scan finds, where there are enough rows for a graph."""
-        if not self.options.use_graphs:
-            return 0
+        """Bytes of vectors that only an exact scan of memory finds."""
         return self.growing.vector_bytes + sum(_vector_bytes(s) for s in self.segments if s.state == "frozen")
 
     # -- changing what readers see (publish lock held)

@@ -88,6 +88,7 @@ class Committer:
         self._writes: queue.SimpleQueue[Write | _Task | None] = queue.SimpleQueue()
         self._written: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
         self._closed = False
+        self._entrance = threading.Lock()  # nothing may be queued behind the None that ends the loop
         self._threads = [
             threading.Thread(target=self._commit_loop, name="vecdb-committer", daemon=True),
             threading.Thread(target=self._sync_loop, name="vecdb-syncer", daemon=True),
@@ -97,15 +98,11 @@ class Committer:
 
     def submit(self, write: Write) -> Future[WriteResult]:
         """Queue a write; the future ends when it is durable and visible, or refused."""
-        if self._closed:
-            raise Closed("the database is closed")
-        self._writes.put(write)
+        self._enqueue(write)
         return write.done
 
     def between_commits(self, action: Callable[[], T]) -> T:
         """Run ``action`` on the committer's thread, after every write queued before, and wait for it."""
-        if self._closed:
-            raise Closed("the database is closed")
         done: Future[T] = Future()
 
         def run() -> None:
@@ -114,16 +111,24 @@ class Committer:
             except BaseException as error:  # noqa: BLE001 - it is the waiting caller's
                 done.set_exception(error)
 
-        self._writes.put(_Task(run))
+        self._enqueue(_Task(run))
         return done.result()
 
     def close(self) -> None:
         """Finish what is queued and stop."""
-        if not self._closed:
+        with self._entrance:
+            if self._closed:
+                return
             self._closed = True
             self._writes.put(None)
-            for thread in self._threads:
-                thread.join()
+        for thread in self._threads:
+            thread.join()
+
+    def _enqueue(self, item: Write | _Task) -> None:
+        with self._entrance:
+            if self._closed:
+                raise Closed("the database is closed")
+            self._writes.put(item)
 
     # -- the committer's thread
 

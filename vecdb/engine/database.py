@@ -32,6 +32,7 @@ from vecdb.errors import (
     CollectionNotFound,
     InvalidArgument,
     ResourceExhausted,
+    VecdbError,
 )
 from vecdb.failpoint import hit
 from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, Indexing
@@ -74,7 +75,7 @@ class Database:
             self._purge(number)
         self._remove_unknown_folders()
         self._maintenance = Maintenance(
-            kv, segments, options, self._committer, self._publish_lock, self._opened, self._wake
+            kv, segments, options, self._committer, self._publish_lock, self._opened, self._wake, self._evict_idle
         )
         self._loader = threading.Thread(target=self._load_sealed, name="vecdb-loader", daemon=True)
         if options.background:
@@ -331,7 +332,6 @@ class Database:
                 collection = self._make(entry)
         if first:
             self._load(collection)
-            self._evict_idle()
         collection.wait_loaded(context)
         return collection
 
@@ -365,7 +365,11 @@ class Database:
         for entry in by_recency:
             if self._closed:
                 return
-            if self._kv.get(keys.manifest(entry.number)) is None:
+            try:
+                if not manifest.load(self._kv, entry.number).segments:
+                    continue
+            except VecdbError as error:
+                log.error("collection %r is not loaded: %s", entry.name, error)
                 continue
             with self._lock:
                 if entry.name not in self._entries or entry.number in self._open:
@@ -376,20 +380,20 @@ class Database:
     def _evict_idle(self) -> None:
         """Let go of collections that are small, idle and unchanged, when more are open than wanted."""
         with self._lock:
-            if len(self._open) <= self._options.open_collections:
+            too_many = len(self._open) - self._options.open_collections
+            if too_many <= 0:
                 return
-            idle = sorted(self._open.values(), key=lambda c: c.last_use)[: len(self._open) // 4]
+            idle = sorted(self._open.values(), key=lambda c: c.last_use)
 
-        def let_go(collection: Collection) -> None:
+        def let_go() -> None:
             with self._publish_lock, self._lock:
-                settled = collection.is_loaded and collection.seq == collection.committed.seq
-                if settled and collection.can_be_evicted(self._options.evict_idle_s):
+                chosen = [c for c in idle if c.can_be_evicted(self._options.evict_idle_s)]
+                for collection in chosen[:too_many]:
                     collection.evicted = True
                     self._heads[collection.number] = collection.committed
                     self._open.pop(collection.number, None)
 
-        for collection in idle:
-            self._committer.between_commits(lambda c=collection: let_go(c))  # type: ignore[misc]
+        self._committer.between_commits(let_go)
 
     def _opened(self) -> list[Collection]:
         with self._lock:

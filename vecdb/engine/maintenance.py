@@ -45,6 +45,7 @@ class Maintenance:
         publish_lock: threading.Lock,
         collections: Callable[[], Sequence[Collection]],
         wake: threading.Event,
+        let_go: Callable[[], None],
     ) -> None:
         self._kv = kv
         self._root = root
@@ -53,6 +54,7 @@ class Maintenance:
         self._publish_lock = publish_lock
         self._collections = collections
         self._wake = wake
+        self._let_go = let_go
         self._closing = threading.Event()
         self._busy = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -72,7 +74,10 @@ class Maintenance:
         with self._busy:
             collections = [c for c in self._collections() if c.is_loaded and not c.dropped]
             collections.sort(key=lambda c: -c.unindexed_bytes)
-            return any(self._act(collection) for collection in collections)
+            worked = any(self._act(collection) for collection in collections)
+        if not worked:
+            self._let_go()
+        return worked
 
     def cover(self, collection: Collection) -> None:
         """Write a manifest that covers everything published, then delete what that makes garbage."""
@@ -135,7 +140,7 @@ class Maintenance:
 
     def _act(self, collection: Collection) -> bool:
         try:
-            return self._build(collection) or self._merge_some(collection) or self._tidy(collection)
+            return self._tidy(collection) or self._merge_some(collection) or self._build(collection)
         except (Cancelled, OSError, VecdbError):
             collection.writer = None
             raise
@@ -146,7 +151,8 @@ class Maintenance:
         idle = collection.hurry > 0 or time.monotonic() - collection.last_write > options.idle_seal_s
         if collection.entry.indexing == "deferred" and not collection.hurry:
             return False
-        if idle and collection.unsealed_rows >= options.graph_rows and not collection.growing.empty:
+        wanted = collection.wants_index
+        if idle and wanted and not collection.growing.empty:
             with self._publish_lock:
                 collection.freeze()
         frozen = [s for s in collection.segments if s.state == "frozen"]
@@ -154,9 +160,8 @@ class Maintenance:
             return False
         unindexed = collection.unindexed_bytes
         target = min(options.max_segment_bytes, max(options.seal_bytes, unindexed // 2))
-        enough = sum(len(s) for s in frozen) >= options.graph_rows
         pressed = unindexed > options.max_unindexed_bytes
-        return self._index(collection, target, finish=(idle or pressed) and enough)
+        return self._index(collection, target, finish=pressed or (idle and wanted))
 
     def _index(self, collection: Collection, target: int, finish: bool) -> bool:
         """Add one frozen segment to the private graph, or seal it. ``finish``: seal even below ``target``."""
@@ -268,9 +273,7 @@ class Maintenance:
         )
 
     def _unfinished(self, collection: Collection) -> bool:
-        if not self._options.use_graphs or self._closing.is_set():
-            return False
-        return collection.unsealed_rows >= self._options.graph_rows
+        return collection.wants_index and not self._closing.is_set()
 
     def _note_pause(self, collection: Collection, writer: SegmentWriter) -> None:
         pause = max((part.pause_s for part in writer.parts.values()), default=0.0)

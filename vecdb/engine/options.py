@@ -22,7 +22,8 @@ class EngineOptions:
     """Options of an open database. Sizes in bytes, times in seconds.
 
     ``growing_vector_bytes``, ``growing_rows``, ``growing_body_bytes``: a growing segment freezes at the
-    first of them. ``graph_rows``: fewer rows than this never get a graph. ``max_unindexed_bytes``: vectors
+    first of them. ``graph_rows``: fewer rows than this get no graph, unless
+    their vectors would fill a growing segment. ``max_unindexed_bytes``: vectors
     without a graph before writes wait for the builder. ``seal_bytes``: the builder's graph is sealed at
     this size while writes go on; ``max_segment_bytes`` bounds any segment. See docs/decisions/0003.
     """
@@ -51,6 +52,10 @@ class EngineOptions:
     write_buffer_bytes: int = 64 * MIB
     max_total_wal_bytes: int = 64 * MIB
     block_cache_bytes: int = 128 * MIB
+
+    def wants_graph(self, rows: int, vector_bytes: int) -> bool:
+        """Whether so many rows, or vectors of so many bytes, are too much for exact scans for good."""
+        return rows >= self.graph_rows or vector_bytes >= self.growing_vector_bytes
 
     def validate(self) -> None:
         """Raise InvalidArgument naming the first option that cannot work."""

@@ -64,7 +64,8 @@ class PartWriter:
         """Take vectors of a segment. Raises Cancelled."""
         self.selection.append((segment, ordinals))
         self._total += len(ordinals)
-        if not self._graphs or (self._builder is None and self._total < self._options.graph_rows):
+        vector_bytes = 4 * self._field.dim * self._total
+        if not self._graphs or (self._builder is None and not self._options.wants_graph(self._total, vector_bytes)):
             return
         if self._builder is None:
             field = self._field
