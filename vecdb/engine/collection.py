@@ -98,7 +98,8 @@ class Collection:
         self.live = 0
         self.view = View.of(0, 0, 0, ())
         self._views: deque[weakref.ref[View]] = deque()
-        self.garbage: deque[Garbage] = deque()
+        self.garbage: deque[Garbage] = deque()  # changed under the publish lock
+        self.garbage_rows = 0
         self.logged: deque[tuple[int, float]] = deque()  # (seq, seconds since 1970) of log records kept
         self.covered_seq = 0  # tombstones on disk contain every kill up to here
         self.last_write = time.monotonic()
@@ -263,6 +264,7 @@ class Collection:
         if len(change.killed):
             slots = {field_id: _dying_slots(change, field_id) for field_id in self.fields}
             self.garbage.append(Garbage(change.seq, change.killed, slots))
+            self.garbage_rows += len(change.killed)
         self.logged.append((change.seq, change.time_ms / 1000))
 
     def freeze(self) -> None:

@@ -231,7 +231,7 @@ class Maintenance:
 
     def _tidy(self, collection: Collection) -> bool:
         """Cover and reap when enough garbage or log has gathered."""
-        garbage = sum(len(g.rows) for g in collection.garbage)
+        garbage = collection.garbage_rows
         quiet = time.monotonic() - collection.last_write > self._options.idle_seal_s
         if garbage >= COVER_GARBAGE_ROWS or (garbage and quiet) or self._log_is_long(collection):
             return self._cover_and_reap(collection)

@@ -25,12 +25,14 @@ def reap(collection: Collection, committer: Committer) -> bool:
         ready: list[Garbage] = []
         while collection.garbage and collection.garbage[0].seq <= bound:
             ready.append(collection.garbage.popleft())
+            collection.garbage_rows -= len(ready[-1].rows)
     for i, garbage in enumerate(ready):
         try:
             _delete(collection, garbage, committer)
         except BaseException:
             with collection.publish_lock:
                 collection.garbage.extendleft(reversed(ready[i:]))
+                collection.garbage_rows += sum(len(left.rows) for left in ready[i:])
             raise
     return bool(ready)
 
