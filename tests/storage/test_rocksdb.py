@@ -258,7 +258,7 @@ class TestFailingDisk:
 
 class TestSpace:
     def test_deleted_values_give_their_space_back(self, open_rocks: OpenRocks) -> None:
-        kv = open_rocks(StoreOptions(blob_gc_age_cutoff=0.25))
+        kv = open_rocks()
         for part in range(4):
             put(kv, {b"%d%03d" % (part, i): os.urandom(3000) for i in range(100)})
             kv.flush()

@@ -44,7 +44,7 @@ class StoreOptions:
     block_cache_bytes: int = 64 << 20
     max_open_files: int = 512
     blob_file_bytes: int = 256 << 20
-    blob_gc_age_cutoff: float = 0.5
+    blob_gc_age_cutoff: float = 0.25
     blob_gc_force_threshold: float = 0.5
     max_background_jobs: int = 2
 
@@ -302,6 +302,7 @@ class _Scan:
         bounds = rocksdict.ReadOptions()
         bounds.set_iterate_upper_bound(end)
         bounds.set_background_purge_on_iterator_cleanup(True)
+        self._bounds = bounds  # the iterator points into it and does not keep it alive
         self._store = store
         self._lock = threading.Lock()
         self._ready: list[tuple[bytes, bytes]] = []
