@@ -365,7 +365,7 @@ def _scalar_to_proto(value: Scalar, path: str) -> filter_pb2.Scalar:
     if isinstance(value, int):
         if -(2**63) <= value < 2**63:
             return filter_pb2.Scalar(integer=value)
-        if value < 2**64:
+        if 0 <= value < 2**64:
             return filter_pb2.Scalar(large_integer=value)
         raise InvalidArgument("integer out of range", field=path, expected="64 bits", received=str(value)[:40])
     if isinstance(value, float):

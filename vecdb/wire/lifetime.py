@@ -1,8 +1,9 @@
 """From the first call to the last: how a serving process runs and stops.
 
 On SIGTERM or SIGINT: health says NOT_SERVING, no new calls; calls under way get a grace; the engine is
-closed; the process ends. A call that is stuck, or an engine that does not close, cannot hold the process
-for longer than the limit; what was acknowledged is on disk by then. A second signal ends it at once.
+closed; the process ends, without waiting for a thread that is stuck in a call. An engine that does not
+close cannot hold the process for longer than the limit; what was acknowledged is on disk by then. A
+second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 from vecdb.wire.server import Server
 
@@ -27,11 +29,11 @@ FORCED_EXIT = 70
 
 def run(
     server: Server, close: Callable[[], None], on_ready: Callable[[], None], grace_s: float, limit_s: float
-) -> None:
-    """Serve until a signal comes, then stop. Call from the main thread.
+) -> NoReturn:
+    """Serve until a signal comes, then end the process with status 0. Call from the main thread.
 
     ``close`` closes the engine; ``limit_s`` seconds after the signal the process exits whatever happens,
-    with status 70.
+    with status 70. A second signal ends it at once with 128 plus its number.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     stopping = threading.Event()
@@ -53,9 +55,10 @@ def run(
     server.stop(grace_s)
     close()
     log.info("stopped")
+    _leave(0)
 
 
-def _leave(status: int) -> None:
+def _leave(status: int) -> NoReturn:
     """End the process without waiting for any thread."""
     sys.stdout.flush()
     sys.stderr.flush()

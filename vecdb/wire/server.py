@@ -106,15 +106,19 @@ class Server:
         self._server.stop(grace_s).wait()
 
     def _listen(self, address: str) -> str:
-        try:
-            port = self._server.add_insecure_port(address)
-        except RuntimeError:
-            port = 0
+        host, _, asked = address.rpartition(":")
+        path = address.startswith("unix:")
+        port = 0
+        if path or (host and asked.isdecimal() and int(asked) < 65_536):  # gRPC takes a larger one modulo 65,536
+            try:
+                port = self._server.add_insecure_port(address)
+            except RuntimeError:  # what gRPC raises whatever the reason, which it logs
+                pass
         if not port:
             raise FailedPrecondition(
-                "cannot listen", field="address", expected="an address of this machine that is free", received=address
+                "cannot listen", field="address", expected="host:port or unix:/path that is free", received=address
             )
-        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+        return address if path else f"{host}:{port}"
 
 
 _HEALTH = "grpc.health.v1.Health"

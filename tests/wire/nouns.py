@@ -1,0 +1,165 @@
+"""Hypothesis strategies for the nouns that cross the wire, and how to compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, SegmentStats
+from vecdb.model.filter import Equals
+from vecdb.model.point import Clear, DeleteIds, Points, Put, PutMode, Rows, Select, VectorColumn, WriteBatch
+from vecdb.model.query import Near, Rrf, SearchAnswer, SearchRequest
+from vecdb.model.schema import METRICS, Schema, TextField, VectorField
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+NAMES = st.sampled_from(["", "image", "标题"])
+COUNTS = st.integers(0, 2**63 - 1)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal, also where numpy arrays are inside, of the same types."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b)
+    if is_dataclass(a):
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, Sequence) and not isinstance(a, str | bytes):
+        return len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and a == b
+
+
+def matrices(n: int, dim: int | None = None) -> st.SearchStrategy[np.ndarray]:
+    """Float32 ``[n, dim]``."""
+    dims = st.integers(1, 4) if dim is None else st.just(dim)
+    return dims.flatmap(lambda d: npst.arrays(np.float32, (n, d), elements=st.floats(-9, 9, width=32)))
+
+
+@st.composite
+def vector_columns(draw: st.DrawFn, n: int) -> VectorColumn:
+    """A column of ``n`` rows with at least one vector, for all of them or for some."""
+    rows = sorted(draw(st.sets(st.integers(0, n - 1), min_size=1)))
+    data = draw(matrices(len(rows)))
+    return VectorColumn(data, None if len(rows) == n else np.array(rows, dtype=np.int64))
+
+
+def columns(n: int, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """``n`` values, some but not all of them None."""
+    return st.lists(values | st.none(), min_size=n, max_size=n).filter(lambda held: any(v is not None for v in held))
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Rows:
+    n = draw(st.integers(0, 5))
+    if n == 0:
+        return Rows(ids=[])
+    vectors = draw(st.dictionaries(NAMES, vector_columns(n)))
+    return Rows(
+        ids=draw(st.lists(TEXT, min_size=n, max_size=n)),
+        vectors=vectors,
+        texts=draw(st.dictionaries(NAMES, columns(n, TEXT))),
+        payloads=draw(st.none() | columns(n, st.binary(max_size=9))),
+        models={name: draw(TEXT) for name in vectors if draw(st.booleans())},
+    )
+
+
+operations = st.builds(Put, st.sampled_from(PutMode), rows()) | st.builds(DeleteIds, st.lists(TEXT)) | st.builds(Clear)
+batches = st.builds(WriteBatch, st.lists(operations, max_size=4), st.sampled_from([None, "fsync", "os"]))
+scalars = TEXT | st.integers(-(2**63), 2**64 - 1) | FLOATS | st.booleans() | st.none()
+filters = st.builds(Equals, TEXT, scalars)
+selects = st.builds(Select, st.booleans(), st.booleans(), st.booleans())
+
+
+@st.composite
+def searches(draw: st.DrawFn) -> SearchRequest:
+    q = draw(st.integers(1, 3))
+    legs = st.builds(
+        Near,
+        matrices(q),
+        NAMES,
+        weight=st.floats(0.1, 9),
+        depth=st.none() | st.integers(1, 10_000),
+        filter=st.none() | filters,
+        model=st.none() | TEXT,
+    )
+    return SearchRequest(
+        legs=draw(st.lists(legs, min_size=1, max_size=3)),
+        fusion=Rrf(draw(st.integers(1, 1000))),
+        filter=draw(st.none() | filters),
+        limit=draw(st.integers(1, 10_000)),
+        offset=draw(st.integers(0, 10_000)),
+        ef=draw(st.none() | st.integers(1, 10_000)),
+        exact=draw(st.booleans()),
+        min_score=draw(st.none() | FLOATS),
+        select=draw(selects),
+        explain=draw(st.booleans()),
+    )
+
+
+@st.composite
+def points(draw: st.DrawFn, select: Select, n: int | None = None) -> Points:
+    n = draw(st.integers(0, 5)) if n is None else n
+    held = n > 0
+    return Points(
+        ids=draw(st.lists(TEXT, min_size=n, max_size=n)),
+        versions=draw(npst.arrays(np.uint64, n)),
+        payloads=draw(st.lists(st.none() | st.binary(), min_size=n, max_size=n)) if select.payload else None,
+        texts=draw(st.dictionaries(NAMES, columns(n, TEXT)) if held else st.just({})) if select.texts else None,
+        vectors=draw(st.dictionaries(NAMES, vector_columns(n)) if held else st.just({})) if select.vectors else None,
+    )
+
+
+@st.composite
+def answers(draw: st.DrawFn, select: Select) -> SearchAnswer:
+    counts = draw(npst.arrays(np.int64, st.integers(1, 3), elements=st.integers(0, 3)))
+    n = int(counts.sum())
+    scores = npst.arrays(np.float32, n, elements=st.floats(-9, 9, width=32))
+    return SearchAnswer(
+        counts=counts,
+        scores=draw(scores),
+        distances=draw(st.none() | scores),
+        points=draw(points(select, n)),
+        seq=draw(COUNTS),
+        took_ms=draw(FLOATS),
+        explain=draw(st.none() | st.dictionaries(TEXT, COUNTS | TEXT, min_size=1)),
+        warnings=draw(st.lists(TEXT)),
+    )
+
+
+vector_fields = st.builds(
+    VectorField,
+    st.integers(1, 65_536),
+    st.sampled_from(METRICS),
+    st.integers(2, 128),
+    st.integers(4, 10_000),
+    st.none() | TEXT,
+)
+schemas = st.builds(
+    Schema,
+    st.dictionaries(NAMES, vector_fields),
+    st.dictionaries(NAMES, st.builds(TextField, TEXT.filter(bool))),
+)
+collections = st.builds(CollectionInfo, TEXT, schemas, st.sampled_from(INDEXING), COUNTS, COUNTS)
+segments = st.builds(SegmentStats, COUNTS, TEXT, st.dictionaries(NAMES, TEXT), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+collection_stats = st.builds(
+    CollectionStats,
+    TEXT,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    st.sampled_from(INDEXING),
+    TEXT,
+    COUNTS,
+    st.dictionaries(TEXT, COUNTS),
+    st.lists(segments, max_size=2),
+    FLOATS,
+    FLOATS,
+)
+database_stats = st.builds(DatabaseStats, COUNTS, COUNTS, COUNTS, st.none() | TEXT, st.dictionaries(TEXT, COUNTS))

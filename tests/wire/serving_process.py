@@ -1,0 +1,40 @@
+"""A process that serves an engine which can get stuck: python -m tests.wire.serving_process MODE ADDRESS.
+
+Says "ready ADDRESS", "counting" when a count begins, "closed" when the engine was closed. A count waits for a line on
+standard input; with MODE ``unclosable`` the engine never closes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+
+from tests.wire.fake_engine import FakeDatabase
+from vecdb.wire.lifetime import run
+from vecdb.wire.server import Server, ServerOptions
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Engine(FakeDatabase):
+    """Its counts wait for a line."""
+
+    def count(self, context: object, name: str) -> int:
+        say("counting")
+        return int(sys.stdin.readline())
+
+    def close(self) -> None:
+        if sys.argv[1] == "unclosable":
+            threading.Event().wait()
+        say("closed")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+    engine = Engine()
+    server = Server(engine, ServerOptions(address=sys.argv[2]))  # type: ignore[arg-type]
+    patience = {"patient": (60.0, 120.0), "impatient": (0.05, 120.0), "unclosable": (0.0, 0.05)}[sys.argv[1]]
+    run(server, engine.close, lambda: say(f"ready {server.address}"), grace_s=patience[0], limit_s=patience[1])

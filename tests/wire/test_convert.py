@@ -1,0 +1,268 @@
+"""Every noun crosses the wire unchanged, and every message that does not fit together is refused by its path."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wire import nouns
+from tests.wire.nouns import same
+from vecdb.errors import InvalidArgument, TooLarge, Unimplemented, VecdbError
+from vecdb.model.filter import Equals
+from vecdb.model.info import Limits, ServerInfo
+from vecdb.model.point import Points, Select, VectorColumn, WriteResult
+from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.v1 import admin_pb2, columns_pb2, filter_pb2, leg_pb2, operation_pb2, points_pb2, schema_pb2, search_pb2
+from vecdb.wire import convert
+
+WIDE = Limits(search_hits=10**9)
+
+
+@given(nouns.batches)
+def test_a_write_batch(batch: object) -> None:
+    sent = convert.write_to_proto("docs", batch, b"id").SerializeToString()
+    message = points_pb2.WriteRequest.FromString(sent)
+    assert message.collection == "docs"
+    assert convert.request_id_from_proto(message) == b"id"
+    assert same(convert.write_from_proto(message), batch)
+
+
+@given(nouns.COUNTS, nouns.COUNTS)
+def test_a_write_result(seq: int, count: int) -> None:
+    result = WriteResult(seq, count)
+    message = points_pb2.WriteResponse.FromString(convert.write_result_to_proto(result).SerializeToString())
+    assert convert.write_result_from_proto(message) == result
+
+
+@given(nouns.searches())
+def test_a_search(request: SearchRequest) -> None:
+    message = search_pb2.SearchRequest.FromString(convert.search_to_proto("docs", request).SerializeToString())
+    assert message.collection == "docs"
+    assert same(convert.search_from_proto(message, WIDE), request)
+
+
+@given(st.data(), nouns.selects)
+def test_an_answer(data: st.DataObject, select: Select) -> None:
+    answer = data.draw(nouns.answers(select))
+    message = convert.answer_to_proto(answer, len(answer.points))
+    got = convert.answer_from_proto(search_pb2.SearchResponse.FromString(message.SerializeToString()), select)
+    assert same(got, answer)
+
+
+@given(st.data(), nouns.selects)
+def test_the_first_hits_alone_may_have_content(data: st.DataObject, select: Select) -> None:
+    answer = data.draw(nouns.answers(select))
+    content = data.draw(st.integers(0, len(answer.points)))
+    got = convert.answer_from_proto(convert.answer_to_proto(answer, content), select)
+    assert same(got.points.ids, answer.points.ids)
+    assert same(got.scores, answer.scores)
+    if select.payload:
+        lacking = [None] * (len(answer.points) - content)
+        assert got.points.payloads == [*answer.points.payloads[:content], *lacking]
+    if select.vectors:
+        sent = {name: c.cut(0, content) for name, c in answer.points.vectors.items()}
+        for name, column in got.points.vectors.items():
+            assert same(column.data, sent[name].data)
+        assert got.points.vectors.keys() == {name for name, column in sent.items() if len(column.data)}
+
+
+@given(st.data(), nouns.selects)
+def test_points(data: st.DataObject, select: Select) -> None:
+    points = data.draw(nouns.points(select))
+    message = columns_pb2.PointColumns.FromString(convert.points_to_proto(points).SerializeToString())
+    assert same(convert.points_from_proto(message, select, "points"), points)
+
+
+def test_a_column_of_nothing_is_not_there() -> None:
+    nobody = VectorColumn(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+    points = Points(["a"], np.array([1], np.uint64), [None], {"": [None]}, {"": nobody})
+    got = convert.points_from_proto(convert.points_to_proto(points), Select(vectors=True), "points")
+    assert (got.payloads, got.texts, got.vectors) == ([None], {}, {})
+
+
+@given(nouns.collections)
+def test_a_collection(info: object) -> None:
+    message = schema_pb2.CollectionInfo.FromString(convert.collection_info_to_proto(info).SerializeToString())
+    assert same(convert.collection_info_from_proto(message), info)
+
+
+def test_a_schema_may_leave_out_what_has_a_default() -> None:
+    message = schema_pb2.Schema(vectors={"": schema_pb2.VectorField(dim=3)}, texts={"": schema_pb2.TextField()})
+    schema = convert.schema_from_proto(message)
+    field = schema.vectors[""]
+    assert (field.dim, field.metric, field.m, field.ef_construction, field.model) == (3, "cosine", 16, 200, None)
+    assert schema.texts[""].analyzer == "multilingual"
+
+
+@given(nouns.collection_stats)
+def test_collection_stats(stats: object) -> None:
+    assert same(convert.collection_stats_from_proto(convert.collection_stats_to_proto(stats)), stats)
+
+
+@given(nouns.database_stats)
+def test_database_stats(stats: object) -> None:
+    assert same(convert.database_stats_from_proto(convert.database_stats_to_proto(stats)), stats)
+
+
+def test_server_info() -> None:
+    info = ServerInfo(version="9.9", api_level=3, features=("a", "b"), limits=Limits(*range(1, 10)))
+    message = admin_pb2.InfoResponse.FromString(convert.server_info_to_proto(info).SerializeToString())
+    assert same(convert.server_info_from_proto(message), info)
+
+
+# -- the forms that a message may choose --
+
+
+def test_vectors_may_come_as_plain_numbers() -> None:
+    message = columns_pb2.Vectors(dim=2, values=[1, 2, 3, 4])
+    assert same(convert.vectors_from_proto(message, "v"), np.array([[1, 2], [3, 4]], np.float32))
+
+
+def test_vectors_may_come_as_half_floats() -> None:
+    raw = np.array([[0.5, -2], [65504, 0]], "<f2")
+    message = columns_pb2.Vectors(dim=2, data_type=columns_pb2.DATA_TYPE_FLOAT16, data=raw.tobytes())
+    assert same(convert.vectors_from_proto(message, "v"), raw.astype(np.float32))
+
+
+def test_bytes_are_little_endian() -> None:
+    message = convert.vectors_to_proto(np.array([[1.0]], np.float32))
+    assert message.data == b"\x00\x00\x80\x3f"
+
+
+def test_float32_bytes_are_not_copied() -> None:
+    data = convert.vectors_from_proto(convert.vectors_to_proto(np.ones((2, 3), np.float32)), "v")
+    assert not data.flags.owndata
+
+
+def test_a_search_may_leave_out_what_has_a_default() -> None:
+    leg = leg_pb2.Leg(near=leg_pb2.Near(vectors=columns_pb2.Vectors(dim=1, values=[1])))
+    request = convert.search_from_proto(search_pb2.SearchRequest(legs=[leg]), Limits())
+    assert (request.limit, request.offset, request.ef, request.min_score, request.fusion.k) == (10, 0, None, None, 60)
+    assert request.legs[0].weight == 1.0
+
+
+# -- what is refused --
+
+
+def vectors(**more: object) -> columns_pb2.Vectors:
+    return columns_pb2.Vectors(**{"dim": 2, "data": b"\0" * 8, **more})
+
+
+def put(**more: object) -> points_pb2.WriteRequest:
+    given = {"mode": operation_pb2.PUT_MODE_UPSERT, "ids": ["a", "b", "c"], **more}
+    return points_pb2.WriteRequest(operations=[operation_pb2.Operation(put=operation_pb2.Put(**given))])
+
+
+def search(*legs: leg_pb2.Leg, **more: object) -> search_pb2.SearchRequest:
+    return search_pb2.SearchRequest(legs=legs, **more)
+
+
+def near(vectors: columns_pb2.Vectors | None = None, **more: object) -> leg_pb2.Leg:
+    return leg_pb2.Leg(near=leg_pb2.Near(vectors=vectors or columns_pb2.Vectors(dim=1, values=[1])), **more)
+
+
+COLUMN = columns_pb2.VectorColumn
+TEXTS = columns_pb2.TextColumn
+PAYLOADS = columns_pb2.PayloadColumn
+WHERE = "operations[0]"
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (put(vectors=[COLUMN(vectors=vectors(dim=0))]), f'{WHERE}.vectors[""].vectors.dim'),
+        (put(vectors=[COLUMN(vectors=vectors(dim=65_537))]), f'{WHERE}.vectors[""].vectors.dim'),
+        (put(vectors=[COLUMN(vectors=vectors(data=b"\0" * 9))]), f'{WHERE}.vectors[""].vectors.data'),
+        (put(vectors=[COLUMN(vectors=vectors(data=b"", values=[1]))]), f'{WHERE}.vectors[""].vectors.values'),
+        (put(vectors=[COLUMN(vectors=vectors(values=[1, 2]))]), f'{WHERE}.vectors[""].vectors'),
+        (put(vectors=[COLUMN(vectors=vectors(data_type=9))]), f'{WHERE}.vectors[""].vectors.data_type'),
+        (put(vectors=[COLUMN(vectors=vectors())]), f'{WHERE}.vectors[""]'),
+        (put(vectors=[COLUMN(vectors=vectors(data=b""))]), f'{WHERE}.vectors[""]'),
+        (put(vectors=[COLUMN(vectors=vectors(), rows=[0, 1])]), f'{WHERE}.vectors[""].rows'),
+        (put(vectors=[COLUMN(vectors=vectors(), rows=[3])]), f'{WHERE}.vectors[""].rows'),
+        (put(vectors=[COLUMN(vectors=vectors(data=b"\0" * 16), rows=[1, 0])]), f'{WHERE}.vectors[""].rows'),
+        (put(vectors=[COLUMN(vectors=vectors(data=b"\0" * 16), rows=[1, 1])]), f'{WHERE}.vectors[""].rows'),
+        (put(vectors=[COLUMN(field="x", vectors=vectors(), rows=[0])] * 2), f'{WHERE}.vectors["x"]'),
+        (put(texts=[TEXTS(values=["a"])]), f'{WHERE}.texts[""]'),
+        (put(texts=[TEXTS(field="t", values=["a"], rows=[7])]), f'{WHERE}.texts["t"].rows'),
+        (put(texts=[TEXTS(values=["a"], rows=[0])] * 2), f'{WHERE}.texts[""]'),
+        (put(payloads=PAYLOADS(values=[b"{}"] * 4)), f"{WHERE}.payloads"),
+        (put(payloads=PAYLOADS()), f"{WHERE}.payloads"),
+        (put(mode=operation_pb2.PUT_MODE_UNSPECIFIED), f"{WHERE}.mode"),
+        (put(mode=77), f"{WHERE}.mode"),
+        (points_pb2.WriteRequest(durability=9), "durability"),
+        (points_pb2.WriteRequest(operations=[operation_pb2.Operation()]), "operations[0]"),
+        (search(leg_pb2.Leg()), "legs[0]"),
+        (search(leg_pb2.Leg(near=leg_pb2.Near())), "legs[0].near"),
+        (search(near(vectors(data=b"\0"))), "legs[0].near.vectors.data"),
+        (search(near(vectors(data=b""))), "legs"),
+        (search(near(), near(filter=filter_pb2.Filter())), "legs[1].filter"),
+        (search(near(), fusion=leg_pb2.Fusion()), "fusion"),
+        (search(near(), filter=filter_pb2.Filter(equals=filter_pb2.Equals())), "filter.equals.value"),
+        (
+            search(
+                near(),
+                filter=filter_pb2.Filter(equals=filter_pb2.Equals(value=filter_pb2.Scalar(number=float("nan")))),
+            ),
+            "filter.equals.value",
+        ),
+        (search(near(columns_pb2.Vectors(dim=1, values=[1] * 11)), limit=10_000), "limit"),
+    ],
+)
+def test_a_malformed_message_is_refused_by_its_path(message: object, field: str) -> None:
+    with pytest.raises((InvalidArgument, Unimplemented, TooLarge)) as refused:
+        if isinstance(message, points_pb2.WriteRequest):
+            convert.write_from_proto(message)
+        else:
+            convert.search_from_proto(message, Limits())
+    assert refused.value.field == field
+    assert refused.value.expected
+    assert refused.value.received
+
+
+def test_a_request_id_has_a_length() -> None:
+    assert convert.request_id_from_proto(points_pb2.WriteRequest()) is None
+    assert convert.request_id_from_proto(points_pb2.WriteRequest(request_id=b"x" * 64)) == b"x" * 64
+    with pytest.raises(InvalidArgument) as refused:
+        convert.request_id_from_proto(points_pb2.WriteRequest(request_id=b"x" * 65))
+    assert refused.value.field == "request_id"
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1])
+def test_an_integer_that_does_not_fit_is_refused(value: int) -> None:
+    with pytest.raises(InvalidArgument):
+        convert.filter_to_proto(Equals("f", value))
+
+
+ANSWER = convert.answer_to_proto(
+    SearchAnswer(
+        counts=np.array([2]),
+        scores=np.array([1, 2], np.float32),
+        distances=np.array([0, 1], np.float32),
+        points=Points(["a", "b"], np.array([1, 2], np.uint64)),
+        seq=3,
+        took_ms=1,
+    ),
+    2,
+)
+
+
+@pytest.mark.parametrize("change", ["counts", "scores", "distances", "versions", "seq", "texts"])
+def test_an_answer_that_does_not_fit_together_is_refused(change: str) -> None:
+    message = search_pb2.SearchResponse()
+    message.CopyFrom(ANSWER)
+    match change:
+        case "counts":
+            message.counts[0] = 3
+        case "versions":
+            message.hits.versions += b"\0"
+        case "seq":
+            message.seq = "²"
+        case "texts":
+            message.hits.texts.add(values=["one"])
+        case _:
+            setattr(message, change, b"\0" * 5)
+    with pytest.raises(VecdbError):
+        convert.answer_from_proto(message, Select())
