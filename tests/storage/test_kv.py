@@ -139,6 +139,12 @@ class TestKV:
         with pytest.raises(StopIteration):
             next(scan)
 
+    def test_scans_keep_their_own_bounds(self, kv: KV) -> None:
+        put(kv, {b"%04d" % i: b"" for i in range(200)})
+        scans = [(end, kv.scan(b"0000", b"%04d" % end)) for end in [10, 199, 3, 150] * 20]
+        for end, scan in scans:
+            assert len(list(scan)) == end
+
     def test_a_scan_of_big_values(self, kv: KV) -> None:
         put(kv, {b"%d" % i: bytes([i]) * (1 << 20) for i in range(5)})
         assert [value[0] for _, value in kv.scan(b"", LAST)] == [0, 1, 2, 3, 4]

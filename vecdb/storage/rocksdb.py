@@ -4,7 +4,8 @@ What holds the GIL in rocksdict and so stops every thread: write, single get, ea
 What releases it: sync, list-get, flush, compact, close. Hence no write ever asks for a sync, and a write
 that RocksDB would delay is refused at once (``WriteStall``) instead of freezing the process.
 
-Three traps this file closes. An iterator that meets damage just ends: its status is asked at every end.
+Traps this file closes. An iterator that meets damage just ends: its status is asked at every end. It
+reads its bounds from the options it was made with, which it does not keep alive: the scan does.
 An inverted range in a batch reaches the log before it is refused and stops the database: it is dropped
 here. A live iterator keeps a closed database (and its lock) open: close takes the iterators away first.
 """
@@ -302,7 +303,6 @@ class _Scan:
         bounds = rocksdict.ReadOptions()
         bounds.set_iterate_upper_bound(end)
         bounds.set_background_purge_on_iterator_cleanup(True)
-        self._bounds = bounds  # the iterator points into it and does not keep it alive
         self._store = store
         self._lock = threading.Lock()
         self._ready: list[tuple[bytes, bytes]] = []
@@ -311,6 +311,7 @@ class _Scan:
         if not self._ended:
             self._cursor = store._db.iter(bounds)
             self._cursor.seek(start)
+        self._bounds = bounds  # the cursor points into it without keeping it alive; set after it, freed after it
 
     def __iter__(self) -> _Scan:
         return self
