@@ -54,6 +54,9 @@ SLICE_ROWS = 64
 GROUP_BYTES = 32 << 20
 GROUP_WRITES = 512
 STALL_PAUSE_S = 0.005
+SLOW_SYNC_S = 0.002
+"""After a sync that took this long the next one waits, at most as long, for the writers it just answered:
+else writers in a loop split into two halves that miss each other's sync (docs/decisions/0001-commit.md)."""
 
 T = TypeVar("T")
 
@@ -89,6 +92,8 @@ class Committer:
         self._written: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
         self._closed = False
         self._entrance = threading.Lock()  # nothing may be queued behind the None that ends the loop
+        self._unanswered = 0  # writes submitted and not yet acknowledged or refused; under _entrance
+        self._gather = 0  # how many writes the next sync should wait for
         self._threads = [
             threading.Thread(target=self._commit_loop, name="vecdb-committer", daemon=True),
             threading.Thread(target=self._sync_loop, name="vecdb-syncer", daemon=True),
@@ -99,6 +104,7 @@ class Committer:
     def submit(self, write: Write) -> Future[WriteResult]:
         """Queue a write; the future ends when it is durable and visible, or refused."""
         self._enqueue(write)
+        write.done.add_done_callback(self._answered)
         return write.done
 
     def between_commits(self, action: Callable[[], T]) -> T:
@@ -128,7 +134,12 @@ class Committer:
         with self._entrance:
             if self._closed:
                 raise Closed("the database is closed")
+            self._unanswered += isinstance(item, Write)
             self._writes.put(item)
+
+    def _answered(self, done: Future[WriteResult]) -> None:
+        with self._entrance:
+            self._unanswered -= 1
 
     # -- the committer's thread
 
@@ -253,9 +264,12 @@ class Committer:
         ending = False
         while not ending:
             groups = [self._written.get()]
+            patience = time.monotonic() + SLOW_SYNC_S
             while True:
+                ready = sum(len(group) for group in groups if group is not None)
+                wait = patience - time.monotonic() if ready < self._gather and groups[-1] is not None else 0.0
                 try:
-                    groups.append(self._written.get_nowait())
+                    groups.append(self._written.get(block=wait > 0, timeout=max(wait, 0.0)))
                 except queue.Empty:
                     break
             ending = None in groups
@@ -269,8 +283,10 @@ class Committer:
             hit("commit.before_sync")
             if (reason := self._kv.failure()) is not None:
                 raise ReadOnly(reason)
+            began = time.monotonic()
             if any(write.durable for write in writes):
                 self._kv.sync()
+            self._gather = self._unanswered if time.monotonic() - began >= SLOW_SYNC_S else 0
             hit("commit.after_sync")
         except VecdbError as error:
             for write in writes:
