@@ -7,7 +7,7 @@ ordinal in the field's part) until the winners are known; only winners are turne
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,11 @@ class _Hits:
     scores: Float32
     distances: Float32
 
-    @property
-    def counts(self) -> Int64:
-        counts: Int64 = np.count_nonzero(self.segments >= 0, axis=1).astype(np.int64)
-        return counts
+    def flat(self) -> tuple[Int64, _Hits]:
+        """How many hits each query has, and these without padding, ``[counts.sum()]``."""
+        there = self.segments >= 0
+        counts: Int64 = there.sum(axis=1, dtype=np.int64)
+        return counts, _Hits(self.segments[there], self.ordinals[there], self.scores[there], self.distances[there])
 
 
 class Executor:
@@ -84,9 +85,9 @@ class Executor:
             hits = search.best(window, request.exact)
             if request.min_score is not None:
                 hits = search.at_least(hits, window, request.min_score)
-            rows, segments, ordinals = self.bodies(view, leg.using, hits)
-            scores, distances = hits.scores[hits.segments >= 0], hits.distances[hits.segments >= 0]
-            counts = hits.counts
+            counts, hits = hits.flat()
+            rows, segments, ordinals = self.owners(view, self._fields.vectors[leg.using], hits.segments, hits.ordinals)
+            scores, distances = hits.scores, hits.distances
         else:
             counts, rows, segments, ordinals, scores = self._fused(context, view, request, shared, window, explain)
             distances = None
@@ -119,9 +120,9 @@ class Executor:
         for leg in request.legs:
             # A leg never gives less than the window: else fewer than min(k, matches) could come out.
             depth = max(leg.depth or FUSION_DEPTH, window)
-            hits = _Leg(self, view, leg, shared, request, explain).best(depth, request.exact)
-            rows, _, _ = self.bodies(view, leg.using, hits)
-            ranked.append((np.split(rows, np.cumsum(hits.counts)[:-1]), leg.weight))
+            counts, hits = _Leg(self, view, leg, shared, request, explain).best(depth, request.exact).flat()
+            rows, _, _ = self.owners(view, self._fields.vectors[leg.using], hits.segments, hits.ordinals)
+            ranked.append((np.split(rows, np.cumsum(counts)[:-1]), leg.weight))
             context.check("searching a leg")
         all_rows: list[UInt64] = []
         all_scores: list[Float32] = []
@@ -146,39 +147,31 @@ class Executor:
 
     # -- from addresses to points
 
-    def bodies(self, view: View, using: str, hits: _Hits) -> tuple[UInt64, Int64, Int64]:
-        """(row, segment index, body ordinal) of every hit, query after query, as ``view`` shows them."""
-        there = hits.segments >= 0
-        return self.owners(view, self._fields.vectors[using], hits.segments[there], hits.ordinals[there])
-
     def owners(
         self, view: View, field_id: int, part_segments: Int64, part_ordinals: Int64
     ) -> tuple[UInt64, Int64, Int64]:
         """The bodies that vectors belong to: rows, their segment indexes and ordinals (-1: none in this view)."""
-        rows = np.zeros(len(part_segments), dtype=np.uint64)
+        rows = np.empty(len(part_segments), dtype=np.uint64)
         segments, ordinals = part_segments.copy(), part_ordinals.copy()
-        for index in np.unique(part_segments).tolist():
-            where = part_segments == index
+        for index, where in _by_segment(part_segments):
             part = view.segments[index].parts[field_id]
-            rows[where] = part.owner_rows(part_ordinals[where])
-            if part.same_rows and part.owners is None:
-                continue
-            newer = np.flatnonzero(where & (rows >= np.uint64(view.row_bound)))
-            for i in newer.tolist():
-                back = self._lookup.step_back(view, int(rows[i]))
-                rows[i] = np.uint64(2**64 - 1) if back is None else np.uint64(back)
-            segments[where], ordinals[where] = view.locate(rows[where])
+            owners = part.owner_rows(part_ordinals[where])
+            if not part.same_rows or part.owners is not None:
+                for i in np.flatnonzero(owners >= np.uint64(view.row_bound)).tolist():
+                    back = self._lookup.step_back(view, int(owners[i]))
+                    owners[i] = np.uint64(2**64 - 1) if back is None else np.uint64(back)
+                segments[where], ordinals[where] = view.locate(owners)
+            rows[where] = owners
         return rows, segments, ordinals
 
     def _ids(self, view: View, segments: Int64, ordinals: Int64) -> list[str]:
         """Ids of bodies at (segment index, ordinal)."""
-        found: list[int] = np.unique(segments).tolist()
-        if len(found) == 1:
-            return view.segments[found[0]].ids.take(ordinals)
         out: list[str] = [""] * len(segments)
-        for index in found:
-            where = np.flatnonzero(segments == index)
-            for i, point_id in zip(where.tolist(), view.segments[index].ids.take(ordinals[where]), strict=True):
+        for index, where in _by_segment(segments):
+            some = view.segments[index].ids.take(ordinals[where])
+            if len(some) == len(out):
+                return some
+            for i, point_id in zip(where.tolist(), some, strict=True):
                 out[i] = point_id
         return out
 
@@ -188,8 +181,7 @@ class Executor:
             raise DataLoss(f"a vector belongs to row {lost}, which this view does not have")
         ids = self._ids(view, segments, ordinals)
         versions = np.zeros(len(rows), dtype=np.uint64)
-        for index in np.unique(segments).tolist():
-            where = segments == index
+        for index, where in _by_segment(segments):
             versions[where] = view.segments[index].seqs[ordinals[where]]
         if not (select.payload or select.texts or select.vectors):
             return Points(ids, versions)
@@ -274,7 +266,9 @@ class _Leg:
             began = time.perf_counter()
             ordinals = self._candidates(part, plan, queries, need, allowed)
             scores, distances = self._score(part, queries, ordinals)
-            found.append(_Hits(np.where(ordinals >= 0, index, -1), ordinals, scores, distances))
+            segments = np.full(ordinals.shape, index)
+            segments[ordinals < 0] = -1
+            found.append(_Hits(segments, ordinals, scores, distances))
             if self._explain is not None:
                 self._explain["segments"].append(_story(segment, plan, facts, ordinals, began))
         return self._order(found, len(queries), need)
@@ -328,7 +322,7 @@ class _Leg:
             if dead.any():
                 ordinals = _closed_up(np.where(dead, -1, ordinals))
         ordinals = ordinals[:, :width]
-        short = np.flatnonzero(np.count_nonzero(ordinals >= 0, axis=1) < need)
+        short = _shorter(ordinals, need)
         if len(short):
             # Too many of the walk's answers were not allowed, or not reachable: only a scan is certain.
             ordinals = _replace_rows(ordinals, short, self._scan(part, queries[short], need, allowed))
@@ -344,20 +338,24 @@ class _Leg:
 
     def _score(self, part: Part, queries: Float32, ordinals: Int64) -> tuple[Float32, Float32]:
         """Scores and distances ``[q, w]`` of candidates; -inf where padded."""
-        shape = ordinals.shape
-        scores = np.full(shape, -np.inf, dtype=np.float32)
-        distances = np.full(shape, np.inf, dtype=np.float32)
-        width = max(1, SCORE_BYTES // (4 * self._field.dim))
-        columns = min(shape[1], width)
-        for c in range(0, shape[1], max(1, columns)):
-            rows = max(1, width // columns)
-            for q in range(0, shape[0], rows):
-                block = ordinals[q : q + rows, c : c + columns]
-                vectors = part.take(np.maximum(block, 0).ravel()).reshape(*block.shape, self._field.dim)
-                score, distance = metric.score(self._field.metric, queries[q : q + rows, None, :], vectors)
-                there = block >= 0
-                scores[q : q + rows, c : c + columns] = np.where(there, score, -np.inf)
-                distances[q : q + rows, c : c + columns] = np.where(there, distance, np.inf)
+        at_once = max(1, SCORE_BYTES // (4 * self._field.dim))
+        if ordinals.size <= at_once:
+            return self._score_block(part, queries, ordinals)
+        scores = np.empty(ordinals.shape, dtype=np.float32)
+        distances = np.empty(ordinals.shape, dtype=np.float32)
+        columns = min(ordinals.shape[1], at_once)
+        rows = at_once // columns
+        for c in range(0, ordinals.shape[1], columns):
+            for q in range(0, len(ordinals), rows):
+                block = np.s_[q : q + rows, c : c + columns]
+                scores[block], distances[block] = self._score_block(part, queries[q : q + rows], ordinals[block])
+        return scores, distances
+
+    def _score_block(self, part: Part, queries: Float32, ordinals: Int64) -> tuple[Float32, Float32]:
+        missing = ordinals < 0
+        vectors = part.take(np.where(missing, 0, ordinals).ravel()).reshape(*ordinals.shape, self._field.dim)
+        scores, distances = metric.score(self._field.metric, queries[:, None, :], vectors)
+        scores[missing], distances[missing] = -np.inf, np.inf
         return scores, distances
 
     def _order(self, found: Sequence[_Hits], queries: int, need: int) -> _Hits:
@@ -366,22 +364,16 @@ class _Leg:
             none = np.full((queries, 0), -1, dtype=np.int64)
             empty = np.zeros((queries, 0), dtype=np.float32)
             return _Hits(none, none, empty, empty)
-        segments = np.concatenate([h.segments for h in found], axis=1)
-        ordinals = np.concatenate([h.ordinals for h in found], axis=1)
-        scores = np.concatenate([h.scores for h in found], axis=1)
-        distances = np.concatenate([h.distances for h in found], axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")
-        sorted_scores = np.take_along_axis(scores, order[:, : need + 1], axis=1)
-        ties = (sorted_scores[:, 1:] == sorted_scores[:, :-1]) & (sorted_scores[:, 1:] > -np.inf)
-        for query in np.flatnonzero(ties.any(axis=1)).tolist():
-            self._break_ties(order[query], segments[query], ordinals[query], scores[query], need)
-        order = order[:, :need]
-        return _Hits(
-            np.take_along_axis(segments, order, axis=1),
-            np.take_along_axis(ordinals, order, axis=1),
-            np.take_along_axis(scores, order, axis=1),
-            np.take_along_axis(distances, order, axis=1),
-        )
+        all = found[0] if len(found) == 1 else _side_by_side(found)
+        order = (-all.scores).argsort(axis=1, kind="stable")
+        starts = np.arange(queries)[:, None] * order.shape[1]
+        best = all.scores.take(order[:, : need + 1] + starts)
+        ties = best[:, 1:] == best[:, :-1]
+        if ties.any():
+            for query in np.flatnonzero((ties & (best[:, 1:] > -np.inf)).any(axis=1)).tolist():
+                self._break_ties(order[query], all.segments[query], all.ordinals[query], all.scores[query], need)
+        at = order[:, :need] + starts
+        return _Hits(all.segments.take(at), all.ordinals.take(at), all.scores.take(at), all.distances.take(at))
 
     def _break_ties(self, order: Int64, segments: Int64, ordinals: Int64, scores: Float32, need: int) -> None:
         """Reorder one query's candidates so that equal scores stand by id bytes (code point order is the same)."""
@@ -394,6 +386,29 @@ class _Leg:
         values = scores[candidates].tolist()
         by_id = sorted(range(len(ids)), key=lambda i: (-values[i], ids[i]))
         order[: len(candidates)] = candidates[by_id]
+
+
+def _by_segment(segments: Int64) -> Iterator[tuple[int, Any]]:
+    """(segment index, where it stands in ``segments``) for each that does; much quicker than np.unique for a few."""
+    found = set(segments.tolist())
+    if len(found) == 1:
+        yield found.pop(), slice(None)
+        return
+    for index in sorted(found):
+        yield index, np.flatnonzero(segments == index)
+
+
+def _side_by_side(found: Sequence[_Hits]) -> _Hits:
+    """The hits of several parts in one row for each query."""
+    columns = zip(*((h.segments, h.ordinals, h.scores, h.distances) for h in found), strict=True)
+    return _Hits(*(np.concatenate(column, axis=1) for column in columns))
+
+
+def _shorter(ordinals: Int64, need: int) -> Int64:
+    """Queries with fewer than ``need`` candidates; each row has its -1 at the end."""
+    if ordinals.shape[1] < need:
+        return np.arange(len(ordinals))
+    return (ordinals[:, need - 1] < 0).nonzero()[0]
 
 
 def _closed_up(ordinals: Int64) -> Int64:

@@ -170,7 +170,7 @@ class Segment:
                 more = part.index.nbytes()
                 anonymous, mapped = anonymous + more[0], mapped + more[1]
         for array in {id(a): a for a in arrays}.values():
-            if isinstance(array, np.memmap) or isinstance(array.base, np.memmap):
+            if _is_mapped(array):
                 mapped += array.nbytes
             else:
                 anonymous += array.nbytes
@@ -314,6 +314,15 @@ class Growing:
             if part.owners is not None:
                 self._owners[field_id] = part.owners
         self._segment = None
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether an array, or what it is a view of, is a map of a file."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
 
 
 def find_sorted(values: UInt64, order: Int64 | None, wanted: UInt64) -> tuple[Int64, Mask]:

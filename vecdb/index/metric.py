@@ -75,10 +75,10 @@ def validate(metric: Metric, vectors: Float32, where: str) -> None:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.vecdot(vectors, vectors)
-        # In float32, anything between these two is certainly fine; the rest is looked at in float64.
-        fine = (squares > 1e-30) & (squares < 1e29)
-    if bool(fine.all()):
+    # In float32, anything between these two is certainly fine; the rest is looked at in float64.
+    if squares.min(initial=1.0) > 1e-30 and squares.max(initial=1.0) < 1e29:
         return
+    fine = (squares > 1e-30) & (squares < 1e29)
     for row in np.flatnonzero(~fine).tolist():
         vector = vectors[row].astype(np.float64)
         field = f"{where}[{row}]"
