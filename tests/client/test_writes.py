@@ -1,0 +1,229 @@
+"""How writes are put together: one batch where it fits, several in order where it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.client.recorder import Recorder
+from vecdb import errors
+from vecdb.client.operations import Clear, Delete, Insert, Update, Upsert
+from vecdb.client.split import MESSAGE_OVERHEAD, pieces
+from vecdb.model import point
+from vecdb.model.point import DeleteIds, Put, PutMode, Rows, VectorColumn
+from vecdb.model.size import row_sizes
+from vecdb.wire.convert import write_to_proto
+
+
+@pytest.fixture
+def sent() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def small() -> Recorder:
+    """A transport whose messages hold 1,000 bytes of rows."""
+    return Recorder(MESSAGE_OVERHEAD + 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("upsert", PutMode.UPSERT), ("insert", PutMode.INSERT), ("update", PutMode.UPDATE)]
+)
+def test_a_put_is_one_operation_of_its_kind(sent: Recorder, name: str, mode: PutMode) -> None:
+    write = getattr(sent.docs(), name)
+    result = write([1, 2], [[1, 2], [3, 4]], ["a", None], [{"x": 1}, None], model="e5", durability="os")
+    assert result.count == 2
+    (batch,) = sent.batches
+    (put,) = batch.operations
+    assert isinstance(put, Put)
+    assert (put.mode, batch.durability) == (mode, "os")
+    rows = put.rows
+    assert (list(rows.ids), rows.texts, rows.payloads) == (["1", "2"], {"": ["a", None]}, [b'{"x":1}', None])
+    assert rows.models == {"": "e5"}
+    assert rows.vectors[""].data.tolist() == [[1, 2], [3, 4]]
+
+
+def test_delete_and_clear(sent: Recorder) -> None:
+    docs = sent.docs()
+    assert docs.delete([1, "a"]).count == 2
+    docs.clear()
+    assert [list(batch.operations) for batch in sent.batches] == [[DeleteIds(["1", "a"])], [Clear()]]
+
+
+def test_a_batch_keeps_the_order_of_its_operations(sent: Recorder) -> None:
+    sent.docs().write([Delete(ids=[1]), Upsert([2]), Insert([3]), Update([4]), Clear(), Delete([5])])
+    (batch,) = sent.batches
+    kinds = [(type(op), getattr(op, "mode", None)) for op in batch.operations]
+    assert kinds == [
+        (DeleteIds, None),
+        (Put, PutMode.UPSERT),
+        (Put, PutMode.INSERT),
+        (Put, PutMode.UPDATE),
+        (point.Clear, None),
+        (DeleteIds, None),
+    ]
+
+
+def test_an_empty_list_writes_nothing(sent: Recorder) -> None:
+    docs = sent.docs()
+    nothing = [
+        docs.upsert([]),
+        docs.upsert([], [], [], []),
+        docs.insert([], np.zeros((0, 4))),
+        docs.update([]),
+        docs.delete([]),
+        docs.write([]),
+        docs.write([Upsert([]), Delete(ids=[])]),
+    ]
+    assert {result.count for result in nothing} == {0}
+    assert sent.batches == []
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda docs: docs.delete(), "ids"),
+        (lambda docs: docs.delete("abc"), "ids"),
+        (lambda docs: docs.write([Delete()]), "operations[0].ids"),
+        (lambda docs: docs.write([Clear(), Upsert(["a"], [[1], [2]])]), 'operations[1].vectors[""]'),
+        (lambda docs: docs.write(["upsert"]), "operations[0]"),
+        (lambda docs: docs.upsert(["a"], payloads=[{"x": float("nan")}]), "payloads[0]"),
+        (lambda docs: docs.upsert(["a"], durability="maybe"), "durability"),
+        (lambda docs: docs.upsert(["a"], request_id=b""), "request_id"),
+        (lambda docs: docs.upsert(["a"], request_id=b"x" * 65), "request_id"),
+        (lambda docs: docs.upsert(["a"], request_id="text"), "request_id"),
+        (lambda docs: docs.upsert([], [[1]]), 'vectors[""]'),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_sent(sent: Recorder, call: object, field: str) -> None:
+    with pytest.raises(errors.InvalidArgument) as refused:
+        call(sent.docs())  # type: ignore[operator]
+    assert refused.value.field == field
+    assert sent.batches == []
+
+
+def test_every_write_has_a_request_id_of_its_own(sent: Recorder) -> None:
+    docs = sent.docs()
+    for _ in range(3):
+        docs.upsert(["a"])
+    docs.clear(request_id=b"mine")
+    assert len(set(sent.request_ids)) == 4
+    assert all(1 <= len(id) <= 64 for id in sent.request_ids)
+    assert sent.request_ids[-1] == b"mine"
+
+
+def test_a_call_takes_its_own_timeout_or_the_clients(sent: Recorder) -> None:
+    sent.docs(7).upsert(["a"])
+    sent.docs(7).upsert(["a"], timeout=3)
+    sent.docs(None).upsert(["a"])
+    assert sent.timeouts == [7, 3, None]
+
+
+# -- what does not fit one message --
+
+
+def ids_sent(sent: Recorder) -> list[str]:
+    return [id for batch in sent.batches for op in batch.operations for id in op.rows.ids]  # type: ignore[union-attr]
+
+
+def test_a_large_upload_goes_as_several_batches_in_order(small: Recorder) -> None:
+    vectors = [None if i % 3 == 0 else [i, i] for i in range(100)]
+    texts = {"title": [f"t{i}" for i in range(100)]}
+    result = small.docs().upsert(range(100), vectors, texts, [{"i": i} for i in range(100)], model="m")
+    assert result.count == 100
+    assert result.seq == len(small.batches) > 1
+    assert ids_sent(small) == [str(i) for i in range(100)]
+    at = 0
+    for batch in small.batches:
+        (put,) = batch.operations
+        rows = put.rows  # type: ignore[union-attr]
+        n = len(rows.ids)
+        assert rows.texts["title"] == texts["title"][at : at + n]
+        assert rows.payloads == [b'{"i":%d}' % i for i in range(at, at + n)]
+        assert rows.models == {"": "m"}
+        column = rows.vectors[""]
+        assert (column.rows + at).tolist() == [i for i in range(at, at + n) if i % 3]
+        assert column.data[:, 0].tolist() == [i for i in range(at, at + n) if i % 3]
+        at += n
+
+
+def test_no_message_is_larger_than_it_may_be() -> None:
+    rng = np.random.default_rng(1)
+    n = 400
+    rows = Rows(
+        ids=["文" * int(k) + str(i) for i, k in enumerate(rng.integers(0, 20, n))],
+        vectors={
+            "": VectorColumn(np.zeros((n, 3), np.float32)),
+            "image": VectorColumn(np.zeros((n // 2, 8), np.float32), np.arange(0, n, 2)),
+        },
+        texts={"title": [None if k == 0 else "语x" * int(k) for k in rng.integers(0, 9, n)]},
+        payloads=[b"x" * int(k) for k in rng.integers(0, 99, n)],
+    )
+    limit = 4000
+    bounds = pieces(Put(PutMode.UPSERT, rows), limit + MESSAGE_OVERHEAD)
+    assert [start for start, _ in bounds] == [0, *(stop for _, stop in bounds[:-1])]
+    assert bounds[-1][1] == n
+    sizes = row_sizes(rows)
+    for start, stop in bounds:
+        part = Put(PutMode.UPSERT, rows.cut(start, stop))
+        message = write_to_proto("docs", point.WriteBatch([part]), b"")
+        assert message.ByteSize() <= limit
+        assert sizes[start:stop].sum() <= limit
+        if stop < n:  # and none is smaller than it has to be
+            assert sizes[start : stop + 1].sum() > limit
+
+
+def test_a_failure_tells_where_to_go_on(small: Recorder) -> None:
+    small.fail_at, small.failure = 2, errors.Unavailable("gone")
+    with pytest.raises(errors.PartialWrite) as failed:
+        small.docs().upsert(range(100))
+    error = failed.value
+    written = len(ids_sent(small))
+    assert 0 < written < 100
+    assert (error.written, error.next_index) == (written, written)
+    assert error.cause is small.failure
+    small.failure = None
+    small.docs().upsert(range(error.next_index, 100))
+    assert ids_sent(small) == [str(i) for i in range(100)]
+
+
+def test_a_small_upload_fails_with_the_error_itself(small: Recorder) -> None:
+    small.fail_at, small.failure = 0, errors.ReadOnly("disk")
+    with pytest.raises(errors.ReadOnly):
+        small.docs().upsert([1])
+
+
+def test_sending_a_large_upload_again_sends_the_same_request_ids(small: Recorder) -> None:
+    for _ in range(2):
+        small.docs().upsert(range(100), request_id=b"again")
+    half = len(small.request_ids) // 2
+    assert small.request_ids[:half] == small.request_ids[half:]
+    assert len(set(small.request_ids)) == half > 1
+
+
+def test_a_large_delete_is_split_too(small: Recorder) -> None:
+    assert small.docs().delete(range(100)).count == 100
+    assert len(small.batches) > 1
+    assert [id for batch in small.batches for id in batch.operations[0].ids] == [str(i) for i in range(100)]  # type: ignore[union-attr]
+
+
+def test_equal_ids_in_a_large_insert_are_refused_before_anything_is_sent(small: Recorder) -> None:
+    with pytest.raises(errors.InvalidArgument) as refused:
+        small.docs().insert([*range(100), 0])
+    assert refused.value.field == "ids[100]"
+    assert small.batches == []
+
+
+def test_one_point_that_never_fits_is_refused_before_anything_is_sent(small: Recorder) -> None:
+    with pytest.raises(errors.TooLarge) as refused:
+        small.docs().upsert(range(100), texts=["x" * (2000 if i == 70 else 1) for i in range(100)])
+    assert refused.value.field == "ids[70]"
+    assert small.batches == []
+
+
+def test_an_atomic_batch_is_never_split(small: Recorder) -> None:
+    with pytest.raises(errors.TooLarge):
+        small.docs().write([Clear(), Upsert(range(50)), Upsert(range(50, 100))])
+    assert small.batches == []
+    small.docs().write([Clear(), Upsert(range(5)), Delete([1])])
+    assert len(small.batches) == 1
