@@ -1,0 +1,299 @@
+"""Starts a workload, lets a fault end it, and has the next start judged by the oracle: a chain of rounds.
+
+Nothing here sleeps until something should have happened: it waits for lines of the record, with a bound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tests.crash.oracle import Oracle, Verdict
+from tests.crash.workload import Orders
+from vecdb import failpoint
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 90.0
+"""Longest wait for the next line of the record; a process that says nothing for so long hangs."""
+
+
+class Broken(AssertionError):
+    """A promise was broken, or the workload did something that must never happen."""
+
+
+class Child:
+    """A workload in a process of its own. ``wrap``: a command to run it under."""
+
+    def __init__(self, orders: Orders, errors: Path, wrap: Sequence[str] = ()) -> None:
+        self._errors = errors
+        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        command = [*wrap, sys.executable, "-m", "tests.crash.workload", orders.text()]
+        with open(errors, "ab") as told:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told
+            )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.pid = self._process.pid
+
+    def say(self, word: str) -> None:
+        """Tell it what to do; no error when it is dead."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(word.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def next(self) -> dict[str, Any] | None:
+        """The next line of the record; None at its end. Raises Broken when there is none for too long."""
+        try:
+            line = self._lines.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            raise Broken(f"nothing was heard for {PATIENCE_S:.0f} s{self._stacks()}") from None
+        if line is None:
+            self._lines.put(None)
+        elif line["e"] == "opened":
+            self.pid = line["pid"]
+        elif line["e"] == "bug":
+            raise Broken(f"the workload met what must never happen:\n{line['text']}{self.said()}")
+        return line
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            if self._process.poll() is None:
+                os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; the exit status. Kills what runs it when that takes too long."""
+        try:
+            status = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            stacks = self._stacks()
+            self._process.kill()
+            self._process.wait()
+            raise Broken(f"the process does not end{stacks}") from None
+        finally:
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return status
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.endswith(b"\n"):  # else it died in the middle of it
+                self._lines.put(orjson.loads(line))
+        self._lines.put(None)
+
+    def _stacks(self) -> str:
+        """What its threads are doing: SIGABRT makes it tell, and ends it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        return self.said()
+
+    def _said(self) -> str:
+        said = self._errors.read_text(errors="replace")
+        return f"\n--- standard error ---\n{said[-8_000:]}" if said else ""
+
+
+@contextlib.contextmanager
+def running(orders: Orders, errors: Path, wrap: Sequence[str] = ()) -> Iterator[Child]:
+    """A child that is gone when the block is left, however it is left."""
+    child = Child(orders, errors, wrap)
+    try:
+        yield child
+    finally:
+        child.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """How a round ends: at a failpoint, or by SIGKILL after ``answers`` acknowledgements and ``delay_s`` more."""
+
+    answers: int
+    delay_s: float = 0.0
+    failpoint: str = ""
+
+    def __str__(self) -> str:
+        name, _, count = self.failpoint.partition("=kill:")
+        return f"{name} ({count})" if name else f"kill after {self.answers}"
+
+
+@dataclass(slots=True)
+class Round:
+    """One row of the table."""
+
+    number: int
+    fault: Fault
+    answered: int = 0
+    reached: bool = True
+    verdict: Verdict | None = None
+    """Of the opening after it; None when that was not survived either."""
+    open_ms: int = 0
+    """How long the next opening took."""
+
+    def row(self) -> str:
+        """As the table prints it."""
+        v = self.verdict or Verdict()
+        outcome = "ok" if not v.problems else f"BROKEN ({len(v.problems)})"
+        note = "" if self.reached else ", not reached"
+        return (
+            f"{self.number:5}  {str(self.fault) + note:34} {v.acknowledged:6} {v.in_flight:6} {v.found:6} {v.lost:6} "
+            f"{v.points:7} {self.open_ms:6}  {outcome}"
+        )
+
+
+HEADING = "round  fault                               acked  inair  found   lost  points  open ms  outcome"
+
+
+class Chain:
+    """Rounds on one data directory, each of which opens what the fault before it left.
+
+    ``between`` is called when a process was killed and before the next is started: there a power cut happens.
+    It returns the directory to go on with.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        data: Path | None = None,
+        durable: float = 1.0,
+        brisk: bool = False,
+        between: Callable[[], Path] | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._draw = random.Random(seed)
+        self._data = data or folder / "data"
+        self._errors = folder / "stderr.txt"
+        self._durable = durable
+        self._brisk = brisk
+        self._between = between
+        self._tell = tell
+        self._oracle = Oracle()
+        self._first = 1
+        self.rounds: list[Round] = []
+        tell(HEADING)
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged writes that were not there, over all rounds."""
+        return sum(r.verdict.lost for r in self.rounds if r.verdict is not None)
+
+    def kill(self) -> None:
+        """A round that ends at a random moment."""
+        self._round(Fault(self._draw.randint(20, 400), self._draw.random() * 0.02))
+
+    def kill_at(self, name: str) -> None:
+        """A round that ends at a failpoint, at one of the first times it is passed."""
+        most = 40 if name.startswith("commit.") else 2 if name.startswith(("drop.", "merge.")) else 4
+        self._round(Fault(3_000, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
+
+    def finish(self) -> None:
+        """Judge the last round; then bring the database to rest, close it, open it, and judge again."""
+        for words in (("report", "settle", "report", "stop"), ("report", "stop")):
+            with running(self._orders(), self._errors) as child:
+                for word in words:
+                    child.say(word)
+                    if word == "stop":
+                        self._await(child, "closed")
+                    else:
+                        self._judge(self._await(child, "report"))
+                if (status := child.wait()) != 0:
+                    raise Broken(f"a clean end has status {status}")
+
+    def _orders(self, failpoints: str = "") -> Orders:
+        return Orders(
+            data=str(self._data),
+            seed=self._draw.randrange(1 << 30),
+            first=self._first,
+            durable=self._durable,
+            failpoints=failpoints,
+            brisk=self._brisk,
+        )
+
+    def _round(self, fault: Fault) -> None:
+        now = Round(len(self.rounds) + 1, fault)
+        with running(self._orders(fault.failpoint), self._errors) as child:
+            child.say("report")
+            shown = self._follow(child, "report")
+            if shown is not None:
+                self._judge(shown)
+            self.rounds.append(now)
+            if shown is not None:
+                child.say("work")
+                self._until(child, fault, now)
+            child.kill()
+            while (line := self._take(child)) is not None:
+                now.answered += line["e"] == "write!"
+        if self._between is not None:
+            self._data = self._between()
+
+    def _until(self, child: Child, fault: Fault, now: Round) -> None:
+        """Follow the record to the moment of the fault."""
+        while now.answered < fault.answers:
+            line = self._take(child)
+            if line is None:
+                return
+            now.answered += line["e"] == "write!"
+        now.reached = not fault.failpoint
+        time.sleep(fault.delay_s)  # any moment is as good as another
+
+    def _take(self, child: Child) -> dict[str, Any] | None:
+        line = child.next()
+        if line is not None:
+            if line["e"] == "write?":
+                self._first = max(self._first, line["w"] + 1)
+            elif line["e"] == "opened" and self.rounds:
+                self.rounds[-1].open_ms = line["ms"]
+            self._oracle.take(line)
+        return line
+
+    def _follow(self, child: Child, kind: str) -> dict[str, Any] | None:
+        """The next line of that kind; None when it died first."""
+        while (line := self._take(child)) is not None and line["e"] != kind:
+            pass
+        return line
+
+    def _await(self, child: Child, kind: str) -> dict[str, Any]:
+        line = self._follow(child, kind)
+        if line is None:
+            raise Broken(f"the process ended before it said {kind!r}, with status {child.wait()}{child.said()}")
+        return line
+
+    def _judge(self, line: dict[str, Any]) -> None:
+        verdict = self._oracle.judge(line)
+        if not self.rounds:
+            return
+        last = self.rounds[-1]
+        if last.verdict is None:
+            last.verdict = verdict
+            self._tell(last.row())
+        if verdict.problems:
+            told = "\n".join(verdict.problems[:20])
+            raise Broken(f"after round {last.number}, {last.fault}:\n{told}")
+
+
+def every_failpoint() -> Sequence[str]:
+    """Their names."""
+    return failpoint.NAMES

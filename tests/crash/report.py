@@ -1,0 +1,101 @@
+"""What an open database shows of itself, and whether that agrees with itself.
+
+Points are read by scroll and, again, by id; counts, searches and ``check`` must tell the same story. What the
+points should be is the oracle's business (``oracle``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.crash.record import DIMS
+from vecdb.engine.database import Database
+from vecdb.model.context import CallContext
+from vecdb.model.point import Points, Select
+from vecdb.model.query import Near, SearchRequest
+
+CONTEXT = CallContext()
+PAGE = 97
+QUERIES = 3
+LIMIT = 10
+
+
+def report(database: Database) -> dict[str, Any]:
+    """Every collection with its sequence number and points, and what is wrong. Nobody may write meanwhile."""
+    problems: list[str] = []
+    collections = {}
+    for info in database.list_collections(CONTEXT):
+        points, versions = _points(database, info.name)
+        told: list[str] = []
+        if info.points != len(points) or database.count(CONTEXT, info.name) != len(points):
+            told.append(f"{len(points)} points, count says {database.count(CONTEXT, info.name)}, info {info.points}")
+        told += _by_id(database, info.name, points)
+        told += _searches(database, info.name, points, versions)
+        problems += [f"{info.name}: {problem}" for problem in told]
+        collections[info.name] = {"seq": database.stats(CONTEXT, info.name).seq, "points": points}
+    return {"e": "report", "collections": collections, "problems": problems + database.check(CONTEXT)}
+
+
+def _points(database: Database, name: str) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    points: dict[str, list[Any]] = {}
+    after = None
+    while True:
+        page, ended = database.scroll(CONTEXT, name, after, PAGE, Select(vectors=True))
+        points |= _shown(page)
+        if ended:
+            return points, {point_id: shown[0] for point_id, shown in points.items()}
+        after = page.ids[-1]
+
+
+def _shown(page: Points) -> dict[str, list[Any]]:
+    vectors: list[dict[str, str]] = [{} for _ in page.ids]
+    for name, column in (page.vectors or {}).items():
+        rows = range(len(page.ids)) if column.rows is None else column.rows.tolist()
+        for row, data in zip(rows, column.data, strict=True):
+            vectors[row][name] = data.astype("<f4").tobytes().hex()
+    payloads = page.payloads or [None] * len(page.ids)
+    texts = (page.texts or {}).get("") or [None] * len(page.ids)
+    return {
+        point_id: [int(version), None if payload is None else payload.decode(), words, held]
+        for point_id, version, payload, words, held in zip(
+            page.ids, page.versions.tolist(), payloads, texts, vectors, strict=True
+        )
+    }
+
+
+def _by_id(database: Database, name: str, points: dict[str, list[Any]]) -> list[str]:
+    ids = list(points)
+    problems = []
+    if ids and not database.exists(CONTEXT, name, ids).all():
+        problems.append("exists denies points that scroll shows")
+    if _shown(database.get(CONTEXT, name, ids, Select(vectors=True))) != points:
+        problems.append("get and scroll show different points")
+    return problems
+
+
+def _searches(database: Database, name: str, points: dict[str, list[Any]], versions: dict[str, int]) -> list[str]:
+    problems = []
+    for field, dim in DIMS.items():
+        have = {point_id for point_id, shown in points.items() if field in shown[3]}
+        queries = np.random.default_rng([len(have), dim]).standard_normal((QUERIES, dim)).astype(np.float32)
+        everything = SearchRequest([Near(queries, field)], limit=len(points) + 10, exact=True, select=Select())
+        few = SearchRequest([Near(queries, field)], limit=LIMIT, select=Select(vectors=True))
+        for request, wanted in ((everything, len(have)), (few, min(LIMIT, len(have)))):
+            answer = database.search(CONTEXT, name, request)
+            shown = f"a search by {field!r} for {request.limit}"
+            if answer.counts.tolist() != [wanted] * QUERIES:
+                problems.append(f"{shown} found {answer.counts.tolist()}, {wanted} have a vector")
+            found = answer.points
+            if not have.issuperset(found.ids):
+                problems.append(f"{shown} found what has no vector: {sorted(set(found.ids) - have)[:5]}")
+            elif any(versions[i] != v for i, v in zip(found.ids, found.versions.tolist(), strict=True)):
+                problems.append(f"{shown} found other versions than scroll")
+            if request is everything and set(found.ids) != have:
+                problems.append(f"{shown} does not find {sorted(have - set(found.ids))[:5]}")
+            held = _shown(found)
+            fields = 4 if request is few else 3
+            if any(points.get(i, [])[:fields] != held[i][:fields] for i in found.ids if i in have):
+                problems.append(f"{shown} found other payloads, texts or vectors than scroll")
+    return problems
