@@ -74,6 +74,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def text(text: str) -> str:
+    """Any text but none at all."""
+    if not text:
+        raise ValueError("some text")
+    return text
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """A parser of one of ``choices``."""
 
@@ -86,8 +93,8 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 SERVE: tuple[Setting, ...] = (
-    Setting("data", None, "path", "Directory of the data; made if it is not there. Required.", str),
-    Setting("address", "127.0.0.1:50051", "", "Where to listen: host:port, or unix:/path.", str),
+    Setting("data", None, "path", "Directory of the data; made if it is not there. Required.", text),
+    Setting("address", "127.0.0.1:50051", "", "Where to listen: host:port, or unix:/path.", text),
     Setting(
         "durability", "fsync", "", "What a write survives: fsync (power loss), os (a kill).", one_of("fsync", "os")
     ),
@@ -104,7 +111,8 @@ def settings(table: tuple[Setting, ...], flags: Mapping[str, str | None]) -> dic
 
 
 def _value(setting: Setting, flag: str | None) -> Any:
-    for source, text in ((setting.flag, flag), (setting.variable, os.environ.get(setting.variable))):
+    variable = os.environ.get(setting.variable) or None  # an empty variable is one that is not set
+    for source, text in ((setting.flag, flag), (setting.variable, variable)):
         if text is not None:
             try:
                 return setting.parse(text)

@@ -141,7 +141,7 @@ def test_scroll_walks_over_everything_in_the_order_of_ids(docs: Collection) -> N
     for batch in (1, 7, 1000):
         assert [point.id for point in docs.scroll(batch=batch)] == expected
     assert all(point.payload == {"id": point.id} for point in docs.scroll())
-    assert list(docs.scroll(with_payload=False))[0].payload is None
+    assert next(docs.scroll(with_payload=False)).payload is None
     for wrong in (0, 10_001, 1.5, True):
         with pytest.raises(errors.InvalidArgument):
             docs.scroll(batch=wrong)  # type: ignore[arg-type]

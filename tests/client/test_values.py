@@ -148,8 +148,8 @@ def test_what_are_no_vectors_is_refused(given: object, kind: type, field: str) -
 
 
 def test_a_query_is_one_vector() -> None:
-    for given in ([1, 2], np.array([1, 2]), [[1, 2]], np.array([[1, 2]])):
-        assert to_query(given, "vector").tolist() == [[1, 2]]
+    for query in ([1, 2], np.array([1, 2]), [[1, 2]], np.array([[1, 2]])):
+        assert to_query(query, "vector").tolist() == [[1, 2]]
     for wrong in ([[1, 2], [3, 4]], 5, "ab", [[[1]]], [None]):
         with pytest.raises(InvalidArgument):
             to_query(wrong, "vector")

@@ -230,10 +230,12 @@ class GrpcTransport:
                     received=", ".join(known.features) or "none",
                 )
         if timeout is not None:
-            timeout = max(0.0, timeout - (time.monotonic() - started))
+            timeout -= time.monotonic() - started
         return self._send(method, request, timeout)
 
     def _send(self, method: Callable[[_Connection], Any], request: Any, timeout: float | None) -> Any:
+        if timeout is not None and timeout <= 0:  # gRPC would still give it a few milliseconds
+            raise DeadlineExceeded(f"no time left to ask {self._address}")
         call = method(self._connection())
         try:
             return call(request, timeout=timeout, metadata=self._headers())
