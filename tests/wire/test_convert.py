@@ -20,6 +20,18 @@ from vecdb.wire import convert
 WIDE = Limits(search_hits=10**9)
 
 
+def points_message(points: Points) -> columns_pb2.PointColumns:
+    message = columns_pb2.PointColumns()
+    convert.fill_points(message, points)
+    return message
+
+
+def vectors_message(data: np.ndarray) -> columns_pb2.Vectors:
+    message = columns_pb2.Vectors()
+    convert.fill_vectors(message, data)
+    return message
+
+
 @given(nouns.batches)
 def test_a_write_batch(batch: object) -> None:
     sent = convert.write_to_proto("docs", batch, b"id").SerializeToString()
@@ -71,14 +83,14 @@ def test_the_first_hits_alone_may_have_content(data: st.DataObject, select: Sele
 @given(st.data(), nouns.selects)
 def test_points(data: st.DataObject, select: Select) -> None:
     points = data.draw(nouns.points(select))
-    message = columns_pb2.PointColumns.FromString(convert.points_to_proto(points).SerializeToString())
+    message = columns_pb2.PointColumns.FromString(points_message(points).SerializeToString())
     assert same(convert.points_from_proto(message, select, "points"), points)
 
 
 def test_a_column_of_nothing_is_not_there() -> None:
     nobody = VectorColumn(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
     points = Points(["a"], np.array([1], np.uint64), [None], {"": [None]}, {"": nobody})
-    got = convert.points_from_proto(convert.points_to_proto(points), Select(vectors=True), "points")
+    got = convert.points_from_proto(points_message(points), Select(vectors=True), "points")
     assert (got.payloads, got.texts, got.vectors) == ([None], {}, {})
 
 
@@ -127,12 +139,12 @@ def test_vectors_may_come_as_half_floats() -> None:
 
 
 def test_bytes_are_little_endian() -> None:
-    message = convert.vectors_to_proto(np.array([[1.0]], np.float32))
+    message = vectors_message(np.array([[1.0]], np.float32))
     assert message.data == b"\x00\x00\x80\x3f"
 
 
 def test_float32_bytes_are_not_copied() -> None:
-    data = convert.vectors_from_proto(convert.vectors_to_proto(np.ones((2, 3), np.float32)), "v")
+    data = convert.vectors_from_proto(vectors_message(np.ones((2, 3), np.float32)), "v")
     assert not data.flags.owndata
 
 

@@ -12,7 +12,7 @@ from vecdb.errors import TooLarge
 from vecdb.model import point
 from vecdb.model.point import DeleteIds, Int64, Rows
 from vecdb.model.query import SearchRequest
-from vecdb.model.size import fitting, row_sizes
+from vecdb.model.size import all_fit, fitting, row_sizes
 
 # Names of fields, the collection and what surrounds the columns.
 MESSAGE_OVERHEAD = 64 << 10
@@ -23,8 +23,10 @@ def pieces(operation: point.Put | DeleteIds, limit: int) -> list[tuple[int, int]
 
     Raises TooLarge for a row that never does.
     """
-    sizes = _sizes(operation)
     room = limit - MESSAGE_OVERHEAD
+    if all_fit(_rows(operation), room):
+        return [(0, len(_rows(operation).ids))]
+    sizes = row_sizes(_rows(operation))
     if len(sizes) and sizes.max() > room:
         row = int(np.argmax(sizes > room))
         raise TooLarge(
@@ -45,7 +47,9 @@ def piece(operation: point.Put | DeleteIds, start: int, stop: int) -> point.Put 
 
 def require_one_message(operations: list[point.Operation], limit: int) -> None:
     """Refuse a batch that does not fit ``limit`` bytes: it would not be atomic. Raises TooLarge."""
-    total = sum(int(_sizes(operation).sum()) for operation in operations if not isinstance(operation, point.Clear))
+    total = sum(
+        int(row_sizes(_rows(operation)).sum()) for operation in operations if not isinstance(operation, point.Clear)
+    )
     if total > limit - MESSAGE_OVERHEAD:
         raise TooLarge(
             "the batch is larger than a message may be, so it cannot be atomic",
@@ -78,5 +82,5 @@ def _bounds(sizes: Int64, room: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _sizes(operation: point.Put | DeleteIds) -> Int64:
-    return row_sizes(Rows(operation.ids) if isinstance(operation, DeleteIds) else operation.rows)
+def _rows(operation: point.Put | DeleteIds) -> Rows:
+    return Rows(operation.ids) if isinstance(operation, DeleteIds) else operation.rows

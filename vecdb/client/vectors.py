@@ -82,8 +82,11 @@ def _float32(array: NDArray[Any], rows: Int64 | None, path: str) -> Float32:
         raise _not_vectors(path, f"values of type {array.dtype}")
     if array.ndim != 2:
         raise _not_vectors(path, f"an array of shape {list(array.shape)}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        data = np.ascontiguousarray(array, dtype=np.float32)
+    if array.dtype == np.float32:
+        data = np.ascontiguousarray(array)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            data = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(data).all():
         row, position = (int(i) for i in np.argwhere(~np.isfinite(data))[0])
         value = array[row, position]

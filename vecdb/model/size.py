@@ -29,6 +29,17 @@ def row_sizes(rows: Rows | Points) -> Int64:
     return sizes
 
 
+def all_fit(rows: Rows | Points, limit: int) -> bool:
+    """Whether all rows surely take at most ``limit`` bytes together; much cheaper than ``row_sizes``."""
+    vectors, texts = rows.vectors or {}, rows.texts or {}
+    columns = len(vectors) + len(texts) + 1
+    bound = len(rows.ids) * (ROW_OVERHEAD + columns * ENTRY_OVERHEAD)
+    bound += 4 * sum(map(len, rows.ids)) + sum(column.data.nbytes for column in vectors.values())
+    bound += 4 * sum(len(text) for column in texts.values() for text in column if text)
+    bound += sum(len(payload) for payload in rows.payloads or () if payload)
+    return bound <= limit
+
+
 def fitting(sizes: Int64, limit: int) -> int:
     """How many rows, from the first, take at most ``limit`` bytes together."""
     return int(np.searchsorted(np.cumsum(sizes), limit, side="right"))

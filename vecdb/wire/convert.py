@@ -1,6 +1,7 @@
 """Messages of vecdb.v1 to the nouns of the model and back.
 
-Vectors, scores and versions cross as raw little-endian numbers and are never touched one by one. Whatever
+Vectors, scores and versions cross as raw little-endian numbers and are never touched one by one. Messages
+are filled in place where they are large: a message given to the constructor of another is copied. Whatever
 a message gets wrong (columns of different lengths, a number of bytes that is not whole vectors) is refused
 with the path of the field. What only the schema can judge is left to the engine.
 """
@@ -85,10 +86,11 @@ _PUT_MODES: dict[PutMode, operation_pb2.PutMode.ValueType] = {
 # -- vectors and columns --
 
 
-def vectors_to_proto(data: Float32) -> columns_pb2.Vectors:
-    """Float32 ``[n, dim]`` as raw bytes."""
-    raw = np.ascontiguousarray(data, dtype=_FLOAT32).tobytes()
-    return columns_pb2.Vectors(dim=data.shape[1], data_type=columns_pb2.DATA_TYPE_FLOAT32, data=raw)
+def fill_vectors(message: columns_pb2.Vectors, data: Float32) -> None:
+    """Put float32 ``[n, dim]`` into ``message`` as raw bytes."""
+    message.dim = data.shape[1]
+    message.data_type = columns_pb2.DATA_TYPE_FLOAT32
+    message.data = np.ascontiguousarray(data, dtype=_FLOAT32).tobytes()
 
 
 def vectors_from_proto(message: columns_pb2.Vectors, path: str) -> Float32:
@@ -169,35 +171,32 @@ def _gathered(values: Sequence[T | None], n: int) -> tuple[list[T], list[int]]:
     return entries, [i for i, value in enumerate(values) if value is not None]
 
 
-def _vector_columns(
-    columns: Mapping[str, VectorColumn], models: Mapping[str, str], n: int
-) -> list[columns_pb2.VectorColumn]:
-    messages = []
-    for field, column in columns.items():
+def _fill_columns(
+    message: operation_pb2.Put | columns_pb2.PointColumns,
+    n: int,
+    vectors: Mapping[str, VectorColumn],
+    texts: Mapping[str, Sequence[str | None]],
+    payloads: Sequence[bytes | None] | None,
+    models: Mapping[str, str],
+) -> None:
+    """Put the columns of ``n`` points into ``message``, without those that have no entry."""
+    for field, column in vectors.items():
         if len(column.data):
-            every = column.rows is None and len(column.data) == n
-            rows = range(len(column.data)) if column.rows is None else column.rows.tolist()
-            messages.append(
-                columns_pb2.VectorColumn(
-                    field=field,
-                    vectors=vectors_to_proto(column.data),
-                    rows=() if every else rows,
-                    model=models.get(field),
-                )
-            )
-    return messages
-
-
-def _text_columns(columns: Mapping[str, Sequence[str | None]], n: int) -> list[columns_pb2.TextColumn]:
-    gathered = ((field, *_gathered(texts, n)) for field, texts in columns.items())
-    return [columns_pb2.TextColumn(field=field, values=texts, rows=rows) for field, texts, rows in gathered if texts]
-
-
-def _payload_column(payloads: Sequence[bytes | None] | None, n: int) -> columns_pb2.PayloadColumn | None:
-    if payloads is None:
-        return None
-    values, rows = _gathered(payloads, n)
-    return columns_pb2.PayloadColumn(values=values, rows=rows) if values else None
+            to_vectors = message.vectors.add(field=field, model=models.get(field))
+            fill_vectors(to_vectors.vectors, column.data)
+            if column.rows is not None:
+                to_vectors.rows.extend(column.rows.tolist())
+            elif len(column.data) != n:
+                to_vectors.rows.extend(range(len(column.data)))
+    for field, given in texts.items():
+        values, rows = _gathered(given, n)
+        if values:
+            message.texts.add(field=field, values=values, rows=rows)
+    if payloads is not None:
+        encoded, rows = _gathered(payloads, n)
+        if encoded:
+            message.payloads.values.extend(encoded)
+            message.payloads.rows.extend(rows)
 
 
 def _vectors_by_field(columns: Iterable[columns_pb2.VectorColumn], n: int, path: str) -> dict[str, VectorColumn]:
@@ -232,17 +231,13 @@ def select_from_proto(message: columns_pb2.Select) -> Select:
     return Select(payload=message.payload, texts=message.texts, vectors=message.vectors)
 
 
-def points_to_proto(points: Points, content: int | None = None) -> columns_pb2.PointColumns:
-    """Points in columns; with payloads, texts and vectors of the first ``content`` alone (None: of all)."""
+def fill_points(message: columns_pb2.PointColumns, points: Points, content: int | None = None) -> None:
+    """Put points into ``message``; payloads, texts and vectors of the first ``content`` alone (None: of all)."""
     n = len(points)
     full = points if content is None or content == n else points.cut(0, content)
-    return columns_pb2.PointColumns(
-        ids=points.ids,
-        versions=points.versions.astype("<u8", copy=False).tobytes(),
-        payloads=_payload_column(full.payloads, n),
-        texts=_text_columns(full.texts or {}, n),
-        vectors=_vector_columns(full.vectors or {}, {}, n),
-    )
+    message.ids.extend(points.ids)
+    message.versions = points.versions.astype("<u8", copy=False).tobytes()
+    _fill_columns(message, n, full.vectors or {}, full.texts or {}, full.payloads, {})
 
 
 def points_from_proto(message: columns_pb2.PointColumns, select: Select, path: str) -> Points:
@@ -398,12 +393,12 @@ def _unknown_kind(what: str, path: str) -> Unimplemented:
 def write_to_proto(collection: str, batch: WriteBatch, request_id: bytes | None) -> points_pb2.WriteRequest:
     if batch.durability is not None and batch.durability not in _DURABILITY:
         raise _unknown_name(_DURABILITY, repr(batch.durability), "durability")
-    return points_pb2.WriteRequest(
-        collection=collection,
-        operations=[_operation_to_proto(operation) for operation in batch.operations],
-        durability=points_pb2.DURABILITY_UNSPECIFIED if batch.durability is None else _DURABILITY[batch.durability],
-        request_id=request_id or b"",
-    )
+    message = points_pb2.WriteRequest(collection=collection, request_id=request_id or b"")
+    if batch.durability is not None:
+        message.durability = _DURABILITY[batch.durability]
+    for operation in batch.operations:
+        _fill_operation(message.operations.add(), operation)
+    return message
 
 
 def write_from_proto(message: points_pb2.WriteRequest) -> WriteBatch:
@@ -425,22 +420,17 @@ def request_id_from_proto(message: points_pb2.WriteRequest) -> bytes | None:
     return message.request_id or None
 
 
-def _operation_to_proto(operation: Operation) -> operation_pb2.Operation:
+def _fill_operation(message: operation_pb2.Operation, operation: Operation) -> None:
     if isinstance(operation, DeleteIds):
-        return operation_pb2.Operation(delete_ids=operation_pb2.DeleteIds(ids=operation.ids))
-    if isinstance(operation, Clear):
-        return operation_pb2.Operation(clear=operation_pb2.Clear())
-    rows = operation.rows
-    n = len(rows.ids)
-    return operation_pb2.Operation(
-        put=operation_pb2.Put(
-            mode=_PUT_MODES[operation.mode],
-            ids=rows.ids,
-            vectors=_vector_columns(rows.vectors, rows.models, n),
-            texts=_text_columns(rows.texts, n),
-            payloads=_payload_column(rows.payloads, n),
-        )
-    )
+        message.delete_ids.ids.extend(operation.ids)
+        message.delete_ids.SetInParent()
+    elif isinstance(operation, Clear):
+        message.clear.SetInParent()
+    else:
+        rows = operation.rows
+        message.put.mode = _PUT_MODES[operation.mode]
+        message.put.ids.extend(rows.ids)
+        _fill_columns(message.put, len(rows.ids), rows.vectors, rows.texts, rows.payloads, rows.models)
 
 
 def _operation_from_proto(message: operation_pb2.Operation, path: str) -> Operation:
@@ -492,10 +482,8 @@ def seq_from_proto(token: str) -> int:
 
 
 def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.SearchRequest:
-    return search_pb2.SearchRequest(
+    message = search_pb2.SearchRequest(
         collection=collection,
-        legs=[_leg_to_proto(leg) for leg in request.legs],
-        fusion=leg_pb2.Fusion(rrf=leg_pb2.Rrf(k=request.fusion.k)),
         filter=filter_to_proto(request.filter),
         limit=request.limit,
         offset=request.offset,
@@ -505,6 +493,10 @@ def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.Searc
         select=select_to_proto(request.select),
         explain=request.explain,
     )
+    message.fusion.rrf.k = request.fusion.k
+    for leg in request.legs:
+        _fill_leg(message.legs.add(weight=leg.weight, depth=leg.depth, filter=filter_to_proto(leg.filter)).near, leg)
+    return message
 
 
 def search_from_proto(message: search_pb2.SearchRequest, limits: Limits) -> SearchRequest:
@@ -535,13 +527,11 @@ def search_from_proto(message: search_pb2.SearchRequest, limits: Limits) -> Sear
     return request
 
 
-def _leg_to_proto(leg: Leg) -> leg_pb2.Leg:
-    return leg_pb2.Leg(
-        near=leg_pb2.Near(vectors=vectors_to_proto(leg.vectors), using=leg.using, model=leg.model),
-        weight=leg.weight,
-        depth=leg.depth,
-        filter=filter_to_proto(leg.filter),
-    )
+def _fill_leg(message: leg_pb2.Near, near: Near) -> None:
+    fill_vectors(message.vectors, near.vectors)
+    message.using = near.using
+    if near.model is not None:
+        message.model = near.model
 
 
 def _leg_from_proto(message: leg_pb2.Leg, path: str) -> Leg:
@@ -562,18 +552,20 @@ def _leg_from_proto(message: leg_pb2.Leg, path: str) -> Leg:
 
 def answer_to_proto(answer: SearchAnswer, content: int) -> search_pb2.SearchResponse:
     """The answer, with payloads, texts and vectors of the first ``content`` hits alone."""
-    distances = answer.distances
-    return search_pb2.SearchResponse(
+    message = search_pb2.SearchResponse(
         counts=answer.counts.tolist(),
-        hits=points_to_proto(answer.points, content),
         scores=answer.scores.astype(_FLOAT32, copy=False).tobytes(),
-        distances=None if distances is None else distances.astype(_FLOAT32, copy=False).tobytes(),
         content_hits=content,
         seq=seq_to_proto(answer.seq),
         took_ms=answer.took_ms,
-        explain_json=b"" if answer.explain is None else orjson.dumps(answer.explain, option=orjson.OPT_SERIALIZE_NUMPY),
         warnings=answer.warnings,
     )
+    if answer.distances is not None:
+        message.distances = answer.distances.astype(_FLOAT32, copy=False).tobytes()
+    if answer.explain is not None:
+        message.explain_json = orjson.dumps(answer.explain, option=orjson.OPT_SERIALIZE_NUMPY)
+    fill_points(message.hits, answer.points, content)
+    return message
 
 
 def answer_from_proto(message: search_pb2.SearchResponse, select: Select) -> SearchAnswer:

@@ -12,7 +12,7 @@ from vecdb.errors import InvalidArgument
 from vecdb.model.context import CallContext
 from vecdb.model.info import Limits
 from vecdb.model.point import Points, Select
-from vecdb.model.size import fitting, row_sizes
+from vecdb.model.size import all_fit, fitting, row_sizes
 from vecdb.v1 import points_pb2 as pb
 from vecdb.v1 import points_pb2_grpc
 from vecdb.wire import convert
@@ -44,7 +44,9 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         points = self._database.get(caller, request.collection, ids, select)
         kept = self._kept(points)
         answered = len(ids) if kept == len(points) else _position(ids, points.ids, kept)
-        return pb.GetResponse(points=convert.points_to_proto(points.cut(0, kept)), answered=answered)
+        response = pb.GetResponse(answered=answered)
+        convert.fill_points(response.points, points.cut(0, kept))
+        return response
 
     def Exists(self, request: pb.ExistsRequest, context: grpc.ServicerContext) -> pb.ExistsResponse:
         found = self._database.exists(self._calls.context(context), request.collection, list(request.ids))
@@ -60,7 +62,9 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         limit = self._most(caller, request.collection, select, self._scroll_limit(request.limit))
         points, end = self._database.scroll(caller, request.collection, after, limit, select)
         kept = self._kept(points)
-        return pb.ScrollResponse(points=convert.points_to_proto(points.cut(0, kept)), end=end and kept == len(points))
+        response = pb.ScrollResponse(end=end and kept == len(points))
+        convert.fill_points(response.points, points.cut(0, kept))
+        return response
 
     def _scroll_limit(self, asked: int) -> int:
         if asked > self._limits.scroll_points:
@@ -82,6 +86,8 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
 
     def _kept(self, points: Points) -> int:
         """How many of ``points`` fit one message; at least one."""
+        if all_fit(points, self._limits.message_bytes):
+            return len(points)
         return min(len(points), max(1, fitting(row_sizes(points), self._limits.message_bytes)))
 
 

@@ -8,7 +8,7 @@ import grpc
 
 from vecdb.model.info import Limits
 from vecdb.model.point import Points
-from vecdb.model.size import fitting, row_sizes
+from vecdb.model.size import all_fit, fitting, row_sizes
 from vecdb.v1 import search_pb2 as pb
 from vecdb.v1 import search_pb2_grpc
 from vecdb.wire import convert
@@ -33,7 +33,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
 
     def _content(self, points: Points) -> int:
         """How many hits, from the first, may carry more than id, score, distance and version."""
-        if points.payloads is None and points.texts is None and points.vectors is None:
+        if all_fit(points, self._limits.message_bytes):
             return len(points)
         lean = row_sizes(Points(points.ids, points.versions))
         return fitting(row_sizes(points) - lean, self._limits.message_bytes - int(lean.sum()))
