@@ -110,7 +110,7 @@ class Child:
             self._process.wait(10)
         return self.said()
 
-    def _said(self) -> str:
+    def said(self) -> str:
         said = self._errors.read_text(errors="replace")
         return f"\n--- standard error ---\n{said[-8_000:]}" if said else ""
 

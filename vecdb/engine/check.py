@@ -21,19 +21,21 @@ COMPARE_ROWS = 4_096
 
 
 def check_collection(collection: Collection) -> list[str]:
-    """What is wrong with one loaded collection; empty when all is well."""
+    """What is wrong with one loaded collection; empty when all is well. Raises CollectionNotFound, Evicted."""
+    collection.check_open()
     with collection.publish_lock:
         if collection.seq != collection.committed.seq:
             return []  # writes are between the two threads; the next check sees them
         return _Check(collection).run()
 
 
-def check_nothing_else(kv: KV, collections: set[int]) -> list[str]:
-    """Keys that belong to no collection."""
+def check_nothing_else(kv: KV) -> list[str]:
+    """Keys that belong to no collection, nor to one that was dropped and is still to be purged."""
+    known = {keys.collection_number(key) for kind in (b"c", b"x") for key, _ in kv.scan(kind, prefix_end(kind))}
     strays: Counter[str] = Counter()
     for kind in (b"h", b"g", b"t", b"p", b"b", b"v", b"l"):
         for key, _ in kv.scan(kind, prefix_end(kind)):
-            if keys.collection_number(key) not in collections:
+            if keys.collection_number(key) not in known:
                 strays[kind.decode()] += 1
     return [f"{n} keys of kind {kind!r} belong to no collection" for kind, n in strays.items()]
 

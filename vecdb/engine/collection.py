@@ -151,9 +151,9 @@ class Collection:
             raise CollectionLoading(
                 f"the collection is being loaded, {100 * self.load_progress:.0f} % done", retry_after_s=1.0
             )
+        self.check_open()  # first: loading fails when the rows are purged under it
         if self._load_error is not None:
             raise self._load_error
-        self.check_open()
 
     # -- writing
 

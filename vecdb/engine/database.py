@@ -6,6 +6,7 @@ the background at start, most recently written first. Small idle ones are let go
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -120,8 +121,10 @@ class Database:
         for collection in list(self._open.values()):
             for segment in collection.segments:
                 segment.close()
-        self._kv.close()
-        self._release()
+        try:
+            self._kv.close()
+        finally:
+            self._release()
 
     # -- collections
 
@@ -173,21 +176,20 @@ class Database:
         def drop() -> int:
             with self._lock:
                 entry = self._entry(name)
-                collection = self._open.get(entry.number)
             hit("drop.before_catalog")
             batch = self._kv.batch()
             batch.put(keys.dropped(entry.number), b"\x01")
             batch.delete(keys.catalog(entry.number))
             self._kv.write(batch)
             self._kv.sync()
+            with self._lock:
+                self._entries.pop(name, None)
+                self._heads.pop(entry.number, None)
+                collection = self._open.pop(entry.number, None)  # now, for someone may have opened it meanwhile
             if collection is not None:
                 with self._publish_lock:
                     collection.dropped = True
                     collection.indexed.notify_all()
-            with self._lock:
-                self._entries.pop(name, None)
-                self._heads.pop(entry.number, None)
-                self._open.pop(entry.number, None)
             return entry.number
 
         number = self._committer.between_commits(drop)
@@ -288,11 +290,9 @@ class Database:
         self._refuse_closed()
         problems: list[str] = []
         for info in self.list_collections(context):
-            collection = self._use(context, info.name)
-            problems += self._committer.between_commits(lambda c=collection: check_collection(c))  # type: ignore[misc]
-        with self._lock:
-            numbers = {entry.number for entry in self._entries.values()}
-        return problems + check_nothing_else(self._kv, numbers)
+            with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
+                problems += self._with(context, info.name, self._check)
+        return problems + self._committer.between_commits(lambda: check_nothing_else(self._kv))
 
     def maintain(self) -> bool:
         """Do one step of maintenance now (for tests with ``background=False``); False when nothing was to do."""
@@ -319,6 +319,9 @@ class Database:
                 return action(self._use(context, name))
             except Evicted:
                 continue
+
+    def _check(self, collection: Collection) -> list[str]:
+        return self._committer.between_commits(lambda: check_collection(collection))
 
     def _use(self, context: CallContext, name: str) -> Collection:
         """The collection, loaded; opened by the first who asks, in that caller's thread."""
@@ -372,7 +375,7 @@ class Database:
                 log.error("collection %r is not loaded: %s", entry.name, error)
                 continue
             with self._lock:
-                if entry.name not in self._entries or entry.number in self._open:
+                if self._entries.get(entry.name) is not entry or entry.number in self._open:
                     continue
                 collection = self._make(entry)
             self._load(collection)

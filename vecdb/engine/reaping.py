@@ -19,22 +19,16 @@ SLICE_ROWS = 256
 
 
 def reap(collection: Collection, committer: Committer) -> bool:
-    """Delete the garbage that may go; True when there was some."""
+    """Delete the garbage that may go; True when there was some. It stays listed until it is gone, for ``check``."""
     with collection.publish_lock:
         bound = min(collection.covered_seq, collection.oldest_view())
-        ready: list[Garbage] = []
-        while collection.garbage and collection.garbage[0].seq <= bound:
-            ready.append(collection.garbage.popleft())
-            collection.garbage_rows -= len(ready[-1].rows)
-    for i, garbage in enumerate(ready):
-        try:
-            _delete(collection, garbage, committer)
-        except BaseException:
-            with collection.publish_lock:
-                collection.garbage.extendleft(reversed(ready[i:]))
-                collection.garbage_rows += sum(len(left.rows) for left in ready[i:])
-            raise
-    return bool(ready)
+    reaped = False
+    while collection.garbage and collection.garbage[0].seq <= bound:
+        _delete(collection, collection.garbage[0], committer)
+        with collection.publish_lock:
+            collection.garbage_rows -= len(collection.garbage.popleft().rows)
+        reaped = True
+    return reaped
 
 
 def row_ranges(collection: int) -> list[tuple[bytes, bytes]]:

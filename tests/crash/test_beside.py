@@ -1,0 +1,86 @@
+"""What meets at a named place of the engine: checks beside maintenance, writers beside a drop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.crash.record import Op, Write, schema
+from tests.crash.report import CONTEXT, report
+from tests.crash.workload import options
+from vecdb import failpoint
+from vecdb.engine.collection import Collection
+from vecdb.engine.database import Database
+from vecdb.errors import CollectionNotFound
+from vecdb.model.point import WriteBatch
+
+EVERYTHING = tuple(range(200))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(tmp_path, options(0))
+    opened.create_collection(CONTEXT, "c", schema("c"))
+    yield opened
+    failpoint.disarm()
+    assert report(opened)["problems"] == []
+    opened.close()
+
+
+def write(database: Database, number: int, *ops: Op) -> None:
+    batch = WriteBatch(Write(number, "c", ops, True).operations())
+    database.write(CONTEXT, "c", batch)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["reap.before_delete", "reap.after_delete", "seal.before_files", "seal.after_manifest", "merge.before_unlink"],
+)
+def test_a_check_beside_maintenance_finds_nothing_wrong(database: Database, name: str) -> None:
+    """It told of dead rows that nothing would delete, while they were being deleted."""
+    problems: list[str] = []
+    reached = threading.Event()
+
+    def look(_: str) -> None:
+        problems.extend(database.check(CONTEXT))
+        reached.set()
+
+    failpoint.arm(name, look)
+    for number in range(1, 8):
+        write(database, number, Op("upsert", EVERYTHING, "vspt"), Op("delete", EVERYTHING[: 20 * number]))
+        database.compact(CONTEXT, "c")
+    assert reached.is_set()
+    assert problems == []
+
+
+def test_a_check_beside_a_drop_finds_nothing_wrong(database: Database) -> None:
+    """It told of keys that belong to no collection, before they were purged."""
+    write(database, 1, Op("upsert", EVERYTHING, "vspt"))
+    problems: list[str] = []
+    failpoint.arm("drop.before_purge", lambda _: problems.extend(database.check(CONTEXT)))
+    database.drop_collection(CONTEXT, "c")
+    assert problems == []
+
+
+def test_a_writer_that_opens_a_collection_while_it_is_dropped_is_refused(tmp_path: Path) -> None:
+    """The write was acknowledged, into a collection that was gone, and its keys stayed for ever."""
+    few = WriteBatch(Write(1, "c", (Op("upsert", (1, 2, 3), "vspt"),), True).operations())
+    calm = replace(options(0), background=False)
+    database = Database.open(tmp_path, calm)
+    database.create_collection(CONTEXT, "c", schema("c"))
+    database.write(CONTEXT, "c", few)
+    database.close()
+
+    database = Database.open(tmp_path, calm)
+    found: list[Collection] = []
+    failpoint.arm("drop.before_catalog", lambda _: found.append(database._use(CONTEXT, "c")))
+    database.drop_collection(CONTEXT, "c")
+    failpoint.disarm()
+    with pytest.raises(CollectionNotFound):
+        found[0].write(CONTEXT, few, database._committer)
+    assert database.check(CONTEXT) == []
+    database.close()
