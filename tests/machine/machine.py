@@ -1,0 +1,484 @@
+"""The state machine: one random history on several databases, over gRPC too, against a dict.
+
+Half of the histories run as a tenant who may see its own points only, while somebody else writes around it.
+Each rule does one thing on every site and compares every answer with the model. What is drawn are few
+small numbers; the contents of a batch come from a seed, so that histories are short to print.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.machine.model import SCHEMA, Given, Held, Model, Ranked, Step, operation, rank, same
+from tests.machine.sites import NAME, TENANT, Site, sites
+from vecdb import failpoint
+from vecdb.client.near import Near
+from vecdb.client.operations import Insert, Update, Upsert
+from vecdb.engine.view import View
+from vecdb.errors import DimensionMismatch, InvalidArgument, PointExists, VecdbError
+from vecdb.model.collection import INDEXING
+from vecdb.model.context import CallContext
+from vecdb.model.filter import Equals
+from vecdb.model.hit import Hit, Point, SearchResult, points_in
+from vecdb.model.point import Select, WriteResult
+from vecdb.model.query import Near as EngineNear
+from vecdb.model.query import Rrf, SearchRequest
+
+POOL = [f"p{i:02d}" for i in range(44)] + ["é", "日本", "\U0001f9ff", "~"]
+TENANTS: list[Any] = ["a", "a", ["a"], ["x", "a"], "b", ["b"], [], 1, None]
+INSIDE = 4  # the first of them lie in the scope
+PINS = 3
+CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", *INDEXING]
+
+places = st.integers(0, len(POOL) - 1)
+seeds = st.integers(0, 2**32 - 1)
+limits = st.one_of(st.integers(1, 5), st.integers(1, 60))
+offsets = st.one_of(st.just(0), st.integers(0, 20))
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A step before it is filled in: which ids, and the seed of the rest."""
+
+    verb: str
+    ids: Sequence[int]
+    seed: int
+
+
+def sketches() -> st.SearchStrategy[Sketch]:
+    verbs = st.sampled_from(["upsert"] * 5 + ["insert"] * 2 + ["update"] * 4 + ["delete"] * 3)
+    ids = st.one_of(st.lists(places, min_size=1, max_size=4), st.lists(places, min_size=4, max_size=18))
+    some = st.builds(Sketch, verbs, ids, seeds)
+    return st.one_of(*[some] * 15, st.builds(Sketch, st.just("clear"), st.just(()), seeds))
+
+
+batches = st.one_of(*[st.lists(sketches(), min_size=1, max_size=1)] * 2, st.lists(sketches(), min_size=2, max_size=4))
+
+
+@dataclass
+class Recall:
+    """How many of the hits that an exact search gives a search by graph gave, over all histories."""
+
+    found: int = 0
+    wanted: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.found / max(1, self.wanted)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A view somebody holds, and what the model was when he took it."""
+
+    site: Site
+    view: View
+    points: dict[str, Held]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A write that was carried out, to be sent again."""
+
+    steps: Sequence[Step]
+    limited: bool
+    request_id: bytes
+    result: WriteResult
+
+
+class Histories(RuleBasedStateMachine):
+    """See the module. ``recall`` is shared by all histories of a run."""
+
+    recall = Recall()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="vecdb-machine-"))
+        self.model = Model()
+        self.sites = sites(self.folder)
+        self.pins: list[Pin] = []
+        self.sent: list[Sent] = []
+        self.requests = 0
+        self.limited = False
+
+    @initialize(limited=st.booleans())
+    def begin(self, limited: bool) -> None:
+        self.limited = limited
+
+    def teardown(self) -> None:
+        failpoint.disarm()
+        try:
+            for site in self.sites:
+                self.compare_all(site)
+                assert site.check() == []
+        finally:
+            self.pins.clear()
+            for site in self.sites:
+                site.close()
+            shutil.rmtree(self.folder)
+
+    @property
+    def scope(self) -> Equals | None:
+        """What the caller of this history may see."""
+        return TENANT if self.limited else None
+
+    # -- writing
+
+    @rule(batch=batches, remote=st.booleans(), outside=st.booleans())
+    def write(self, batch: Sequence[Sketch], remote: bool, outside: bool) -> None:
+        """A batch, by the caller of the history or by somebody without limits."""
+        limited = self.limited and not outside
+        self.carry_out(self.fill(batch, limited), limited, remote)
+
+    @rule(count=st.integers(8, 30), seed=seeds, remote=st.booleans())
+    def load(self, count: int, seed: int, remote: bool) -> None:
+        """Many points at once, so that segments fill."""
+        rng = np.random.default_rng(seed)
+        chosen = rng.choice(len(POOL), count, replace=False).tolist()
+        self.carry_out(self.fill([Sketch("upsert", chosen, seed)], False), False, remote)
+
+    @rule(seed=seeds, outside=st.booleans(), remote=st.booleans())
+    def edit(self, seed: int, outside: bool, remote: bool) -> None:
+        """Change parts of points that are there."""
+        limited = self.limited and not outside
+        there = sorted(self.model.seen(TENANT if limited else None))
+        if there:
+            rng = np.random.default_rng(seed)
+            chosen = rng.choice(there, min(len(there), int(rng.integers(1, 12))), replace=False).tolist()
+            batch = [Sketch("update", [POOL.index(i) for i in chosen], seed)]
+            self.carry_out(self.fill(batch, limited), limited, remote)
+
+    @precondition(lambda self: self.sent)
+    @rule(which=st.integers(0, 100), remote=st.booleans())
+    def send_again(self, which: int, remote: bool) -> None:
+        """The result of the first time, and no second effect."""
+        sent = self.sent[which % len(self.sent)]
+        operations = [operation(step) for step in sent.steps]
+        for site in self.sites:
+            collection = site.collection(sent.limited, remote)
+            assert collection.write(operations, request_id=sent.request_id) == sent.result
+            assert site.seq() == self.model.seq
+
+    @rule(what=st.integers(0, 6), place=places, remote=st.booleans())
+    def refused(self, what: int, place: int, remote: bool) -> None:
+        """Bad rows among good ones change nothing."""
+        good = Upsert(["good"], {"plan": [[1, 2, 3]]}, payloads=[{"tenant": "a"}])
+        there = sorted(self.model.seen(self.scope))
+        bad: dict[int, tuple[Any, type[VecdbError]]] = {
+            0: (Upsert([POOL[place]], {"plan": [[1, 2]]}, payloads=[{"tenant": "a"}]), DimensionMismatch),
+            1: (Update([POOL[place]], {"": [[1, float("nan"), 1, 1]]}), InvalidArgument),
+            2: (Upsert([POOL[place]], {"": [[0, 0, 0, 0]]}, payloads=[{"tenant": "a"}]), InvalidArgument),
+            3: (Insert(["x", "x"], payloads=[{"tenant": "a"}] * 2), InvalidArgument),
+            4: (Upsert([""], payloads=[{"tenant": "a"}]), InvalidArgument),
+        }
+        if there:
+            taken = Insert(["x", there[place % len(there)]], payloads=[{"tenant": "a"}] * 2)
+            bad[5] = (taken, PointExists)
+        if self.limited:
+            bad[6] = (Upsert([POOL[place]], payloads=[{"tenant": "b"}]), InvalidArgument)
+        operation_, error = bad.get(what, bad[0])
+        for site in self.sites:
+            try:
+                site.collection(self.limited, remote).write([good, operation_])
+            except error:
+                pass
+            else:
+                raise AssertionError(f"{site.name} took what it should refuse")
+            assert site.seq() == self.model.seq
+            assert site.collection(self.limited).exists(["good", "x"]).tolist() == [False, False]
+
+    def fill(self, batch: Sequence[Sketch], limited: bool) -> list[Step]:
+        return [fill(sketch, limited) for sketch in batch]
+
+    def carry_out(self, steps: Sequence[Step], limited: bool, remote: bool) -> None:
+        """Write on every site; all say the same as the model."""
+        self.requests += 1
+        request_id = f"request {self.requests}".encode()
+        operations = [operation(step) for step in steps]
+        try:
+            points, result = self.model.write(steps, TENANT if limited else None)
+        except PointExists:
+            for site in self.sites:
+                try:
+                    site.collection(limited, remote).write(operations, request_id=request_id)
+                except PointExists:
+                    pass
+                else:
+                    raise AssertionError(f"{site.name} took an id that exists") from None
+            return
+        for site in self.sites:
+            received = site.collection(limited, remote).write(operations, request_id=request_id)
+            assert received == result, site.name
+        if result.seq != self.model.seq:
+            self.sent.append(Sent(steps, limited, request_id, result))
+        self.model.points, self.model.seq = points, result.seq
+
+    # -- reading
+
+    @rule(
+        using=st.sampled_from(sorted(SCHEMA.vectors)),
+        seed=seeds,
+        limit=limits,
+        offset=offsets,
+        threshold=st.none() | st.integers(0, 60),
+    )
+    def search_exactly(self, using: str, seed: int, limit: int, offset: int, threshold: int | None) -> None:
+        """Equal in order, ids and scores, bit for bit, wherever asked."""
+        near = Near(query(using, seed), using)
+        min_score = self.score_at([near], threshold)
+        wanted = self.model.ranked([near], self.scope, min_score, limit + offset)[offset : offset + limit]
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                result = collection.search(
+                    near.vector,
+                    using=using,
+                    limit=limit,
+                    offset=offset,
+                    exact=True,
+                    min_score=min_score,
+                    with_vectors=True,
+                )
+                self.compare(result, wanted)
+
+    @rule(
+        using=st.sampled_from(sorted(SCHEMA.vectors)),
+        seed=seeds,
+        count=st.integers(1, 4),
+        limit=limits,
+        offset=offsets,
+        ef=st.sampled_from([None, 1, 4, 16, 500]),
+        threshold=st.none() | st.integers(0, 60),
+    )
+    def search_by_graph(
+        self, using: str, seed: int, count: int, limit: int, offset: int, ef: int | None, threshold: int | None
+    ) -> None:
+        """As many hits as there are, each live, with its own score, in order; one query or several at once."""
+        nears = [Near(query(using, seed + i), using) for i in range(count)]
+        min_score = self.score_at(nears[:1], threshold)
+        rankings = [self.model.ranked([near], self.scope, min_score, 0) for near in nears]
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                results = collection.search_batch(
+                    [near.vector for near in nears],
+                    using=using,
+                    limit=limit,
+                    offset=offset,
+                    ef=ef,
+                    min_score=min_score,
+                    with_vectors=True,
+                )
+                for result, ranking in zip(results, rankings, strict=True):
+                    self.compare_approximately(result, ranking, limit, offset, measured=ef is None)
+
+    @rule(data=st.data(), legs=st.integers(2, 4), seed=seeds, limit=limits, offset=offsets)
+    def search_by_legs(self, data: st.DataObject, legs: int, seed: int, limit: int, offset: int) -> None:
+        """Reciprocal rank fusion of several vectors and fields, by the formula."""
+        names = sorted(SCHEMA.vectors)
+        nears = []
+        for i in range(legs):
+            using = names[data.draw(st.integers(0, len(names) - 1))]
+            depth = data.draw(st.sampled_from([None, 1, 3, 50]))
+            nears.append(Near(query(using, seed + i), using, data.draw(st.sampled_from([0.5, 1.0, 3.0])), depth))
+        k = data.draw(st.sampled_from([1, 60]))
+        threshold = data.draw(st.none() | st.integers(0, 30))
+        every = self.model.ranked(nears, self.scope, None, limit + offset, k)
+        min_score = None if threshold is None or not every else every[threshold % len(every)].score
+        wanted = self.model.ranked(nears, self.scope, min_score, limit + offset, k)[offset : offset + limit]
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                result = collection.search(
+                    legs=nears,
+                    fusion=Rrf(k),
+                    limit=limit,
+                    offset=offset,
+                    exact=True,
+                    min_score=min_score,
+                    with_vectors=True,
+                )
+                self.compare(result, wanted)
+
+    @rule(ids=st.lists(places, max_size=12), page=st.integers(1, 60))
+    def read(self, ids: Sequence[int], page: int) -> None:
+        """Get, exists, count, scroll, and the counts of stats and describe."""
+        seen = self.model.seen(self.scope)
+        wanted = [POOL[i] for i in ids]
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                found = collection.get(wanted, with_vectors=True)
+                assert [point.id for point in found] == [i for i in wanted if i in seen]
+                assert all(same(point, seen[point.id]) for point in found)
+                assert collection.exists(wanted).tolist() == [i in seen for i in wanted]
+                assert collection.count() == len(seen)
+                self.compare_scroll(list(collection.scroll(batch=page, with_vectors=True)), seen)
+            stats = site.collection().stats()
+            assert (stats.live, stats.seq) == (len(self.model.points), self.model.seq)
+            assert site.collection().describe().points == len(self.model.points)
+            assert sum(segment.live for segment in stats.segments) == len(self.model.points)
+
+    def score_at(self, nears: Sequence[Near], threshold: int | None) -> float | None:
+        """A score that some point has, to cut exactly there."""
+        if threshold is None:
+            return None
+        ranking = self.model.ranked(nears, self.scope, None, 0)
+        return ranking[threshold % len(ranking)].score if ranking else 0.5
+
+    def compare(self, result: SearchResult, wanted: Sequence[Ranked]) -> None:
+        """Of a search that asked for vectors too."""
+        hits = list(result)
+        assert [(hit.id, hit.score, hit.distance) for hit in hits] == [(w.id, w.score, w.distance) for w in wanted]
+        self.compare_content(hits)
+        assert result.seq == self.model.seq
+
+    def compare_approximately(
+        self, result: SearchResult, ranking: Sequence[Ranked], limit: int, offset: int, measured: bool
+    ) -> None:
+        hits = list(result)
+        assert len(hits) == max(0, min(limit, len(ranking) - offset))
+        true = {wanted.id: (wanted.score, wanted.distance) for wanted in ranking}
+        assert all(true.get(hit.id) == (hit.score, hit.distance) for hit in hits)
+        assert len({hit.id for hit in hits}) == len(hits)
+        assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.id.encode()))
+        self.compare_content(hits)
+        if measured and offset == 0 and hits:
+            self.recall.wanted += len(hits)
+            self.recall.found += sum(hit.score >= ranking[len(hits) - 1].score for hit in hits)
+
+    def compare_content(self, hits: Sequence[Hit]) -> None:
+        assert all(same(hit, self.model.points[hit.id]) for hit in hits)
+
+    def compare_scroll(self, found: Sequence[Point], seen: dict[str, Held]) -> None:
+        assert [point.id for point in found] == sorted(seen, key=str.encode)
+        assert all(same(point, seen[point.id]) for point in found)
+
+    def compare_all(self, site: Site) -> None:
+        """Everything there is, through each door."""
+        for collection in site.surfaces(False):
+            self.compare_scroll(list(collection.scroll(with_vectors=True)), self.model.points)
+        assert site.seq() == self.model.seq
+        for using in SCHEMA.vectors:
+            near = Near(query(using, 0), using)
+            wanted = self.model.ranked([near], None, None, 0)
+            result = site.collection().search(near.vector, using=using, exact=True, limit=1000, with_vectors=True)
+            self.compare(result, wanted)
+
+    # -- readers that hold on to what they saw
+
+    @rule(which=st.integers(0, 10))
+    def pin(self, which: int) -> None:
+        site = self.sites[which % len(self.sites)]
+        view = site.db._use(CallContext(), NAME)._look()
+        self.pins = [*self.pins, Pin(site, view, self.model.points)][-PINS:]
+
+    @precondition(lambda self: self.pins)
+    @rule(which=st.integers(0, 10), seed=seeds)
+    def read_pinned(self, which: int, seed: int) -> None:
+        """Whatever was written, merged and deleted since."""
+        pin = self.pins[which % len(self.pins)]
+        inner = pin.site.db._use(CallContext(), NAME)
+        everything = Select(vectors=True)
+        points, end = inner.lookup.scroll(pin.view, None, 1000, everything, inner.entry.fields, None)
+        assert end
+        self.compare_scroll(points_in(points), pin.points)
+        for scope in (None, TENANT):
+            model = Model()
+            model.points = pin.points
+            seen = model.seen(scope)
+            context = CallContext(scope=scope)
+            assert inner.lookup.exists(pin.view, POOL, scope) == [i in seen for i in POOL]
+            assert inner.matcher.count(pin.view, [] if scope is None else [scope]) == len(seen)
+            for using in SCHEMA.vectors:
+                asked = query(using, seed)
+                for exact in (True, False):
+                    request = SearchRequest([EngineNear(asked[None], using)], exact=exact, limit=100, select=everything)
+                    answer = inner._executor.search(context, pin.view, request)
+                    wanted = rank(seen, Near(asked, using))
+                    assert answer.points.ids == [w.id for w in wanted]
+                    assert answer.scores.tolist() == [w.score for w in wanted]
+                    assert all(same(point, seen[point.id]) for point in points_in(answer.points))
+
+    @precondition(lambda self: self.pins)
+    @rule(which=st.integers(0, 10))
+    def unpin(self, which: int) -> None:
+        self.pins.pop(which % len(self.pins))
+
+    # -- care, closing, faults
+
+    @rule(steps=st.integers(1, 12))
+    def maintain(self, steps: int) -> None:
+        """Seal, merge, cover, reap: whatever is due."""
+        for site in self.sites:
+            for _ in range(steps):
+                if not site.db.maintain():
+                    break
+            assert site.check() == []
+
+    @rule(what=st.sampled_from(CARE), remote=st.booleans())
+    def care(self, what: str, remote: bool) -> None:
+        """Everything else that is done to a database and must change nothing."""
+        if what == "reopen":
+            self.pins.clear()
+        if what == "cut_power":
+            self.pins = [pin for pin in self.pins if not pin.site.in_memory]
+        for site in self.sites:
+            collection = site.collection(remote=remote)
+            if what == "reopen":
+                site.reopen()
+            elif what == "cut_power":
+                if site.in_memory:
+                    site.power_cut()
+                    self.compare_all(site)
+            elif what == "cover":
+                site.db.cover(CallContext(), NAME)
+            elif what in INDEXING:
+                collection.set_indexing(what)
+            else:
+                getattr(collection, what)()
+            assert site.check() == []
+
+
+def query(using: str, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return vector(np.random.default_rng(seed), using)
+
+
+def vector(rng: np.random.Generator, using: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Mostly from a coarse grid, so that there are equal vectors and equal scores."""
+    dim = SCHEMA.vectors[using].dim
+    made = rng.normal(size=dim) if rng.random() < 0.3 else rng.integers(-1, 3, size=dim)
+    if not made.any():
+        made[0] = 1
+    return np.asarray(made, dtype=np.float32)
+
+
+def fill(sketch: Sketch, limited: bool) -> Step:
+    """The step that a sketch stands for. A tenant writes its own points only."""
+    rng = np.random.default_rng(sketch.seed)
+    ids = [POOL[i] for i in sketch.ids]
+    if sketch.verb == "insert":
+        ids = list(dict.fromkeys(ids))
+    if sketch.verb in ("delete", "clear"):
+        return Step(sketch.verb, [Given(i, Held()) for i in ids])
+    update = sketch.verb == "update"
+    chance = rng.choice([0.0, 0.3, 1.0]) if update else rng.choice([0.8, 1.0])
+    rows = []
+    for i in ids:
+        vectors = {name: vector(rng, name) for name in sorted(SCHEMA.vectors) if rng.random() < chance}
+        texts = {name: f"text {rng.integers(100)}" for name in SCHEMA.texts if rng.random() < 0.4}
+        tenant = TENANTS[rng.integers(INSIDE if limited else len(TENANTS))]
+        payload: dict[str, Any] | None = {"n": int(rng.integers(1000))}
+        if tenant is not None:
+            payload["tenant"] = tenant
+        elif rng.random() < 0.5:
+            payload = None
+        if update and rng.random() < 0.3:
+            payload = None
+        rows.append(Given(i, Held(vectors, texts, payload)))
+    return Step(sketch.verb, rows)

@@ -1,0 +1,200 @@
+"""What a database is: a dict of points, and brute force. The oracle of the state machine.
+
+It shares one thing with the engine, the scoring function, so that scores can be compared bit for bit; a
+second, naive computation in float64 watches that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.client.near import Near
+from vecdb.client.operations import Clear, Delete, Insert, Operation, Update, Upsert
+from vecdb.errors import PointExists
+from vecdb.index import metric
+from vecdb.model.filter import Equals
+from vecdb.model.hit import Point
+from vecdb.model.point import WriteResult
+from vecdb.model.query import DEFAULT_RRF_K
+from vecdb.model.schema import Metric, Schema, TextField, VectorField
+
+FUSION_DEPTH = 100
+
+
+@dataclass(frozen=True)
+class Held:
+    """A point."""
+
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    payload: Mapping[str, Any] | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Given:
+    """A row of a write: a point, with what is not given left out."""
+
+    id: str
+    held: Held
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation: ``verb`` is upsert, insert, update, delete or clear."""
+
+    verb: str
+    rows: Sequence[Given] = ()
+
+    @property
+    def ids(self) -> list[str]:
+        return [row.id for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A hit that should come."""
+
+    id: str
+    score: float
+    distance: float | None
+
+
+SCHEMA = Schema(
+    {"": VectorField(4, "cosine"), "plan": VectorField(3, "euclidean"), "dot": VectorField(2, "dot")},
+    {"": TextField(), "title": TextField()},
+)
+
+
+class Model:
+    """The points of one collection, and the number of its last write."""
+
+    def __init__(self) -> None:
+        self.points: dict[str, Held] = {}
+        self.seq = 0
+
+    def seen(self, scope: Equals | None) -> dict[str, Held]:
+        """The points of a scope."""
+        if scope is None:
+            return self.points
+        return {i: p for i, p in self.points.items() if p.payload is not None and scope.matches(p.payload)}
+
+    def write(self, steps: Sequence[Step], scope: Equals | None) -> tuple[dict[str, Held], WriteResult]:
+        """The points after a batch, and its result; nothing is changed yet. Raises PointExists."""
+        before = self.points
+        seen = set(self.seen(scope))
+        hidden = before.keys() - seen
+        now = dict(before)
+        touched: set[str] = set()
+        count = 0
+        for step in steps:
+            visible = now.keys() - hidden
+            ids = set(step.ids)
+            if step.verb == "clear":
+                ids = set(visible)
+            if step.verb in ("delete", "clear"):
+                gone = ids & visible
+                now = {i: p for i, p in now.items() if i not in gone}
+                touched |= gone
+                count += len(gone)
+            elif step.verb == "update":
+                for row in step.rows:
+                    if row.id in visible:
+                        old = now[row.id]
+                        now[row.id] = Held(
+                            {**old.vectors, **row.held.vectors},
+                            {**old.texts, **row.held.texts},
+                            old.payload if row.held.payload is None else row.held.payload,
+                        )
+                touched |= ids & visible
+                count += len(ids & visible)
+            else:
+                if ids & (hidden if step.verb == "upsert" else set(now)):
+                    raise PointExists("the id is taken")
+                now |= {row.id: row.held for row in step.rows}
+                touched |= ids
+                count += len(ids)
+        written = {i for i in touched if i in now}
+        killed = {i for i in touched if i in before}
+        seq = self.seq + 1 if written or killed else self.seq
+        now |= {i: replace(now[i], version=seq) for i in written}
+        return now, WriteResult(seq, count)
+
+    def ranked(
+        self, legs: Sequence[Near], scope: Equals | None, min_score: float | None, window: int, k: int = DEFAULT_RRF_K
+    ) -> list[Ranked]:
+        """Every hit, best first: of one leg, or of several fused for answers up to ``window`` deep."""
+        points = self.seen(scope)
+        single = [rank(points, near) for near in legs]
+        if len(legs) == 1:
+            found = single[0]
+        else:
+            most = sum(near.weight / (k + 1) for near in legs)
+            shares: dict[str, float] = {}
+            for near, hits in zip(legs, single, strict=True):
+                for place, hit in enumerate(hits[: max(near.depth or FUSION_DEPTH, window)], 1):
+                    shares[hit.id] = shares.get(hit.id, 0.0) + near.weight / (k + place)
+            fused = [Ranked(i, float(np.float32(share / most)), None) for i, share in shares.items()]
+            found = sorted(fused, key=lambda hit: (-hit.score, hit.id.encode()))
+        if min_score is not None:
+            found = [hit for hit in found if hit.score >= min_score]
+        return found
+
+
+def rank(points: Mapping[str, Held], near: Near) -> list[Ranked]:
+    """All points that carry the field, best first."""
+    about = SCHEMA.vectors[near.using]
+    having = {i: p.vectors[near.using] for i, p in points.items() if near.using in p.vectors}
+    if not having:
+        return []
+    query = np.asarray(near.vector, dtype=np.float32)
+    vectors = np.stack(list(having.values()))
+    scores, distances = metric.score(
+        about.metric, metric.prepare(about.metric, query[None])[0], metric.prepare(about.metric, vectors)
+    )
+    naive = _naive(about.metric, query.astype(np.float64), vectors.astype(np.float64))
+    assert np.allclose(scores, naive, rtol=1e-5, atol=1e-5)
+    hits = zip(having, scores.tolist(), distances.tolist(), strict=True)
+    return sorted((Ranked(*hit) for hit in hits), key=lambda hit: (-hit.score, hit.id.encode()))
+
+
+def _naive(kind: Metric, query: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    if kind == "euclidean":
+        return 1.0 / (1.0 + np.sqrt(((vectors - query) ** 2).sum(axis=1)))
+    dots = (vectors * query).sum(axis=1)
+    if kind == "dot":
+        return dots
+    return dots / np.sqrt((vectors**2).sum(axis=1) * (query**2).sum())
+
+
+def operation(step: Step) -> Operation:
+    """The step in the client's words."""
+    if step.verb == "clear":
+        return Clear()
+    if step.verb == "delete":
+        return Delete(step.ids)
+    kind = {"upsert": Upsert, "insert": Insert, "update": Update}[step.verb]
+    fields = {name for row in step.rows for name in row.held.vectors}
+    texts = {name for row in step.rows for name in row.held.texts}
+    return kind(
+        step.ids,
+        {name: [row.held.vectors.get(name) for row in step.rows] for name in sorted(fields)} or None,
+        {name: [row.held.texts.get(name) for row in step.rows] for name in sorted(texts)} or None,
+        [row.held.payload for row in step.rows],
+    )
+
+
+def same(point: Point, held: Held) -> bool:
+    """Whether a point read back, with everything selected, is what the model holds."""
+    return (
+        point.version == held.version
+        and point.payload == held.payload
+        and dict(point.texts) == dict(held.texts)
+        and point.vectors.keys() == held.vectors.keys()
+        and all(np.array_equal(vector, held.vectors[name]) for name, vector in point.vectors.items())
+    )

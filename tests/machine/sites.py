@@ -1,0 +1,114 @@
+"""The databases that one history runs on at once: other stores, other sizes, other ways to reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tests.engine.handle import SMALL
+from tests.machine.model import SCHEMA
+from vecdb.client.client import Client
+from vecdb.client.collection import Collection
+from vecdb.client.transport_embedded import EmbeddedTransport
+from vecdb.client.transport_grpc import GrpcTransport
+from vecdb.engine.database import Database
+from vecdb.engine.options import EngineOptions
+from vecdb.model.context import CallContext
+from vecdb.model.filter import Equals
+from vecdb.storage.memory import MemoryKV
+from vecdb.wire.server import Server, ServerOptions
+
+NAME = "c"
+TENANT = Equals("tenant", "a")
+TIMEOUT_S = 30.0
+
+
+def scope_of(metadata: Mapping[str, str | bytes]) -> Equals | None:
+    """The server's rule for callers: who shows the key of tenant a is held to its points."""
+    return TENANT if metadata.get("authorization") == "Bearer a" else None
+
+
+class Site:
+    """An open database with one collection, reached as an unlimited caller and as one of a tenant."""
+
+    def __init__(self, name: str, folder: Path, options: EngineOptions, served: bool = False) -> None:
+        self.name = name
+        self._folder = folder
+        self._options = options
+        self._served = served
+        self._kv = MemoryKV()
+        self._clients: dict[tuple[bool, bool], Client] = {}
+        self._server: Server | None = None
+        self.open()
+        self.collection().describe()
+
+    @property
+    def in_memory(self) -> bool:
+        return not self._served
+
+    def open(self) -> None:
+        if self._served:
+            self.db = Database.open(self._folder, self._options)
+        else:
+            self.db = Database(self._kv, self._folder / "segments", self._options)
+        self._clients = {(limited, False): self._embedded(limited) for limited in (False, True)}
+        if self._served:
+            self._server = Server(self.db, ServerOptions("127.0.0.1:0"), scope_of)
+            self._server.start()
+            for limited in (False, True):
+                transport = GrpcTransport(self._server.address, "a" if limited else None)
+                self._clients[limited, True] = Client(transport, TIMEOUT_S)
+        self.db.create_collection(CallContext(), NAME, SCHEMA, exist_ok=True)
+
+    def _embedded(self, limited: bool) -> Client:
+        return Client(EmbeddedTransport(self.db, TENANT if limited else None), TIMEOUT_S)
+
+    def collection(self, limited: bool = False, remote: bool = False) -> Collection:
+        """The collection as a caller finds it; ``remote``: over gRPC where there is a server."""
+        return self._clients[limited, remote and self._served].collection(NAME)
+
+    def surfaces(self, limited: bool) -> list[Collection]:
+        """Every way to the collection."""
+        return [self.collection(limited, remote) for remote in ((False, True) if self._served else (False,))]
+
+    def close(self) -> None:
+        for (_, remote), client in self._clients.items():
+            if remote:
+                client.close()
+        if self._server is not None:
+            self._server.stop(grace_s=5)
+        self.db.close()
+
+    def reopen(self) -> None:
+        """Close and open. In memory: find what the last sync left."""
+        self.close()
+        self._kv = self._kv.durable_copy()
+        self.open()
+
+    def power_cut(self) -> None:
+        """Go on with what the last sync left, as if the process had been cut off (in memory only)."""
+        left = self._kv.durable_copy()
+        self.close()
+        self._kv = left
+        self.open()
+
+    def check(self) -> list[str]:
+        return self.db.check(CallContext())
+
+    def seq(self) -> int:
+        return self.db.stats(CallContext(), NAME).seq
+
+
+def sites(folder: Path) -> list[Site]:
+    """The same history must give the same answers on all of these."""
+    return [
+        Site("served", folder / "served", SMALL, served=True),
+        Site("exact", folder / "exact", replace(SMALL, use_graphs=False, growing_rows=100_000, idle_seal_s=1e9)),
+        Site(
+            "crumbs",
+            folder / "crumbs",
+            replace(SMALL, growing_rows=5, graph_rows=6, seal_bytes=400, max_segment_bytes=6_000),
+        ),
+        Site("big", folder / "big", replace(SMALL, growing_rows=20, graph_rows=30, seal_bytes=1 << 20)),
+    ]
