@@ -26,7 +26,7 @@ from tests.crash.workload import Orders
 from vecdb import failpoint
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 90.0
+PATIENCE_S = 20.0
 """Longest wait for the next line of the record; a process that says nothing for so long hangs."""
 
 

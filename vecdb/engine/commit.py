@@ -38,7 +38,7 @@ from vecdb.model.context import CallContext
 from vecdb.model.point import WriteResult
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
-from vecdb.storage.kv import KV, Batch, WriteStall
+from vecdb.storage.kv import KV, Batch, write_patiently
 
 if TYPE_CHECKING:
     from vecdb.engine.collection import Collection
@@ -53,7 +53,6 @@ log = logging.getLogger(__name__)
 SLICE_ROWS = 64
 GROUP_BYTES = 32 << 20
 GROUP_WRITES = 512
-STALL_PAUSE_S = 0.005
 SLOW_SYNC_S = 0.002
 """After a sync that took this long the next one waits, at most as long, for the writers it just answered:
 else writers in a loop split into two halves that miss each other's sync (docs/decisions/0001-commit.md)."""
@@ -217,7 +216,7 @@ class Committer:
         new_head = Head(change.seq, head.next_row + change.added, change.commit, head.live + resolved.live_delta)
         self._write_slices(collection.number, resolved)
         hit("commit.before_final")
-        self._write(lambda: self._final(collection.number, resolved, new_head))
+        write_patiently(self._kv, lambda: self._final(collection.number, resolved, new_head))
         hit("commit.after_final")
         self.commit = change.commit
         collection.committed = new_head
@@ -231,7 +230,7 @@ class Committer:
             return  # the final batch carries them
         for start in range(0, added, SLICE_ROWS):
             end = min(start + SLICE_ROWS, added)
-            self._write(lambda start=start, end=end: self._slice(number, resolved, start, end))  # type: ignore[misc]
+            write_patiently(self._kv, lambda a=start, b=end: self._slice(number, resolved, a, b))  # type: ignore[misc]
             if end < added:
                 hit("commit.between_slices")
 
@@ -249,14 +248,6 @@ class Committer:
         batch.put(keys.log(number, resolved.change.seq), codec.encode_change(resolved.change))
         batch.put(keys.head(number), codec.encode_head(head))
         return batch
-
-    def _write(self, build: Callable[[], Batch]) -> None:
-        """Write, waiting out stalls: a stalled batch was not applied and is consumed, so it is built again."""
-        while True:
-            try:
-                return self._kv.write(build())
-            except WriteStall:
-                time.sleep(STALL_PAUSE_S)
 
     # -- the syncer's thread
 

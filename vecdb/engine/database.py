@@ -43,7 +43,7 @@ from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
 from vecdb.storage import keys
 from vecdb.storage.codec import Head
-from vecdb.storage.kv import KV
+from vecdb.storage.kv import KV, Batch, write_patiently
 from vecdb.storage.rocksdb import RocksKV, StoreOptions
 
 log = logging.getLogger(__name__)
@@ -158,10 +158,7 @@ class Database:
                 self._next_number += 1
             fields = catalog.number_fields(schema)
             entry = Entry(number, name, schema, fields, "auto", time.time_ns() // 1_000_000)
-            batch = self._kv.batch()
-            batch.put(keys.catalog(number), catalog.encode(entry))
-            self._kv.write(batch)
-            self._kv.sync()
+            self._put_entry(entry)
             with self._lock:
                 self._entries[name] = entry
                 self._heads[number] = Head()
@@ -177,10 +174,7 @@ class Database:
             with self._lock:
                 entry = self._entry(name)
             hit("drop.before_catalog")
-            batch = self._kv.batch()
-            batch.put(keys.dropped(entry.number), b"\x01")
-            batch.delete(keys.catalog(entry.number))
-            self._kv.write(batch)
+            write_patiently(self._kv, lambda: self._drop_entry(entry.number))
             self._kv.sync()
             with self._lock:
                 self._entries.pop(name, None)
@@ -219,10 +213,7 @@ class Database:
         def change() -> None:
             collection.check_open()
             collection.entry.indexing = mode
-            batch = self._kv.batch()
-            batch.put(keys.catalog(collection.number), catalog.encode(collection.entry))
-            self._kv.write(batch)
-            self._kv.sync()
+            self._put_entry(collection.entry)
 
         self._committer.between_commits(change)
         with self._publish_lock:
@@ -417,14 +408,35 @@ class Database:
         live = collection.view.live if collection is not None and collection.is_loaded else head.live
         return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live)
 
+    def _put_entry(self, entry: Entry) -> None:
+        """Write a catalog entry, durably (between commits)."""
+
+        def build() -> Batch:
+            batch = self._kv.batch()
+            batch.put(keys.catalog(entry.number), catalog.encode(entry))
+            return batch
+
+        write_patiently(self._kv, build)
+        self._kv.sync()
+
+    def _drop_entry(self, number: int) -> Batch:
+        batch = self._kv.batch()
+        batch.put(keys.dropped(number), b"\x01")
+        batch.delete(keys.catalog(number))
+        return batch
+
     def _purge(self, number: int) -> None:
         """Delete what a dropped collection left; safe to do again after a crash."""
         shutil.rmtree(self._root / str(number), ignore_errors=True)
-        batch = self._kv.batch()
-        for start, end in keys.collection_ranges(number):
-            batch.delete_range(start, end)
-        batch.delete(keys.dropped(number))
-        self._kv.write(batch)
+
+        def build() -> Batch:
+            batch = self._kv.batch()
+            for start, end in keys.collection_ranges(number):
+                batch.delete_range(start, end)
+            batch.delete(keys.dropped(number))
+            return batch
+
+        write_patiently(self._kv, build)
 
     def _remove_unknown_folders(self) -> None:
         """Delete segment folders that no manifest names: builds that a crash interrupted."""

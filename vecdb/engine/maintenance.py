@@ -16,14 +16,14 @@ from pathlib import Path
 
 from vecdb.engine import manifest, merging, reaping
 from vecdb.engine.collection import Collection
-from vecdb.engine.commit import STALL_PAUSE_S, Committer
+from vecdb.engine.commit import Committer
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.sealing import SegmentWriter, folder_of
 from vecdb.engine.segment import Segment
 from vecdb.errors import Cancelled, VecdbError
 from vecdb.failpoint import hit
 from vecdb.model.context import CallContext
-from vecdb.storage.kv import KV, WriteStall
+from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
 
 log = logging.getLogger(__name__)
 

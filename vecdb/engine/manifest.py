@@ -16,7 +16,7 @@ from vecdb.engine.sealing import describe
 from vecdb.engine.segment import ALIVE, Segment, UInt64
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import PartTombstones, Tombstones
-from vecdb.storage.kv import KV
+from vecdb.storage.kv import KV, Batch, write_patiently
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,16 @@ def trim_log(collection: Collection, now: float) -> None:
     last = None
     while collection.logged and collection.logged[0][0] <= bound and collection.logged[0][1] < old:
         last = collection.logged.popleft()[0]
-    if last is not None:
+    if last is None:
+        return
+    end = keys.log(collection.number, last + 1)
+
+    def build() -> Batch:
         batch = collection.kv.batch()
-        batch.delete_range(keys.log(collection.number, 0), keys.log(collection.number, last + 1))
-        collection.kv.write(batch)
+        batch.delete_range(keys.log(collection.number, 0), end)
+        return batch
+
+    write_patiently(collection.kv, build)
 
 
 def _garbage_seq(collection: Collection) -> int:

@@ -7,13 +7,11 @@ removed while a commit gives that id a new row.
 
 from __future__ import annotations
 
-import time
-
 from vecdb.engine.collection import Collection, Garbage
-from vecdb.engine.commit import STALL_PAUSE_S, Committer
+from vecdb.engine.commit import Committer
 from vecdb.failpoint import hit
 from vecdb.storage import codec, keys
-from vecdb.storage.kv import WriteStall
+from vecdb.storage.kv import Batch, write_patiently
 
 SLICE_ROWS = 256
 
@@ -76,11 +74,10 @@ def _delete_rows(collection: Collection, rows: list[int]) -> None:
 
 
 def _delete_keys(collection: Collection, gone: list[bytes]) -> None:
-    while True:
+    def build() -> Batch:
         batch = collection.kv.batch()
         for key in gone:
             batch.delete(key)
-        try:
-            return collection.kv.write(batch)
-        except WriteStall:
-            time.sleep(STALL_PAUSE_S)
+        return batch
+
+    write_patiently(collection.kv, build)

@@ -25,6 +25,7 @@ from vecdb.index import metric
 from vecdb.model.point import Float32, WriteResult
 from vecdb.storage import codec, files, keys
 from vecdb.storage.codec import NO_ROW
+from vecdb.storage.kv import Batch, write_patiently
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +92,15 @@ def _drop_uncommitted(collection: Collection) -> None:
         (keys.body(number, bound), keys.body(number, keys.LAST_ROW)),
         (keys.vector_from(number, bound), keys.vector_from(number, keys.LAST_ROW)),
     ]
-    if any(True for start, end in ranges for _ in _first(collection, start, end)):
+
+    def build() -> Batch:
         batch = collection.kv.batch()
         for start, end in ranges:
             batch.delete_range(start, end)
-        collection.kv.write(batch)
+        return batch
+
+    if any(True for start, end in ranges for _ in _first(collection, start, end)):
+        write_patiently(collection.kv, build)
 
 
 def _first(collection: Collection, start: bytes, end: bytes) -> Iterator[bytes]:

@@ -6,8 +6,11 @@ values are bytes. A write is atomic; it is durable only after a ``sync`` that be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
+
+STALL_PAUSE_S = 0.005
 
 
 class Batch(Protocol):
@@ -67,7 +70,16 @@ class KV(Protocol):
 
 
 class WriteStall(Exception):
-    """The store is behind its own compaction; nothing was applied. Internal: the committer retries."""
+    """The store is behind its own compaction; nothing was applied. Internal: see ``write_patiently``."""
+
+
+def write_patiently(kv: KV, build: Callable[[], Batch]) -> None:
+    """Write, waiting out stalls: a stalled batch was not applied and is consumed, so it is built again."""
+    while True:
+        try:
+            return kv.write(build())
+        except WriteStall:
+            time.sleep(STALL_PAUSE_S)
 
 
 def prefix_end(prefix: bytes) -> bytes:
