@@ -380,7 +380,7 @@ def _scalar_from_proto(message: filter_pb2.Scalar, path: str) -> Scalar:
 
 def _unknown_kind(what: str, path: str) -> Unimplemented:
     return Unimplemented(
-        f"a {what} is empty, or of a kind this server does not know",
+        f"the {what} is empty, or of a kind this server does not know",
         field=path,
         expected="a known kind",
         received="none",

@@ -1,0 +1,160 @@
+"""Any message at all: no caller can make the server fail with UNKNOWN or INTERNAL, or turn unhealthy.
+
+Messages are drawn for whatever the descriptors say, so a new field or call is covered the day it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vecdb.client.client import Client
+from vecdb.client.health import health
+from vecdb.client.transport_embedded import EmbeddedTransport, open_database
+from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
+from vecdb.wire.server import Server, ServerOptions
+
+METHODS: list[MethodDescriptor] = [
+    method
+    for module in (collections_pb2, points_pb2, search_pb2, admin_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+    if method.name not in ("DropCollection", "WaitIndexed")  # one would empty the table, the other waits
+]
+
+# Without these a message is refused at once, and nothing behind that is tried.
+MOSTLY = {
+    "collection",
+    "ids",
+    "mode",
+    "legs",
+    "near",
+    "vectors",
+    "dim",
+    "data",
+    "rrf",
+    "equals",
+    "value",
+    "limit",
+    "text",
+}
+RARELY = {"values", "data_type", "fusion", "filter"}
+
+WORDS = st.sampled_from(["docs", "", "docs", "other", "a", "b", "文", "x" * 513, "cosine"]) | st.text(max_size=3)
+NUMBERS = st.sampled_from([0, 1, 2, 3, 4, 10]) | st.integers(0, 2**32 - 1)
+VECTORS = st.sampled_from([0, 1, 1, 1, 2, 3]).map(lambda n: np.ones((n, 2), "<f4").tobytes()) | st.binary(max_size=17)
+JSON = st.sampled_from([b"{}", b'{"a":1}', b"[]", b"", b"{", b'{"a":NaN}', b"\xff"])
+SCALARS: dict[int, st.SearchStrategy[Any]] = {
+    FieldDescriptor.CPPTYPE_STRING: WORDS,
+    FieldDescriptor.CPPTYPE_UINT32: NUMBERS,
+    FieldDescriptor.CPPTYPE_UINT64: NUMBERS,
+    FieldDescriptor.CPPTYPE_INT64: st.integers(-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_DOUBLE: st.floats(),
+    FieldDescriptor.CPPTYPE_FLOAT: st.floats(width=32),
+    FieldDescriptor.CPPTYPE_BOOL: st.booleans(),
+}
+
+
+@st.composite
+def messages(draw: st.DrawFn, descriptor: Descriptor) -> Message:
+    """A message of that kind, with most fields left out as often as not."""
+    message = GetMessageClass(descriptor)()
+    for field in descriptor.fields:
+        if not draw(_present(field.name)):
+            continue
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            value = field.message_type.fields_by_name["value"]
+            for name in draw(st.lists(WORDS, max_size=2)):
+                getattr(message, field.name)[name].CopyFrom(draw(messages(value.message_type)))
+        elif field.message_type is not None and field.is_repeated:
+            least = int(field.name in MOSTLY)
+            getattr(message, field.name).extend(
+                draw(st.lists(messages(field.message_type), min_size=least, max_size=2))
+            )
+        elif field.message_type is not None:
+            getattr(message, field.name).CopyFrom(draw(messages(field.message_type)))
+        elif field.is_repeated:
+            getattr(message, field.name).extend(draw(st.lists(_scalar(field), max_size=3)))
+        else:
+            setattr(message, field.name, draw(_scalar(field)))
+    return message
+
+
+def _present(name: str) -> st.SearchStrategy[bool]:
+    if name in MOSTLY or name in RARELY:
+        return st.integers(0, 9).map(lambda drawn: (drawn == 7) is (name in RARELY))
+    return st.booleans()
+
+
+def _scalar(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+    if field.enum_type is not None:
+        return st.sampled_from([*(value.number for value in field.enum_type.values), 99])
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return VECTORS if field.name == "data" else JSON
+    if field.name == "dim":
+        return st.sampled_from([2] * 7 + [3, 0, 65_537])
+    if field.name == "using":
+        return st.sampled_from(["", "", "other"])
+    if field.name in ("ef", "limit", "depth"):
+        return st.integers(1, 20) | NUMBERS
+    if field.name == "weight":
+        return st.just(1.0) | st.floats()
+    if field.name == "collection":
+        return st.sampled_from(["docs"] * 7 + ["", "other"])
+    return SCALARS[field.cpp_type]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database = open_database(tmp_path_factory.mktemp("fuzz") / "data", {"durability": "os"})
+    client = Client(EmbeddedTransport(database), None)
+    client.create_collection("docs", dim=2, model="m").upsert(
+        ["a", "b"], [[1, 2], [3, 4]], ["x", None], [{"a": 1}, None]
+    )
+    server = Server(database, ServerOptions(address="127.0.0.1:0"))
+    server.start()
+    yield server.address
+    server.stop(grace_s=0)
+    assert client.check() == []
+    client.close()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_no_message_is_the_servers_mistake(address: str, method: MethodDescriptor) -> None:
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+
+        @settings(max_examples=150)
+        @given(messages(method.input_type) | st.binary(max_size=40).map(_Raw))
+        def send(message: Any) -> None:
+            try:
+                call(message, timeout=10)
+            except grpc.RpcError as error:
+                assert error.code() not in (
+                    grpc.StatusCode.UNKNOWN,
+                    grpc.StatusCode.INTERNAL,
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                ), f"{error.details()}\n{message}"
+
+        send()
+    assert health(address, "", 10) == "SERVING"
+
+
+class _Raw(bytes):
+    """Bytes that claim to be a message."""
+
+    def SerializeToString(self) -> bytes:
+        return bytes(self)
