@@ -8,6 +8,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends g++
 ARG MARCH=
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
+COPY docs/guide.md docs/guide.zh.md ./docs/
 COPY vecdb ./vecdb
 RUN case "${MARCH:-$(uname -m)}" in \
         x86_64) march=x86-64-v3 ;; \

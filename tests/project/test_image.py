@@ -36,8 +36,10 @@ def test_what_is_copied_exists_and_reaches_the_builder() -> None:
 
 
 def test_all_that_the_package_is_built_from_is_copied() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {"pyproject.toml", "vecdb", project["readme"], *project["license-files"]} == set(copied())
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, wheel = settings["project"], settings["tool"]["hatch"]["build"]["targets"]["wheel"]
+    sources = {*wheel["packages"], *wheel["force-include"]}
+    assert {"pyproject.toml", project["readme"], *project["license-files"], *sources} == set(copied())
 
 
 def test_hnswlib_is_not_compiled_for_the_building_machine() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vecdb.cli.demo.command import demo
 from vecdb.cli.healthcheck import healthcheck
 from vecdb.cli.serve import serve
 from vecdb.errors import VecdbError
@@ -27,4 +28,5 @@ def main() -> None:
 
 
 main.add_command(serve)
+main.add_command(demo)
 main.add_command(healthcheck)

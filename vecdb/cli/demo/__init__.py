@@ -1,0 +1,1 @@
+"""The command ``vecdb demo``: real text from this machine, stored, searched and measured through a server."""

@@ -1,0 +1,88 @@
+"""What a run of the demo found out, and its form as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from vecdb import Hit
+from vecdb.cli.demo.measure import Latency
+from vecdb.cli.demo.store import Load
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One hit of a question."""
+
+    id: str
+    score: float
+    title: str
+    lang: str
+    text: str
+
+    @classmethod
+    def of(cls, hit: Hit) -> Self:
+        """From a hit of the demo's collection."""
+        payload = hit.payload or {}
+        return cls(hit.id, hit.score, payload["title"], payload["lang"], hit.text or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question and its best hits."""
+
+    question: str
+    hits: Sequence[Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Passages stored, those of the guide among them, modules they come from, passages kept back as queries."""
+
+    passages: int
+    guide_en: int
+    guide_zh: int
+    modules: int
+    held_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """How many vectors there are, how many of them in graphs, and how long that took to wait for."""
+
+    vectors: int
+    in_graphs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything. ``load`` is None, and ``opened`` true, when the collection was there already.
+
+    ``plans`` tells how the measured searches were carried out: "graph", "exact".
+    """
+
+    vecdb: str
+    python: str
+    search: str
+    embedding: str
+    dim: int
+    data: str
+    opened: bool
+    text: Source
+    load: Load | None
+    index: Index
+    answers: Sequence[Answer]
+    plans: Sequence[str]
+    recall_at_10: float
+    latency_ms: Latency
+    exact_latency_ms: Latency
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers."""
+        found = asdict(self)
+        if self.load is not None:
+            found["load"]["points_per_s"] = self.load.points_per_s
+        return found
