@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,10 @@ from vecdb.model.point import Float32, Int64
 from vecdb.model.schema import Metric
 
 _TEMPORARY_BYTES = 48 << 20  # similarities and their copies of one step (a bound of 64 MiB with the selection)
+_GATHER_BYTES = 1 << 20  # rows gathered at once: they stay in the cache, and their memory is used again
 _QUERY_BLOCK = 64  # queries of one matrix product; more gains nothing and multiplies the temporaries
 _COPIES = 6  # arrays of the size of the similarities alive at once, at most
-_GATHER_BELOW = 0.5  # share of allowed rows below which gathering them beats scoring all and masking
+_GATHER_BELOW = 0.35  # share of allowed rows below which gathering them beats scoring all and masking
 
 
 def top(
@@ -181,33 +181,36 @@ def _top_block(
     if k <= 0 or total == 0 or asked == 0:
         return padding(asked, 0)
     query_squares = scoring.squares(queries)
-    row_bytes = 4 * _COPIES * asked + (0 if chosen is None else 4 * dim)
-    step = max(1, _TEMPORARY_BYTES // row_bytes)
-    best = np.full((asked, 0), -np.inf, np.float32)  # the k largest lower bounds so far
+    step = max(1, _TEMPORARY_BYTES // (4 * _COPIES * asked))
+    best = np.empty((asked, 0), np.float32)  # the k largest lower bounds so far
     threshold = np.full(asked, -np.inf, np.float32)
     found: list[tuple[Int64, Int64, Float32, Float32]] = []  # query, ordinal, similarity, upper bound
     for start in range(0, total, step):
-        stop = min(start + step, total)
-        part: Any = slice(start, stop) if chosen is None else chosen[start:stop]
-        rows = vectors[part]
-        row_squares = None
-        if metric != "cosine":
-            row_squares = scoring.squares(rows) if squares is None else squares[part]
-        similarities = scoring.approximate(metric, queries, rows, row_squares)
+        part = slice(start, min(start + step, total))
+        similarities, row_squares = _similarities(metric, queries, vectors, part, chosen, squares)
         if allowed is not None:
-            similarities[:, ~allowed[part]] = -np.inf
+            np.copyto(similarities, -np.inf, where=~allowed[part])
         error = scoring.error_bound(metric, dim, query_squares, row_squares)
-        lower = _largest(similarities - error, k)
+        if error.size == 1:
+            lower, reachable = _largest(similarities, k) - error, similarities
+            slack = error
+        else:
+            lower, reachable = _largest(similarities - error, k), similarities + error
+            slack = np.zeros((1, 1), np.float32)
         best = _largest(np.concatenate((best, lower), axis=1), k) if best.shape[1] else lower
         if best.shape[1] >= k:
             threshold = scoring.admit(metric, dim, best.min(axis=1))
-        reachable = similarities + error
-        keep = reachable >= threshold[:, None]
-        if allowed is not None or threshold.min() == -np.inf:
+        keep = reachable >= threshold[:, None] - slack
+        if allowed is not None:
             keep &= similarities > -np.inf
+        if asked == 1 and step >= total:  # the most frequent case, by a shorter way
+            row = np.flatnonzero(keep[0])
+            similarity = similarities[0, row]
+            order = np.argsort(-similarity, kind="stable")
+            row = row[order]
+            return (row if chosen is None else chosen[row])[None], similarity[order][None]
         query, row = np.nonzero(keep)
-        similarity = similarities[query, row]
-        found.append((query, row + start, similarity, reachable[query, row]))
+        found.append((query, row + start, similarities[query, row], reachable[query, row] + slack[0, 0]))
     query, row, similarity, upper = (np.concatenate(column) for column in zip(*found, strict=True))
     if len(found) > 1:
         keep = upper >= threshold[query]
@@ -215,6 +218,32 @@ def _top_block(
     order = np.lexsort((-similarity, query))
     query, row, similarity = query[order], row[order], similarity[order]
     return padded(query, row if chosen is None else chosen[row], similarity, asked)
+
+
+def _similarities(
+    metric: Metric, queries: Float32, vectors: Float32, part: slice, chosen: Int64 | None, squares: Float32 | None
+) -> tuple[Float32, Float32 | None]:
+    """Approximate similarities ``[q, rows of the part]``, and the rows' squared norms where the metric wants them.
+
+    ``part`` is of ``chosen`` ordinals, gathered a few at a time so that they stay in the cache, or of all rows.
+    """
+    plain = metric == "cosine"
+    if chosen is None:
+        rows = vectors[part]
+        row_squares = None if plain else scoring.squares(rows) if squares is None else squares[part]
+        return scoring.approximate(metric, queries, rows, row_squares), row_squares
+    ordinals = chosen[part]
+    similarities = np.empty((len(queries), len(ordinals)), np.float32)
+    row_squares = None if plain else np.empty(len(ordinals), np.float32)
+    step = max(1, _GATHER_BYTES // (4 * vectors.shape[1]))
+    for start in range(0, len(ordinals), step):
+        here = slice(start, start + step)
+        rows = vectors[ordinals[here]]
+        some = None if plain else scoring.squares(rows) if squares is None else squares[ordinals[here]]
+        similarities[:, here] = scoring.approximate(metric, queries, rows, some)
+        if row_squares is not None and some is not None:
+            row_squares[here] = some
+    return similarities, row_squares
 
 
 def _largest(values: Float32, k: int) -> Float32:

@@ -48,8 +48,8 @@ from vecdb.model.schema import Metric
 
 log = logging.getLogger(__name__)
 
-DEFAULT_EF = 128
-"""Candidates of a search that names no ef."""
+DEFAULT_EF = 96
+"""Candidates of a search that names no ef: recall@10 of 0.968 to 0.997 on five real sets (decision 0002)."""
 
 _SCALE = np.float32(2.0**12)
 """Dot only: what vectors are multiplied with in the graph, on disk, and exactly undone when they are read.
