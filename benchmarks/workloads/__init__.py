@@ -1,0 +1,23 @@
+"""One module for each workload, by name: ``SIZE`` rows, ``measure`` (samples), ``figures`` (from samples alone)."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from benchmarks.workloads import (
+    batch,
+    collections,
+    deletes,
+    embedded,
+    ingest,
+    memory,
+    merging,
+    opening,
+    recall,
+    single,
+)
+
+WORKLOADS: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (recall, batch, embedded, single, ingest, deletes, merging, memory, opening, collections)
+}
