@@ -15,7 +15,7 @@ from tests.crash.workload import options
 from vecdb import failpoint
 from vecdb.engine.collection import Collection
 from vecdb.engine.database import Database
-from vecdb.errors import CollectionNotFound
+from vecdb.errors import Closed, CollectionNotFound
 from vecdb.model.point import WriteBatch
 
 EVERYTHING = tuple(range(200))
@@ -84,3 +84,25 @@ def test_a_writer_that_opens_a_collection_while_it_is_dropped_is_refused(tmp_pat
         found[0].write(CONTEXT, few, database._committer)
     assert database.check(CONTEXT) == []
     database.close()
+
+
+def test_closing_refuses_the_writers_that_wait_for_the_builder(tmp_path: Path) -> None:
+    """They waited for ever, for a builder that was gone."""
+    database = Database.open(tmp_path, replace(options(0), background=False, max_unindexed_bytes=4_096))
+    database.create_collection(CONTEXT, "c", schema("c"))
+    write(database, 1, Op("upsert", EVERYTHING, "vspt"))
+    outcome: list[BaseException] = []
+
+    def one_more() -> None:
+        try:
+            write(database, 2, Op("upsert", EVERYTHING, "vspt"))
+        except BaseException as error:
+            outcome.append(error)
+
+    database._wake.clear()
+    writer = threading.Thread(target=one_more)
+    writer.start()
+    assert database._wake.wait(30)  # it asks for the builder, and waits
+    database.close()
+    writer.join(30)
+    assert [type(error) for error in outcome] == [Closed]

@@ -29,7 +29,14 @@ from vecdb.engine.resolve import Resolved
 from vecdb.engine.sealing import SegmentWriter
 from vecdb.engine.segment import ALIVE, Growing, NewRows, Segment, UInt64
 from vecdb.engine.view import View
-from vecdb.errors import CollectionLoading, CollectionNotFound, DeadlineExceeded, IndexingBehind, InvalidArgument
+from vecdb.errors import (
+    Closed,
+    CollectionLoading,
+    CollectionNotFound,
+    DeadlineExceeded,
+    IndexingBehind,
+    InvalidArgument,
+)
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing, SegmentStats
 from vecdb.model.context import CallContext
 from vecdb.model.point import Points, Put, Select, WriteBatch, WriteResult
@@ -106,6 +113,7 @@ class Collection:
         self.last_use = time.monotonic()
         self.dropped = False
         self.evicted = False
+        self.closing = False
         self.insertions = 0
         self.first_insertions = 0
         self.longest_pause_s = 0.0
@@ -191,6 +199,8 @@ class Collection:
             self.wake_builder.set()
             while self._builder_is_behind():
                 self.check_open()
+                if self.closing:
+                    raise Closed("the database is closed")
                 if not self.indexed.wait(context.remaining()):
                     raise IndexingBehind(
                         "the builder is behind; write later, or load with set_indexing('deferred')",

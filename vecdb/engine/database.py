@@ -114,6 +114,10 @@ class Database:
             if self._closed:
                 return
             self._closed = True
+        with self._publish_lock:  # nothing is built any more, so nobody may go on waiting for it
+            for collection in self._opened():
+                collection.closing = True
+                collection.indexed.notify_all()
         self._maintenance.close()
         if self._loader.ident is not None:
             self._loader.join()
