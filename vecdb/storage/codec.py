@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -30,6 +30,7 @@ UInt64 = NDArray[np.uint64]
 
 _BODY = struct.Struct("<BBBQQQB")  # version, flags, bucket, seq, previous row, expires_at, slots
 _SLOT = struct.Struct("<HQ")  # field, row whose vector it is (NO_ROW: this one)
+_TEXT = struct.Struct("<HI")  # field, bytes
 _POINTER = struct.Struct("<BBQQ")  # version, flags, row, seq
 _HEAD = struct.Struct("<BQQQQ")  # version, seq, next row, commit, live points
 _LOG = struct.Struct("<BQQQHQQ")  # version, seq, commit, time_ms, request id length, first row, rows added
@@ -40,8 +41,7 @@ _DELETED = 1
 _ADOPTED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """One version of a point: everything but its vectors' numbers.
 
     ``seq`` is the write that made it, ``previous`` the row it replaced (NO_ROW: none), ``expires_at``
@@ -94,17 +94,18 @@ def decode_body(value: bytes) -> Body:
         version, flags, _, seq, previous, expires_at, n_slots = _BODY.unpack_from(value, 0)
         _known(version, 1, "body")
         at = _BODY.size
-        slots = dict(_SLOT.unpack_from(value, at + i * _SLOT.size) for i in range(n_slots))
-        at += n_slots * _SLOT.size
-        id_end = at + 2 + int.from_bytes(value[at : at + 2], "little")
-        point_id = value[at + 2 : id_end].decode()
+        slots_end = at + n_slots * _SLOT.size
+        slots = dict(_SLOT.iter_unpack(value[at:slots_end]))
+        at = slots_end + 2
+        id_end = at + (value[slots_end] | value[slots_end + 1] << 8)
+        point_id = value[at:id_end].decode()
         texts: dict[int, str] = {}
         at = id_end + 1
         for _ in range(value[id_end]):
-            field_id = int.from_bytes(value[at : at + 2], "little")
-            end = at + 6 + int.from_bytes(value[at + 2 : at + 6], "little")
-            texts[field_id] = value[at + 6 : end].decode()
-            at = end
+            field_id, size = _TEXT.unpack_from(value, at)
+            at += _TEXT.size
+            texts[field_id] = value[at : at + size].decode()
+            at += size
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise DataLoss(f"a body does not decode: {error}") from error
     return Body(point_id, seq, previous, expires_at, slots, texts, value[at:] if flags & _HAS_PAYLOAD else None)
