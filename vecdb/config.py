@@ -99,7 +99,7 @@ SERVE: tuple[Setting, ...] = (
         "durability", "fsync", "", "What a write survives: fsync (power loss), os (a kill).", one_of("fsync", "os")
     ),
     Setting("max_memory", None, "bytes", "Bound on memory, for example 4GiB. Without it there is none.", size),
-    Setting("max_calls", "64", "", "Reads and writes answered at a time; more are refused at once.", count),
+    Setting("max_calls", "64", "", "Reads, and as many writes, answered at a time; more are refused at once.", count),
     Setting("grace", "10", "seconds", "What calls under way get to finish when the server stops.", seconds),
     Setting("log_level", "info", "", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")),
 )

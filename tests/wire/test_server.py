@@ -223,13 +223,14 @@ def test_above_the_bound_calls_are_refused_at_once_and_health_answers(serve: Cal
         held = [pool.submit(docs.count) for _ in range(2)]
         for _ in held:
             assert engine.entered.acquire(timeout=10)
-        for call in (docs.count, lambda: docs.search([1, 2]), lambda: docs.upsert(["a"], [[1, 2]])):
+        for call in (docs.count, lambda: docs.search([1, 2]), lambda: docs.get(["a"])):
             with pytest.raises(errors.ResourceExhausted) as refused:
                 call()
             assert refused.value.retry_after_s
+        assert docs.upsert(["a"], [[1, 2]]).count == 1  # writes have a bound of their own
         assert status(channel) == SERVING
         assert client.info().version
-        assert docs.stats().live == 0
+        assert docs.stats().live == 1
         engine.go.set()
         assert [call.result(10) for call in held] == [1, 1]
         assert docs.count() == 1
@@ -240,14 +241,14 @@ def test_a_large_request_waits_for_no_one_but_crowds_nobody_out(serve: Callable[
     server = serve(engine, max_calls=9, max_request_bytes=1000)
     with Client(GrpcTransport(server.address), 10) as client, ThreadPoolExecutor() as pool:
         docs = client.create_collection("docs", dim=2)
-        assert docs.upsert(["a" * 500] * 4).count == 4  # alone it passes
+        assert docs.exists(["a" * 500] * 4).tolist() == [False] * 4  # alone it passes
         held = pool.submit(docs.count)
         assert engine.entered.acquire(timeout=10)
         with pytest.raises(errors.ResourceExhausted, match="bytes"):
-            docs.upsert(["a" * 500] * 4)
+            docs.exists(["a" * 500] * 4)
         engine.go.set()
         held.result(10)
-        assert docs.upsert(["a" * 500] * 4).count == 4
+        assert docs.exists(["a" * 500] * 4).tolist() == [False] * 4
 
 
 # -- answers that do not fit one message --

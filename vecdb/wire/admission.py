@@ -1,7 +1,8 @@
 """How much the server takes on at once: what is above it is refused at once, never queued.
 
-Data calls (points, search) and slow admin calls each have a bound of their own, both below the number of
-threads, so that health and the other admin calls always find one.
+Reads, writes and slow admin calls each have a bound of their own, so that writes which wait for the
+builder do not keep searches out. Together they are below the number of threads, so that health and the
+other admin calls always find one.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ _SLOW = ("Compact", "WaitIndexed", "Check")
 class ServerOptions:
     """Options of a server. ``address``: ``host:port`` (port 0: any free one) or ``unix:/path``.
 
-    ``max_calls`` data calls, with ``max_request_bytes`` of requests together, are answered at a time;
-    more are refused with RESOURCE_EXHAUSTED. ``info`` holds the limits of one call.
+    ``max_calls`` reads, and as many writes, are answered at a time, each kind with ``max_request_bytes`` of
+    requests together; more are refused with RESOURCE_EXHAUSTED. ``info`` holds the limits of one call.
     """
 
     address: str = "127.0.0.1:50051"
@@ -77,13 +77,15 @@ class Server:
     ) -> None:
         calls = Calls(scope_of)
         self.health = Health(database.failure, SERVICES, WRITING)
-        data = Gate("data calls", options.max_calls, options.max_request_bytes)
+        reads = Gate("reads", options.max_calls, options.max_request_bytes)
+        writes = Gate("writes", options.max_calls, options.max_request_bytes)
         slow = Gate("slow admin calls", SLOW_CALLS, options.max_request_bytes)
         gates = {f"/{_ADMIN.full_name}/{name}": slow for name in _SLOW}
         for service in (_POINTS, _SEARCH):
-            gates |= {f"/{service.full_name}/{name}": data for name in service.methods_by_name}
+            gates |= {f"/{service.full_name}/{name}": reads for name in service.methods_by_name}
+        gates[f"/{_POINTS.full_name}/Write"] = writes
         self._server = grpc.server(
-            ThreadPoolExecutor(options.max_calls + SLOW_CALLS + SPARE_THREADS, thread_name_prefix="rpc"),
+            ThreadPoolExecutor(2 * options.max_calls + SLOW_CALLS + SPARE_THREADS, thread_name_prefix="rpc"),
             interceptors=(TranslateErrors(self.health.refresh), AdmitCalls(gates)),
             options=_channel_options(options.info.limits.message_bytes),
         )
