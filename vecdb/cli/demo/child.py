@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 
-from vecdb.cli.serve import serve
+from vecdb.cli.main import main as command_line
 
 
 def main() -> None:
     """Serve with the arguments of ``vecdb serve``."""
     threading.Thread(target=_stop_at_end_of_input, name="end-of-input", daemon=True).start()
-    serve()
+    command_line(["serve", *sys.argv[1:]])
 
 
 def _stop_at_end_of_input() -> None:

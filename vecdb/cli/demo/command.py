@@ -8,10 +8,11 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -57,7 +58,7 @@ def demo(data: str, passages: int, embedder: str | None, json_file: str | None, 
     embedding = GivenEmbedding(embedder) if embedder else LsiEmbedding()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_signals_end_in_order())
-        out = stack.enter_context(click.open_file(json_file, "w", encoding="utf-8")) if json_file else None
+        out = stack.enter_context(_open(json_file)) if json_file else None
         report = Report(_showing_all(sys.stderr if json_file == "-" else sys.stdout))
 
         def keep(result: Result) -> None:
@@ -80,6 +81,13 @@ def require_extras() -> None:
             f"the demo needs {' and '.join(missing)}; install it all with: {INSTALL} "
             f"(in a checkout: {INSTALL_CHECKOUT})"
         )
+
+
+def _open(path: str) -> AbstractContextManager[IO[Any]]:
+    try:
+        return click.open_file(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(path, error.strerror) from error
 
 
 @contextlib.contextmanager

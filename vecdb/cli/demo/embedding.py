@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import click
 import numpy as np
@@ -34,12 +35,12 @@ class LsiEmbedding:
     """Latent semantic indexing, learned from the passages and kept in a file beside the database."""
 
     name = "lsi"
-    description = "latent semantic indexing of these very passages (TF-IDF and truncated SVD), no neural model"
+    description = "dense, by latent semantic indexing of these very passages (TF-IDF, truncated SVD); no neural model"
 
     def remembered(self, folder: Path) -> Embed | None:
         try:
             return Lsi.load(folder / "lsi.npz")
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, BadZipFile):  # none, or a damaged one
             return None
 
     def learned(self, texts: Sequence[str], folder: Path) -> Embed:
@@ -54,7 +55,7 @@ class GivenEmbedding:
     def __init__(self, place: str) -> None:
         """Import it, also from the current directory. Raises click.UsageError."""
         self.name = place
-        self.description = f"{place}, given with --embedder"
+        self.description = f"dense, by {place}, given with --embedder"
         module, _, function = place.partition(":")
         if not module or not function:
             raise click.UsageError(f"--embedder is module:function, not {place!r}")

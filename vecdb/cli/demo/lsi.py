@@ -64,13 +64,15 @@ class Lsi:
 
     def save(self, path: Path) -> None:
         """Write arrays of numbers and characters, which hold no objects of Python."""
-        with path.open("wb") as file:
+        aside = path.with_name(path.name + ".new")
+        with aside.open("wb") as file:
             np.savez(file, vocabulary=np.array(list(self._row)), vectors=self._vectors)
+        aside.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Lsi:
-        """Read what ``save`` wrote. Raises OSError and ValueError."""
-        with np.load(path, allow_pickle=False) as saved:
+        """Read what ``save`` wrote. Raises OSError, ValueError, KeyError and BadZipFile."""
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return cls(saved["vocabulary"].tolist(), saved["vectors"])
 
 

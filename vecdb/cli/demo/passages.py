@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -80,9 +81,9 @@ def cut(text: str, longest: int, breaks: tuple[str, ...] = _BREAKS) -> list[str]
         return [text[start : start + longest] for start in range(0, len(text), longest)]
     pieces: list[str] = []
     held = ""
-    for part in text.split(breaks[0]):
-        if held and len(held) + len(part) > longest:
+    for part in re.split(f"(?<={re.escape(breaks[0])})", text):
+        if held and len(held) + len(part.rstrip()) > longest:
             pieces += cut(held, longest, breaks[1:])
             held = ""
-        held += part + breaks[0]
+        held += part
     return pieces + cut(held, longest, breaks[1:])

@@ -87,7 +87,8 @@ class Report:
             )
         index = result.index
         table.add_row(
-            "vectors in HNSW graphs", f"{index.in_graphs:,} of {index.vectors:,}, after {index.seconds:.1f} s"
+            "vectors in HNSW graphs",
+            f"{index.in_graphs:,} of {index.vectors:,}, of {result.dim} dimensions, after {index.seconds:.1f} s",
         )
         table.add_row("searches are carried out", " and ".join(PLANS[plan] for plan in result.plans))
         table.add_row(
@@ -101,7 +102,9 @@ class Report:
 
     def end(self, folder: Path) -> None:
         """What can be done next, when the server is stopped."""
-        self._console.print(f"\nAll of it stays in {folder}: run the demo again and it opens what is there.")
+        self._console.print(
+            f"\nAll of it stays in {folder}: run the demo again and it opens what is there.", soft_wrap=True
+        )
 
     def serving(self, address: str, id: str) -> None:
         """How to talk to the server that is left up."""
@@ -110,7 +113,8 @@ class Report:
             "    import vecdb\n\n"
             f'    docs = vecdb.connect("{address}").collection("demo")\n'
             f'    point = docs.get(["{id}"], with_vectors=True)[0]\n'
-            "    print(docs.search(point.vector, limit=5))\n"
+            "    print(docs.search(point.vector, limit=5))\n",
+            soft_wrap=True,
         )
 
     def _print(self, what: RenderableType) -> None:

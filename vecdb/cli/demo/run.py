@@ -41,7 +41,10 @@ def run(
     text = _text(corpus)
     report.text(text)
     report.fact("vectors", embedding.description)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.FileError(str(folder), error.strerror) from error
     with serving(folder / "database") as server, vecdb.connect(server.address) as db:
         report.fact("server", f"vecdb {db.info().version} on {server.address}, a process of its own")
         if find_spec("hnswlib") is None:

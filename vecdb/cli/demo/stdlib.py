@@ -19,9 +19,14 @@ _NOT_LIBRARY = {"__pycache__", "dist-packages", "idle_test", "site-packages", "t
 _TOPICS = "pydoc_data.topics"
 
 
+def folder() -> Path:
+    """Where the sources are."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
 def documents() -> Iterator[Document]:
     """All there are, in the order of modules and of lines within them. A source is a module."""
-    for module, path in _modules(Path(sysconfig.get_path("stdlib"))):
+    for module, path in _modules(folder()):
         try:
             with warnings.catch_warnings(action="ignore"):  # about escapes in old sources
                 tree = ast.parse(path.read_bytes())
