@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vecdb
-from benchmarks.rows import batches
+from benchmarks.rows import RAG_BODY_BYTES, batches
 from benchmarks.run import Run
-from benchmarks.setup import FULL_ROWS, Setup
+from benchmarks.setup import FULL_ROWS
 from vecdb.engine.options import EngineOptions
 
 NAME = "bench"
@@ -54,7 +54,9 @@ def settle(docs: Any, quiet_s: float) -> None:
             seen, since = now, time.monotonic()
 
 
-def check(run: Run, docs: Any, setup: Setup, *, dim: int, size_matters: bool = True) -> None:
+def check(
+    run: Run, docs: Any, options: Mapping[str, Any], *, dim: int, rag: bool = False, size_matters: bool = True
+) -> None:
     """Note in the run what the collection looks like, and whether the rules void it."""
     stats = docs.stats()
     run.add(
@@ -73,8 +75,10 @@ def check(run: Run, docs: Any, setup: Setup, *, dim: int, size_matters: bool = T
         run.doubt(f"only {stats.indexed:,} of {stats.vectors:,} vectors are in graphs")
     if size_matters and stats.live < FULL_ROWS:
         run.doubt(f"{stats.live:,} points; {FULL_ROWS:,} are the least")
-    options = EngineOptions(**setup.options())
-    bound = min(options.growing_rows, options.growing_vector_bytes // (4 * dim))
+    bounds = EngineOptions(**options)
+    bound = min(bounds.growing_rows, bounds.growing_vector_bytes // (4 * dim))
+    if rag:
+        bound = min(bound, bounds.growing_body_bytes // RAG_BODY_BYTES)
     if size_matters and stats.live < GROWING_SEGMENTS * bound:
         run.doubt(f"{stats.live:,} points are less than {GROWING_SEGMENTS} growing segments of {bound:,}")
 

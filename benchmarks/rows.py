@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 BATCH = 1_000
 TEXT_CHARACTERS = 600
+RAG_BODY_BYTES = 1_400  # id, text and payload of a RAG row, about
 _POOL = 4_000  # different texts and payloads; ids and vectors never repeat
 
 _ENGLISH = (

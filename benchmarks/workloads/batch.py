@@ -27,7 +27,7 @@ def measure(setup: Setup) -> Run:
     path = setup.folder("db")
     with filled.embedded(path, **setup.options()) as db:
         docs = filled.fill(db, some.vectors, some.metric, rag=False)
-        filled.check(run, docs, setup, dim=some.dim)
+        filled.check(run, docs, setup.options(), dim=some.dim)
         graph = raw.load(path, some.metric, some.dim, DEFAULT_EF)
         _rounds(run, "embedded", setup, docs, graph, some)
     with child.vecdb_server(path, **setup.options()) as (address, _), vecdb.connect(address, timeout=600.0) as db:

@@ -14,6 +14,7 @@ from benchmarks.sets import K, enlarged
 from benchmarks.setup import FULL_ROWS, Setup
 
 SIZE = 110_000  # lives at a time; as many others wait to come in
+GROWING_ROWS = 16_384  # narrow vectors would make a collection of this size one or two growing segments
 CYCLES = 20
 DELETED, UPDATED = 0.5, 0.3
 NEAREST = 500
@@ -30,7 +31,8 @@ def measure(setup: Setup) -> Run:
     vectors = some.vectors.copy()
     live = np.arange(setup.size)
     away = np.arange(setup.size, 2 * setup.size)
-    with filled.embedded(setup.folder("db"), **setup.options()) as db:
+    options = setup.options() or {"growing_rows": GROWING_ROWS}
+    with filled.embedded(setup.folder("db"), **options) as db:
         docs = filled.fill(db, vectors[: setup.size], some.metric, rag=False, compact=False)
         for _ in range(CYCLES if setup.size >= FULL_ROWS else 3):
             random.shuffle(live)
@@ -44,11 +46,11 @@ def measure(setup: Setup) -> Run:
             vectors[moved] += 0.05 * vectors.std() * random.standard_normal((len(moved), some.dim), np.float32)
             _in_batches(moved, lambda ids: docs.update(ids=ids, vectors=vectors[_rows(ids)]))
         filled.settle(docs, 10.0 if setup.size >= FULL_ROWS else 1.0)
-        filled.check(run, docs, setup, dim=some.dim)
+        filled.check(run, docs, options, dim=some.dim)
         live.sort()
         _look(run, "cycled", docs, some, vectors, live)
         _empty_around(run, docs, some, vectors, live)
-    with filled.embedded(setup.folder("fresh"), **setup.options()) as db:
+    with filled.embedded(setup.folder("fresh"), **options) as db:
         docs = db.create_collection(filled.NAME, dim=some.dim, metric=some.metric)
         _in_batches(live, lambda ids: docs.upsert(ids=ids, vectors=vectors[_rows(ids)], timeout=600.0))
         filled.settle(docs, 10.0 if setup.size >= FULL_ROWS else 1.0)

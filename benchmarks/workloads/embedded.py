@@ -27,7 +27,7 @@ def measure(setup: Setup) -> Run:
         path = setup.folder(some.name)
         with filled.embedded(path, **setup.options()) as db:
             docs = filled.fill(db, some.vectors, some.metric, rag=True)
-            filled.check(run, docs, setup, dim=some.dim)
+            filled.check(run, docs, setup.options(), dim=some.dim, rag=True)
             if len(docs.stats().segments) != 1:
                 run.doubt(f"{some.name}: {len(docs.stats().segments)} segments, not one")
                 continue

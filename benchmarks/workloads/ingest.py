@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import vecdb
@@ -24,14 +25,15 @@ def measure(setup: Setup) -> Run:
     if setup.size < SIZE:
         run.doubt(f"{setup.size:,} rows; the budget is for the first {SIZE:,}")
     vectors = made(setup.size, DIM, exact=False).vectors
-    for attempt in range(setup.rounds):
+    path = setup.folder("db")
+    for _ in range(setup.rounds):
         for rag in LEAST:
-            path = setup.folder(f"embedded-{rag}-{attempt}")
             with filled.embedded(path, **setup.options()) as db:
                 _load(run, db, "embedded", vectors, rag)
-            path = setup.folder(f"grpc-{rag}-{attempt}")
+            shutil.rmtree(path)
             with child.vecdb_server(path, **setup.options()) as (address, _), vecdb.connect(address) as db:
                 _load(run, db, "grpc", vectors, rag)
+            shutil.rmtree(path)
     return run
 
 

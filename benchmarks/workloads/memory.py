@@ -27,7 +27,7 @@ def measure(setup: Setup) -> Run:
         with filled.embedded(path, **setup.options()) as db:
             docs = filled.fill(db, vectors, "cosine", rag, compact=False)
             filled.settle(docs, 20.0 if setup.size >= FULL_ROWS else 1.0)
-            filled.check(run, docs, setup, dim=DIM)
+            filled.check(run, docs, setup.options(), dim=DIM, rag=rag)
         settled = process.disk_bytes(path)
         with filled.embedded(path, **setup.options()) as db:
             db.collection(filled.NAME).compact(timeout=filled.SETTLE_S)

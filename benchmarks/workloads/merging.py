@@ -50,7 +50,7 @@ def measure(setup: Setup) -> Run:
             filled.settle(docs, QUIET_S if setup.size >= FULL_ROWS else 1.0)
         gc.collect()
         idle = [s for _ in range(2) for s in each(_search(docs), _some(queries, IDLE_SEARCHES))]
-        filled.check(run, docs, setup, dim=vectors.shape[1])
+        filled.check(run, docs, options, dim=vectors.shape[1])
         run.add(
             "load",
             {

@@ -30,7 +30,7 @@ def measure(setup: Setup) -> Run:
     path = setup.folder("db")
     with filled.embedded(path, **setup.options()) as db:
         docs = filled.fill(db, vectors, "cosine", rag=False)
-        filled.check(run, docs, setup, dim=DIM)
+        filled.check(run, docs, setup.options(), dim=DIM)
     for attempt in range(setup.rounds):
         _write_and_kill(setup, path, vectors, attempt)
         if not process.drop_caches(path):

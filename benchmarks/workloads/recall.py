@@ -27,7 +27,7 @@ def measure(setup: Setup) -> Run:
         some = real(name, setup.data, setup.size)
         with filled.embedded(setup.folder(name), **setup.options()) as db:
             docs = filled.fill(db, some.vectors, some.metric, rag=False)
-            filled.check(run, docs, setup, dim=some.dim, size_matters=False)
+            filled.check(run, docs, setup.options(), dim=some.dim, size_matters=False)
             results = docs.search_batch(some.queries, limit=K, with_payload=False, with_text=False)
             found = [[row_number(i) for i in result.ids] for result in results]
             reached = recall(some.metric, some.queries, some.vectors, found, some.true)

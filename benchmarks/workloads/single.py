@@ -41,7 +41,7 @@ def measure(setup: Setup) -> Run:
     np.save(queries, some.queries)
     with filled.embedded(path, **setup.options()) as db:
         docs = filled.fill(db, some.vectors, some.metric, rag=True)
-        filled.check(run, docs, setup, dim=some.dim)
+        filled.check(run, docs, setup.options(), dim=some.dim, rag=True)
         graph = raw.load(path, some.metric, some.dim, DEFAULT_EF)
         responses = {full: _response(setup, db, some.queries[:1], full) for full in (False, True)}
     ready = raw.prepared(some.metric, some.queries)
