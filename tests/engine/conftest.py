@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,12 @@ Opener = Callable[..., Database]
 def _failpoints_off() -> Iterator[None]:
     yield
     failpoint.disarm()
+
+
+@pytest.fixture(autouse=True)
+def _files_are_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here cuts the power under a file (tests/crash does), and syncs are most of the time."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 @pytest.fixture

@@ -182,7 +182,8 @@ def test_a_payload_edit_inserts_no_vector_again(open_db: Any) -> None:
     insertions, first = inner.insertions, inner.first_insertions
     c.update(ids, payloads=[{"n": 1}] * 60)
     c.update(ids[::2], payloads=[{"n": 2}] * 30)
-    assert [point.payload for point in c.get(*c.search(gaussian(60)[7], limit=2))][0] == {"n": 1}
+    answer = c.answer(gaussian(60)[7], limit=1)
+    assert (answer.points.ids, answer.points.payloads) == ([ids[7]], [b'{"n":1}'])
     c.cover()
     c.settle()
     assert (inner.insertions, inner.first_insertions) == (insertions, first)

@@ -83,21 +83,25 @@ class _Check:
         return live
 
     def _bodies(self, live: dict[int, codec.Body]) -> None:
-        """Every stored row is live, or garbage that is still to be deleted; none lies beyond the counter."""
+        """Every stored row is live, or garbage that is still to be deleted; none lies beyond the counter.
+
+        Slices of a commit that failed do, until the next commit or opening deletes them.
+        """
         collection = self._collection
+        end_row = collection.committed.next_row if collection.strays else keys.LAST_ROW
         doomed: set[int] = set()
         doomed_slots: dict[int, set[int]] = {f: set() for f in collection.fields}
         for garbage in collection.garbage:
             doomed.update(garbage.rows.tolist())
             for field_id, slots in garbage.slots.items():
                 doomed_slots[field_id].update(slots.tolist())
-        for key, _ in self._kv.scan(keys.body(self._number, 0), keys.body(self._number, keys.LAST_ROW)):
+        for key, _ in self._kv.scan(keys.body(self._number, 0), keys.body(self._number, end_row)):
             row = keys.body_row(key)
             if row not in live and row not in doomed:
                 self._say(f"row {row} is dead, and nothing will delete it")
         used = {(f, row if slot == NO_ROW else slot) for row, body in live.items() for f, slot in body.slots.items()}
         stored = set()
-        start, end = keys.vector_from(self._number, 0), keys.vector_from(self._number, keys.LAST_ROW)
+        start, end = keys.vector_from(self._number, 0), keys.vector_from(self._number, end_row)
         for key, _ in self._kv.scan(start, end):
             row, field_id = keys.vector_row_field(key)
             stored.add((field_id, row))

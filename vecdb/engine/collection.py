@@ -2,7 +2,7 @@
 
 Threads: any thread reads ``view`` (one attribute, replaced whole). Only a thread that holds the database's
 publish lock changes segments or stamps and publishes a view: the syncer (``apply``), the builder's swap
-(``swap``), and loading. ``committed`` and ``requests`` belong to the committer's thread.
+(``swap``), and loading. ``committed``, ``strays`` and ``requests`` belong to the committer's thread.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class Collection:
         self.entry = entry
         self.number = entry.number
         self.committed = head
+        self.strays = False  # slices of a commit that failed may lie beyond the committed counter
         self.kv = kv
         self.options = options
         self.publish_lock = publish_lock
@@ -349,6 +350,8 @@ class Collection:
         """Points with ids after ``after`` in id order, and whether that was the end."""
         if limit < 1:
             raise InvalidArgument("limit is too small", field="limit", expected=">= 1", received=str(limit))
+        if after:
+            check_ids([after], "after")
         return self.lookup.scroll(self._look(), after, limit, select, self.entry.fields, context.scope)
 
     def _look(self) -> View:

@@ -12,6 +12,8 @@ Invariants:
   1. A write is acknowledged only after a sync that began after its final batch was written.
   2. A view never shows a write that is not durable (at durability "fsync"), nor part of one.
   3. A commit never overwrites or deletes a body or a vector: whatever an older view needs stays.
+  4. Once a write is in the store but cannot be published, memory is behind the store: nothing later is
+     written or published until the database is opened again.
 
 The committer goes on with the next group while the syncer waits for the disk, so one slow sync is shared
 by all that queued meanwhile. Writing with ``sync=True`` was rejected: rocksdict holds the GIL during a
@@ -90,6 +92,7 @@ class Committer:
         self._writes: queue.SimpleQueue[Write | _Task | None] = queue.SimpleQueue()
         self._written: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
         self._closed = False
+        self._broken: str | None = None
         self._entrance = threading.Lock()  # nothing may be queued behind the None that ends the loop
         self._unanswered = 0  # writes submitted and not yet acknowledged or refused; under _entrance
         self._gather = 0  # how many writes the next sync should wait for
@@ -118,6 +121,15 @@ class Committer:
 
         self._enqueue(_Task(run))
         return done.result()
+
+    def failure(self) -> str | None:
+        """Why nothing can be written until the database is opened again, or None."""
+        return self._broken or self._kv.failure()
+
+    def refuse_after_failure(self) -> None:
+        """Raise ReadOnly when nothing can be written any more."""
+        if (reason := self.failure()) is not None:
+            raise ReadOnly(reason)
 
     def close(self) -> None:
         """Finish what is queued and stop."""
@@ -182,6 +194,8 @@ class Committer:
                 write.done.set_exception(error)
             except BaseException as error:
                 log.exception("a commit failed")
+                if write.resolved is not None:
+                    self._break(f"a commit was not finished: {error!r}")
                 write.done.set_exception(Internal(f"a commit failed: {error!r}"))
         if written:
             self._written.put(written)
@@ -189,8 +203,7 @@ class Committer:
     def _commit_one(self, write: Write) -> bool:
         """Resolve and write one batch. False when its outcome is another write's."""
         collection = write.collection
-        if (reason := self._kv.failure()) is not None:
-            raise ReadOnly(reason)
+        self.refuse_after_failure()
         collection.check_open()
         write.context.check("waiting in the write queue")
         request_id = write.context.request_id or b""
@@ -214,13 +227,17 @@ class Committer:
             write.resolved = resolved
             return True
         new_head = Head(change.seq, head.next_row + change.added, change.commit, head.live + resolved.live_delta)
+        if collection.strays:
+            drop_rows_from(self._kv, collection.number, head.next_row)
+        collection.strays = True
         self._write_slices(collection.number, resolved)
         hit("commit.before_final")
         write_patiently(self._kv, lambda: self._final(collection.number, resolved, new_head))
-        hit("commit.after_final")
+        collection.strays = False
         self.commit = change.commit
         collection.committed = new_head
         write.resolved, write.seq = resolved, change.seq
+        hit("commit.after_final")
         return True
 
     def _write_slices(self, number: int, resolved: Resolved) -> None:
@@ -269,25 +286,31 @@ class Committer:
                 self._finish(writes)
 
     def _finish(self, writes: list[Write]) -> None:
-        """Sync, publish, acknowledge. After a failed sync nothing later is published either."""
+        """Sync, publish, acknowledge. After a failure nothing later is published either."""
         try:
-            hit("commit.before_sync")
-            if (reason := self._kv.failure()) is not None:
-                raise ReadOnly(reason)
-            began = time.monotonic()
-            if any(write.durable for write in writes):
-                self._kv.sync()
-            self._gather = self._unanswered if time.monotonic() - began >= SLOW_SYNC_S else 0
-            hit("commit.after_sync")
+            self._sync_and_publish(writes)
         except VecdbError as error:
+            self._break(str(error))
             for write in writes:
                 write.done.set_exception(error)
-            return
         except BaseException as error:
-            log.exception("a sync failed")
+            log.exception("writes were not finished")
+            self._break(f"a write was not finished: {error!r}")
             for write in writes:
-                write.done.set_exception(Internal(f"a sync failed: {error!r}"))
-            return
+                write.done.set_exception(Internal(f"a write was not finished: {error!r}"))
+        else:
+            for write in writes:
+                assert write.resolved is not None
+                write.done.set_result(WriteResult(write.seq, write.resolved.change.count))
+
+    def _sync_and_publish(self, writes: list[Write]) -> None:
+        hit("commit.before_sync")
+        self.refuse_after_failure()
+        began = time.monotonic()
+        if any(write.durable for write in writes):
+            self._kv.sync()
+        self._gather = self._unanswered if time.monotonic() - began >= SLOW_SYNC_S else 0
+        hit("commit.after_sync")
         hit("commit.before_publish")
         by_collection: dict[Collection, list[Write]] = {}
         for write in writes:
@@ -296,9 +319,27 @@ class Committer:
             for collection, some in by_collection.items():
                 collection.apply([w.resolved for w in some if w.resolved is not None])
         hit("commit.after_publish")
-        for write in writes:
-            assert write.resolved is not None
-            write.done.set_result(WriteResult(write.seq, write.resolved.change.count))
+
+    def _break(self, reason: str) -> None:
+        if self.failure() is None:
+            self._broken = f"read-only until the database is opened again: {reason}"
+
+
+def drop_rows_from(kv: KV, collection: int, bound: int) -> None:
+    """Delete slices of a commit that never came: rows from the committed counter on."""
+    ranges = [
+        (keys.body(collection, bound), keys.body(collection, keys.LAST_ROW)),
+        (keys.vector_from(collection, bound), keys.vector_from(collection, keys.LAST_ROW)),
+    ]
+
+    def build() -> Batch:
+        batch = kv.batch()
+        for start, end in ranges:
+            batch.delete_range(start, end)
+        return batch
+
+    if any(True for start, end in ranges for _ in kv.scan(start, end)):
+        write_patiently(kv, build)
 
 
 def _follow(first: Future[WriteResult], second: Future[WriteResult]) -> None:

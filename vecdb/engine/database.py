@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -177,6 +178,7 @@ class Database:
         def drop() -> int:
             with self._lock:
                 entry = self._entry(name)
+            self._committer.refuse_after_failure()
             hit("drop.before_catalog")
             write_patiently(self._kv, lambda: self._drop_entry(entry.number))
             self._kv.sync()
@@ -199,30 +201,36 @@ class Database:
         self._refuse_closed()
         with self._lock:
             entries = sorted(self._entries.values(), key=lambda e: e.name)
-        return [self._info(entry) for entry in entries]
+        found = []
+        for entry in entries:
+            with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
+                found.append(self._info(context, entry))
+        return found
 
     def describe(self, context: CallContext, name: str) -> CollectionInfo:
         """One collection. Raises CollectionNotFound."""
         self._refuse_closed()
         with self._lock:
             entry = self._entry(name)
-        return self._info(entry)
+        return self._info(context, entry)
 
     def set_indexing(self, context: CallContext, name: str, mode: Indexing) -> None:
         """``deferred``: build nothing and refuse nothing until ``auto`` again (bulk loading)."""
         if mode not in INDEXING:
             raise InvalidArgument("unknown mode", field="mode", expected=" | ".join(INDEXING), received=repr(mode))
-        collection = self._use(context, name)
 
-        def change() -> None:
-            collection.check_open()
-            collection.entry.indexing = mode
-            self._put_entry(collection.entry)
+        def change(collection: Collection) -> None:
+            def between() -> None:
+                collection.check_open()
+                self._put_entry(replace(collection.entry, indexing=mode))
+                collection.entry.indexing = mode
 
-        self._committer.between_commits(change)
-        with self._publish_lock:
-            collection.indexed.notify_all()
-        self._wake.set()
+            self._committer.between_commits(between)
+            with self._publish_lock:
+                collection.indexed.notify_all()
+            self._wake.set()
+
+        self._with(context, name, change)
 
     # -- points
 
@@ -268,7 +276,7 @@ class Database:
                 collections=len(self._entries),
                 open_collections=len(self._open),
                 commit=self._committer.commit,
-                read_only_reason=self._kv.failure(),
+                read_only_reason=self._committer.failure(),
                 bytes=memory | store,
             )
 
@@ -299,7 +307,7 @@ class Database:
 
     def failure(self) -> str | None:
         """Why the database is read-only, or None."""
-        return self._kv.failure()
+        return self._committer.failure()
 
     @property
     def options(self) -> EngineOptions:
@@ -405,15 +413,19 @@ class Database:
             )
         return entry
 
-    def _info(self, entry: Entry) -> CollectionInfo:
-        with self._lock:
-            collection = self._open.get(entry.number)
-            head = self._heads.get(entry.number, Head())
-        live = collection.view.live if collection is not None and collection.is_loaded else head.live
+    def _info(self, context: CallContext, entry: Entry) -> CollectionInfo:
+        if context.scope is not None:
+            live = self.count(context, entry.name)
+        else:
+            with self._lock:
+                collection = self._open.get(entry.number)
+                head = self._heads.get(entry.number, Head())
+            live = collection.view.live if collection is not None and collection.is_loaded else head.live
         return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live)
 
     def _put_entry(self, entry: Entry) -> None:
         """Write a catalog entry, durably (between commits)."""
+        self._committer.refuse_after_failure()
 
         def build() -> Batch:
             batch = self._kv.batch()

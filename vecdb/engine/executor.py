@@ -124,8 +124,8 @@ class Executor:
             rows, _, _ = self.owners(view, self._fields.vectors[leg.using], hits.segments, hits.ordinals)
             ranked.append((np.split(rows, np.cumsum(counts)[:-1]), leg.weight))
             context.check("searching a leg")
-        all_rows: list[UInt64] = []
-        all_scores: list[Float32] = []
+        all_rows: list[UInt64] = [np.zeros(0, dtype=np.uint64)]
+        all_scores: list[Float32] = [np.zeros(0, dtype=np.float32)]
         for query in range(request.queries):
             rows, scores = fusion.reciprocal_rank([(some[query], weight) for some, weight in ranked], request.fusion.k)
             if request.min_score is not None:
@@ -134,7 +134,7 @@ class Executor:
             order = self._by_score_and_id(view, rows, scores)[:window]
             all_rows.append(rows[order])
             all_scores.append(scores[order])
-        counts = np.array([len(rows) for rows in all_rows], dtype=np.int64)
+        counts = np.array([len(rows) for rows in all_rows[1:]], dtype=np.int64)
         rows = np.concatenate(all_rows)
         segments, ordinals = view.locate(rows)
         return counts, rows, segments, ordinals, np.concatenate(all_scores)

@@ -71,6 +71,8 @@ class Maintenance:
 
     def step(self) -> bool:
         """Do one action for the collection that needs it most; False when nothing was to do."""
+        if self._committer.failure() is not None:
+            return False  # memory may be behind the store, and nothing can be written
         with self._busy:
             collections = [c for c in self._collections() if c.is_loaded and not c.dropped]
             collections.sort(key=lambda c: -c.unindexed_bytes)
@@ -82,6 +84,7 @@ class Maintenance:
     def cover(self, collection: Collection) -> None:
         """Write a manifest that covers everything published, then delete what that makes garbage."""
         with self._busy:
+            self._committer.refuse_after_failure()
             self._cover_and_reap(collection)
 
     def wait_indexed(self, context: CallContext, collection: Collection) -> None:
@@ -106,6 +109,7 @@ class Maintenance:
         """Seal, merge into as few segments as fit, delete all garbage. Returns bytes freed on disk."""
         before = self._disk(collection)
         with self._busy:
+            self._committer.refuse_after_failure()
             with self._publish_lock:
                 collection.freeze()
             while any(s.state == "frozen" for s in collection.segments):
@@ -139,11 +143,7 @@ class Maintenance:
                 self._wake.wait(PAUSE_S)
 
     def _act(self, collection: Collection) -> bool:
-        try:
-            return self._tidy(collection) or self._merge_some(collection) or self._build(collection)
-        except (Cancelled, OSError, VecdbError):
-            collection.writer = None
-            raise
+        return self._tidy(collection) or self._merge_some(collection) or self._build(collection)
 
     def _build(self, collection: Collection) -> bool:
         """Index frozen rows, and seal when there are enough, or nobody writes."""
@@ -165,6 +165,13 @@ class Maintenance:
 
     def _index(self, collection: Collection, target: int, finish: bool) -> bool:
         """Add one frozen segment to the private graph, or seal it. ``finish``: seal even below ``target``."""
+        try:
+            return self._add_or_seal(collection, target, finish)
+        except BaseException:
+            collection.writer = None  # it may hold half of a segment
+            raise
+
+    def _add_or_seal(self, collection: Collection, target: int, finish: bool) -> bool:
         run = _frozen_run(collection.segments)
         writer = collection.writer
         if writer is None:

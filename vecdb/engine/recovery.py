@@ -18,6 +18,7 @@ import numpy as np
 from vecdb.engine import manifest as manifests
 from vecdb.engine import sealing
 from vecdb.engine.collection import Collection
+from vecdb.engine.commit import drop_rows_from
 from vecdb.engine.segment import Growing, NewRows, Segment, UInt64
 from vecdb.errors import DataLoss
 from vecdb.failpoint import hit
@@ -25,7 +26,6 @@ from vecdb.index import metric
 from vecdb.model.point import Float32, WriteResult
 from vecdb.storage import codec, files, keys
 from vecdb.storage.codec import NO_ROW
-from vecdb.storage.kv import Batch, write_patiently
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def recover(collection: Collection, root: Path) -> None:
     Raises DataLoss where the truth itself is damaged.
     """
     number, kv = collection.number, collection.kv
-    _drop_uncommitted(collection)
+    drop_rows_from(kv, number, collection.committed.next_row)
     manifest = manifests.load(kv, number)
     collection.next_segment = manifest.next_segment
     changes = [codec.decode_change(value) for _, value in kv.scan(keys.log(number, 0), keys.log(number, keys.LAST_ROW))]
@@ -83,30 +83,6 @@ def recover(collection: Collection, root: Path) -> None:
                 collection.requests.remember(change.request_id, change.time_ms / 1000, result)
         collection.publish()
     hit("load.after_replay")
-
-
-def _drop_uncommitted(collection: Collection) -> None:
-    """Delete slices of a commit that never came: rows from the committed counter on."""
-    number, bound = collection.number, collection.committed.next_row
-    ranges = [
-        (keys.body(number, bound), keys.body(number, keys.LAST_ROW)),
-        (keys.vector_from(number, bound), keys.vector_from(number, keys.LAST_ROW)),
-    ]
-
-    def build() -> Batch:
-        batch = collection.kv.batch()
-        for start, end in ranges:
-            batch.delete_range(start, end)
-        return batch
-
-    if any(True for start, end in ranges for _ in _first(collection, start, end)):
-        write_patiently(collection.kv, build)
-
-
-def _first(collection: Collection, start: bytes, end: bytes) -> Iterator[bytes]:
-    for key, _ in collection.kv.scan(start, end):
-        yield key
-        return
 
 
 def _load_sealed(
@@ -148,7 +124,8 @@ def _read_unsealed(
         if not part.empty:
             segments.append(_frozen(part))
     growing = _read_interval(collection, manifest.tail_row, collection.committed.next_row, dead, adoptions, segments)
-    if damaged:
+    covered = max((int(entry["first_row"]) for entry in manifest.segments), default=0)
+    if any(first < covered for first, _ in manifest.unsealed + damaged):
         _note_all_adoptions(collection, adoptions)
     for segment in [*segments, growing.segment()]:
         _bury(segment, dead, adoptions)
@@ -163,8 +140,9 @@ def _read_interval(
     for rows in _chunks(collection, first, end, dead, adoptions):
         growing.append(rows)
         if collection.is_full(growing):
-            full.append(_frozen(growing))
-            growing = Growing(collection.take_number(), int(rows.rows[-1]) + 1, collection.dims)
+            segment = _frozen(growing)
+            full.append(segment)
+            growing = Growing(collection.take_number(), segment.end_row, collection.dims)
     return growing
 
 
