@@ -273,7 +273,7 @@ def _first_repeat(ids: Sequence[str]) -> int:
 
 
 def _names(fields: Mapping[str, object]) -> str:
-    return " | ".join(repr(name) for name in fields) or "no field of this kind"
+    return " | ".join(repr(name) for name in sorted(fields)) or "no field of this kind"
 
 
 def _size(op: PreparedOperation) -> int:
