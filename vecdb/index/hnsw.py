@@ -287,10 +287,12 @@ class HnswIndex:
     def exact(self, queries: Float32, k: int, allowed: Mask | None) -> tuple[Int64, Float32]:
         """See ``contract.VectorIndex.exact`` and ``flat.top``; the vectors are read from the map."""
         rows = self._rows
-        if allowed is not None and rows.ordinal is not None:
-            allowed = allowed[rows.ordinal]
-        asked = _scaled(self._metric, queries)
-        positions, similarities = flat.top(self._metric, asked, rows.vectors, k, allowed, self._squared_norms(rows))
+        chosen, allowed = (None, None) if allowed is None else flat.sparse(allowed)
+        if rows.ordinal is not None and rows.position is not None:
+            chosen = None if chosen is None else rows.position[chosen].astype(np.int64)
+            allowed = None if allowed is None else allowed[rows.ordinal]
+        asked, squares = _scaled(self._metric, queries), self._squared_norms(rows)
+        positions, similarities = flat.top(self._metric, asked, rows.vectors, k, allowed, squares, chosen)
         if self._metric == "dot":
             similarities *= _UNSCALE * _UNSCALE
         if rows.ordinal is None:
