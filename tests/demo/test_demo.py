@@ -146,6 +146,12 @@ def flat(texts):
 """
 
 
+def _defined(source: str) -> Any:
+    names: dict[str, Any] = {}
+    exec(source, names)
+    return names["embed"]
+
+
 def test_another_embedding_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "letters.py").write_text(LETTERS, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -153,6 +159,22 @@ def test_another_embedding_can_be_given(tmp_path: Path, monkeypatch: pytest.Monk
     assert (done.result["dim"], done.result["embedding"]) == (10, "letters:embed")
     assert "latent" not in done.out
     assert run(tmp_path / "demo", "--passages", "100", "--embedder", "letters:embed").result["opened"]
+
+
+def test_an_embedding_that_changed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "changing.py").write_text(LETTERS, encoding="utf-8")
+    run(tmp_path / "demo", "--passages", "100", "--embedder", "changing:embed")
+    changed = LETTERS.replace("+ 1.0", "+ 9.0")
+    monkeypatch.setattr("changing.embed", _defined(changed))
+    done = run(tmp_path / "demo", "--passages", "100", "--embedder", "changing:embed")
+    assert "the embedding that was used is not there any more" in done.out
+    assert not done.result["opened"]
+
+
+def test_an_embedding_of_the_wrong_shape_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "letters.py").write_text(LETTERS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     bad = run(tmp_path / "other", "--passages", "100", "--embedder", "letters:flat")
     assert bad.status == 1
     assert "expected [" in bad.err

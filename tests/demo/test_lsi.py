@@ -42,6 +42,11 @@ def test_a_question_is_nearest_to_what_it_is_about(question: str, answer: int) -
     assert scores.max() > 0.5
 
 
+def test_fewer_different_texts_than_dimensions_add_no_noise() -> None:
+    made = Lsi.fit([*TEXTS, *TEXTS])(["cat chases planet mouse", "行星追老鼠"])
+    assert made.shape[1] == len(TEXTS) + 2  # the rank of all texts, and of those in Chinese
+
+
 def test_vectors_have_length_one_and_unknown_words_none() -> None:
     made = Lsi.fit(TEXTS)([*TEXTS, "xylophone"])
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), [1] * len(TEXTS) + [0], atol=1e-5)
