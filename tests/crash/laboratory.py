@@ -14,19 +14,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tests.crash import trace
 from tests.crash.oracle import Oracle, Verdict
 from tests.crash.workload import Orders
 from vecdb import failpoint
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """Longest wait for the next line of the record; a process that says nothing for so long hangs."""
 
 
@@ -132,8 +133,11 @@ class Fault:
     answers: int
     delay_s: float = 0.0
     failpoint: str = ""
+    text: str = ""
 
     def __str__(self) -> str:
+        if self.text:
+            return self.text
         name, _, count = self.failpoint.partition("=kill:")
         return f"{name} ({count})" if name else f"kill after {self.answers}"
 
@@ -146,6 +150,7 @@ class Round:
     fault: Fault
     answered: int = 0
     reached: bool = True
+    note: str = ""
     verdict: Verdict | None = None
     """Of the opening after it; None when that was not survived either."""
     open_ms: int = 0
@@ -154,11 +159,11 @@ class Round:
     def row(self) -> str:
         """As the table prints it."""
         v = self.verdict or Verdict()
-        outcome = "ok" if not v.problems else f"BROKEN ({len(v.problems)})"
+        outcome = f"BROKEN ({len(v.problems)})" if v.problems else "ok" if self.verdict else "ended while loading"
         note = "" if self.reached else ", not reached"
         return (
-            f"{self.number:5}  {str(self.fault) + note:34} {v.acknowledged:6} {v.in_flight:6} {v.found:6} {v.lost:6} "
-            f"{v.points:7} {self.open_ms:6}  {outcome}"
+            f"{self.number:5}  {str(self.fault) + note:34} {self.answered:6} {v.in_flight:6} {v.found:6} {v.lost:6} "
+            f"{v.points:7} {self.open_ms:6}  {outcome}{self.note and '; ' + self.note}"
         )
 
 
@@ -169,7 +174,6 @@ class Chain:
     """Rounds on one data directory, each of which opens what the fault before it left.
 
     ``between`` is called when a process was killed and before the next is started: there a power cut happens.
-    It returns the directory to go on with.
     """
 
     def __init__(
@@ -180,10 +184,11 @@ class Chain:
         data: Path | None = None,
         durable: float = 1.0,
         brisk: bool = False,
-        between: Callable[[], Path] | None = None,
+        between: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._draw = random.Random(seed)
+        self._folder = folder
         self._data = data or folder / "data"
         self._errors = folder / "stderr.txt"
         self._durable = durable
@@ -192,6 +197,7 @@ class Chain:
         self._tell = tell
         self._oracle = Oracle()
         self._first = 1
+        self._told = 0
         self.rounds: list[Round] = []
         tell(HEADING)
 
@@ -202,12 +208,45 @@ class Chain:
 
     def kill(self) -> None:
         """A round that ends at a random moment."""
-        self._round(Fault(self._draw.randint(20, 400), self._draw.random() * 0.02))
+        self._round(Fault(self._draw.randint(10, 200), self._draw.random() * 0.02))
 
     def kill_at(self, name: str) -> None:
         """A round that ends at a failpoint, at one of the first times it is passed."""
-        most = 40 if name.startswith("commit.") else 2 if name.startswith(("drop.", "merge.")) else 4
+        most = {"commit": 40, "drop": 1, "merge": 2}.get(name.partition(".")[0], 4)
         self._round(Fault(3_000, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
+
+    def fail_sync(self, call: str, when: str) -> None:
+        """A round in which a call (fdatasync, fsync) fails: the n-th of each thread, or (``3+``) all from there on.
+
+        If that makes the database read-only it must say why, refuse every change, and go on reading what was
+        acknowledged and nothing else.
+        """
+        log = self._folder / "trace.txt"
+        wrap = trace.command(log, f"{call}:error=EIO:when={when}", writes=True)
+        fault = Fault(300, text=f"EIO at {call} {when}")
+        with self._working(fault, wrap, reopen=False) as (child, now):
+            if self._until(child, fault, now, {"read_only"}):
+                now.reached = True
+                child.say("end")
+                self._await(child, "ended")
+                self._read_only(child, now)
+        self._between()
+        unsynced = [a.write for a in trace.answers(log) if a.synced is None]
+        if unsynced:
+            raise Broken(f"{fault}: acknowledged without a sync that succeeded: {unsynced[:10]}")
+
+    def _read_only(self, child: Child, now: Round) -> None:
+        child.say("probe")
+        probed = self._await(child, "probed")
+        allowed = set(probed["tried"]) - set(probed["refused"])
+        if allowed or not probed["failure"] or any(probed["failure"] not in why for why in probed["refused"].values()):
+            raise Broken(f"{now.fault}: after a failure ({probed['failure']}) {allowed} went on: {probed['refused']}")
+        now.note = f"read-only: {probed['failure']}"
+        child.say("report")
+        verdict = self._oracle.judge(self._await(child, "report"), going_on=True)
+        problems = verdict.problems + ["a write that was refused is seen"] * bool(verdict.found)
+        if problems:
+            raise Broken(f"{now.fault}, while read-only:\n" + "\n".join(problems[:20]))
 
     def finish(self) -> None:
         """Judge the last round; then bring the database to rest, close it, open it, and judge again."""
@@ -222,7 +261,7 @@ class Chain:
                 if (status := child.wait()) != 0:
                     raise Broken(f"a clean end has status {status}")
 
-    def _orders(self, failpoints: str = "") -> Orders:
+    def _orders(self, failpoints: str = "", reopen: bool = True) -> Orders:
         return Orders(
             data=str(self._data),
             seed=self._draw.randrange(1 << 30),
@@ -230,34 +269,42 @@ class Chain:
             durable=self._durable,
             failpoints=failpoints,
             brisk=self._brisk,
+            reopen=reopen,
         )
 
     def _round(self, fault: Fault) -> None:
+        with self._working(fault) as (child, now):
+            self._until(child, fault, now)
+        self._between()
+
+    @contextlib.contextmanager
+    def _working(self, fault: Fault, wrap: Sequence[str] = (), reopen: bool = True) -> Iterator[tuple[Child, Round]]:
+        """Open, judge what the last round left, and let it work; at the end kill it and hear the rest."""
         now = Round(len(self.rounds) + 1, fault)
-        with running(self._orders(fault.failpoint), self._errors) as child:
+        with running(self._orders(fault.failpoint, reopen), self._errors, wrap) as child:
             child.say("report")
             shown = self._follow(child, "report")
             if shown is not None:
                 self._judge(shown)
-            self.rounds.append(now)
-            if shown is not None:
                 child.say("work")
-                self._until(child, fault, now)
+            self.rounds.append(now)
+            yield child, now
             child.kill()
             while (line := self._take(child)) is not None:
                 now.answered += line["e"] == "write!"
-        if self._between is not None:
-            self._data = self._between()
 
-    def _until(self, child: Child, fault: Fault, now: Round) -> None:
-        """Follow the record to the moment of the fault."""
+    def _until(self, child: Child, fault: Fault, now: Round, kinds: Collection[str] = ()) -> bool:
+        """Follow the record to the moment of the fault. True when a line of one of ``kinds`` came before."""
         while now.answered < fault.answers:
             line = self._take(child)
             if line is None:
-                return
+                return False
+            if line["e"] in kinds:
+                return True
             now.answered += line["e"] == "write!"
         now.reached = not fault.failpoint
         time.sleep(fault.delay_s)  # any moment is as good as another
+        return False
 
     def _take(self, child: Child) -> dict[str, Any] | None:
         line = child.next()
@@ -288,7 +335,9 @@ class Chain:
         last = self.rounds[-1]
         if last.verdict is None:
             last.verdict = verdict
-            self._tell(last.row())
+            for earlier in self.rounds[self._told :]:  # also those that ended before they could report
+                self._tell(earlier.row())
+            self._told = len(self.rounds)
         if verdict.problems:
             told = "\n".join(verdict.problems[:20])
             raise Broken(f"after round {last.number}, {last.fault}:\n{told}")

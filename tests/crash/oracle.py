@@ -13,6 +13,7 @@ Order in time is checked too: a write submitted after another was acknowledged h
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,6 @@ class Verdict:
     """
 
     problems: list[str] = field(default_factory=list)
-    acknowledged: int = 0
     in_flight: int = 0
     found: int = 0
     lost: int = 0
@@ -134,8 +134,13 @@ class Oracle:
             stage = {"create!": "here", "drop?": "dropping", "drop!": "absent"}[kind]
             self._histories[event["c"]].stage = stage
 
-    def judge(self, report: Mapping[str, Any]) -> Verdict:
-        """Compare with what a database shows, and go on from there."""
+    def judge(self, report: Mapping[str, Any], going_on: bool = False) -> Verdict:
+        """Compare with what a database shows, and take that as the state from which everything follows.
+
+        ``going_on``: the process that wrote is still there, so what is in flight may yet be found: only compare.
+        """
+        if going_on:
+            return copy.deepcopy(self).judge(report)
         verdict = Verdict(problems=list(report["problems"]))
         shown = report["collections"]
         for name in sorted(shown.keys() - self._histories.keys()):
@@ -157,7 +162,6 @@ class Oracle:
 
     def _judge_one(self, name: str, history: History, shown: Mapping[str, Any], verdict: Verdict) -> None:
         seq, points = shown["seq"], shown["points"]
-        verdict.acknowledged += len(history.acknowledged)
         verdict.in_flight += len(history.pending)
         verdict.points += len(points)
         problems = list(_out_of_order(history))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.crash.record import Op, Write, schema
+from tests.crash.record import DIMS, Op, Write, point_id, schema
 from tests.crash.report import CONTEXT, report
 from tests.crash.workload import options
 from vecdb import failpoint
 from vecdb.engine.collection import Collection
 from vecdb.engine.database import Database
+from vecdb.engine.view import View
 from vecdb.errors import Closed, CollectionNotFound
-from vecdb.model.point import WriteBatch
+from vecdb.model.point import Select, WriteBatch
+from vecdb.model.query import Near, SearchRequest
 
 EVERYTHING = tuple(range(200))
 
@@ -106,3 +109,34 @@ def test_closing_refuses_the_writers_that_wait_for_the_builder(tmp_path: Path) -
     database.close()
     writer.join(30)
     assert [type(error) for error in outcome] == [Closed]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda db: db.search(CONTEXT, "c", SearchRequest([Near(np.ones((1, DIMS[""]), dtype=np.float32))])),
+        lambda db: db.get(CONTEXT, "c", [point_id(1)], Select()),
+        lambda db: db.exists(CONTEXT, "c", [point_id(1)]),
+        lambda db: db.count(CONTEXT, "c"),
+        lambda db: db.scroll(CONTEXT, "c", None, 10, Select()),
+    ],
+    ids=["search", "get", "exists", "count", "scroll"],
+)
+def test_a_reader_that_is_overtaken_by_a_drop_finds_no_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Database], object]
+) -> None:
+    """It was told of lost data, or was answered as if the collection were empty."""
+    database = Database.open(tmp_path, options(0))
+    database.create_collection(CONTEXT, "c", schema("c"))
+    write(database, 1, Op("upsert", EVERYTHING, "vspt"))
+    look = Collection._look
+
+    def overtaken(collection: Collection) -> View:
+        view = look(collection)
+        database.drop_collection(CONTEXT, "c")
+        return view
+
+    monkeypatch.setattr(Collection, "_look", overtaken)
+    with pytest.raises(CollectionNotFound):
+        read(database)
+    database.close()

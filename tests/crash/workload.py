@@ -7,7 +7,9 @@ It opens the directory, says ``opened``, then does what its standard input tells
 
     report    say what is there (``report``)
     settle    compact every collection, then report
-    work      write until killed, or until the next word
+    work      write until killed, or until ``end``
+    end       let every call under way finish
+    probe     say whether the database refuses to write, and why
     stop      close the database and end
 
 When the input ends, so does the process. The record (``record``) goes to standard output.
@@ -32,6 +34,7 @@ import orjson
 
 from tests.crash.record import DIMS, Op, Write, point_id, schema
 from tests.crash.report import CONTEXT, report
+from tests.crash.trace import mark
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
@@ -51,7 +54,8 @@ CERTAIN = (Closed, CollectionNotFound, IndexingBehind, PointExists)
 class Orders:
     """``first``: the number of the first write. ``failpoints``: as ``failpoint.arm_from_text`` reads it; those of
     loading count from the start, the others from ``work``. ``durable``: share of writes that ask for fsync.
-    ``brisk``: leave out what takes the place of writes: clears, drops, compaction, reopening.
+    ``reopen``: close and open the database now and then.
+    ``brisk``: writes of few rows and nothing else, and bounds so wide that little else is synced.
     """
 
     data: str
@@ -61,14 +65,17 @@ class Orders:
     durable: float = 1.0
     failpoints: str = ""
     brisk: bool = False
+    reopen: bool = True
 
     def text(self) -> str:
         """As the command takes it."""
         return orjson.dumps(asdict(self)).decode()
 
 
-def options(seed: int) -> EngineOptions:
-    """Bounds that a few hundred writes meet many times over."""
+def options(seed: int, brisk: bool = False) -> EngineOptions:
+    """Bounds that a few hundred writes meet many times over; ``brisk``: hardly ever."""
+    if brisk:
+        return EngineOptions(index_threads=1, search_threads=1, idle_seal_s=3_600)
     return EngineOptions(
         growing_rows=64,
         growing_vector_bytes=4 << 10,
@@ -151,7 +158,7 @@ class Workload:
     def __init__(self, orders: Orders, record: Record) -> None:
         self._orders = orders
         self._record = record
-        self._options = options(orders.seed)
+        self._options = options(orders.seed, orders.brisk)
         self._numbers = iter(range(orders.first, 1 << 60))
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -180,6 +187,26 @@ class Workload:
         self._ending.set()
         for thread in self._threads:
             thread.join()
+
+    def probe(self) -> dict[str, Any]:
+        """Try every kind of call that would change something; those that were refused as read-only, and why."""
+        draw = random.Random(0)
+        name = NAMES[0]
+        upsert = WriteBatch(Write(0, name, (_upsert(draw, (1, 2)),), True).operations())
+        calls = {
+            "write": lambda: self.database.write(CONTEXT, name, upsert),
+            "write, os": lambda: self.database.write(CONTEXT, name, WriteBatch(upsert.operations, "os")),
+            "create": lambda: self.database.create_collection(CONTEXT, "another", schema("another")),
+            "drop": lambda: self.database.drop_collection(CONTEXT, name),
+            "set_indexing": lambda: self.database.set_indexing(CONTEXT, name, "deferred"),
+        }
+        refused = {}
+        for what, call in calls.items():
+            try:
+                call()
+            except ReadOnly as error:
+                refused[what] = str(error)
+        return {"e": "probed", "failure": self.database.failure(), "tried": list(calls), "refused": refused}
 
     def settle(self) -> None:
         """Bring every collection to rest."""
@@ -222,7 +249,7 @@ class Workload:
 
     def _send(self, write: Write, twice: bool) -> None:
         batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
-        context = CallContext(request_id=b"%d" % write.number)
+        context = CallContext(request_id=mark(write.number))
         result = self.database.write(context, write.collection, batch)
         self._record.say({"e": "write!", "w": write.number, "seq": result.seq, "count": result.count})
         if twice and result.count and self._options.request_memory_s > 60:
@@ -234,6 +261,7 @@ class Workload:
     # -- reading
 
     def _read_one(self, draw: random.Random) -> None:
+        self._ending.wait(0.005)
         name = draw.choices(NAMES, WEIGHTS)[0]
         field = draw.choice(list(DIMS))
         queries = np.random.default_rng(draw.randrange(1 << 30)).standard_normal((2, DIMS[field])).astype(np.float32)
@@ -256,7 +284,8 @@ class Workload:
     def _tend_one(self, draw: random.Random) -> None:
         self._ending.wait(draw.random() * 0.1)
         name = draw.choices(NAMES, WEIGHTS)[0]
-        what = draw.choices(["cover", "compact", "indexed", "drop", "reopen", "check"], [30, 8, 8, 12, 4, 8])[0]
+        chances = {"cover": 30, "compact": 8, "indexed": 8, "drop": 20, "check": 8, "reopen": 4 * self._orders.reopen}
+        what = draw.choices(list(chances), list(chances.values()))[0]
         try:
             if what == "cover":
                 self.database.cover(CONTEXT, name)
@@ -308,8 +337,8 @@ class Workload:
 def invent(draw: random.Random, name: str, brisk: bool = False) -> tuple[Op, ...]:
     """Operations of one batch. A batch that writes or deletes no point changes nothing, and the other way round."""
     kind = draw.choices(
-        ["one", "some", "many", "insert", "payload", "vector", "delete", "several", "clear"],
-        [40, 18, 4, 4, 12, 8, 10, 8, 0 if brisk else 0.6],
+        ["one", "some", "insert", "payload", "vector", "delete", "many", "several", "clear"],
+        [40, 18, 4, 12, 8, 10, *((0, 0, 0) if brisk else (4, 8, 0.6))],
     )[0]
     if name.startswith("quiet"):
         return (_upsert(draw, _ids(draw, draw.randint(1, 3), 10)),)
@@ -370,6 +399,8 @@ def main() -> None:
             elif word == "end":
                 workload.end()
                 record.say({"e": "ended"})
+            elif word == "probe":
+                record.say(workload.probe())
             elif word == "stop":
                 workload.database.close()
                 record.say({"e": "closed"})

@@ -240,25 +240,25 @@ class Database:
 
     def search(self, context: CallContext, name: str, request: SearchRequest) -> SearchAnswer:
         """Answer the queries of a request."""
-        return self._with(context, name, lambda c: c.search(context, request))
+        return self._read(context, name, lambda c: c.search(context, request))
 
     def get(self, context: CallContext, name: str, ids: Sequence[str], select: Select) -> Points:
         """Points by id, in the order asked, without those that are missing."""
-        return self._with(context, name, lambda c: c.get(context, ids, select))
+        return self._read(context, name, lambda c: c.get(context, ids, select))
 
     def exists(self, context: CallContext, name: str, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Which ids are there, bool ``[n]``."""
-        return self._with(context, name, lambda c: c.exists(context, ids))
+        return self._read(context, name, lambda c: c.exists(context, ids))
 
     def count(self, context: CallContext, name: str) -> int:
         """How many points there are."""
-        return self._with(context, name, lambda c: c.count(context))
+        return self._read(context, name, lambda c: c.count(context))
 
     def scroll(
         self, context: CallContext, name: str, after: str | None, limit: int, select: Select
     ) -> tuple[Points, bool]:
         """Points in id order after ``after``, at most ``limit``, and whether that was the end."""
-        return self._with(context, name, lambda c: c.scroll(context, after, limit, select))
+        return self._read(context, name, lambda c: c.scroll(context, after, limit, select))
 
     # -- care
 
@@ -322,6 +322,17 @@ class Database:
                 return action(self._use(context, name))
             except Evicted:
                 continue
+
+    def _read(self, context: CallContext, name: str, action: Callable[[Collection], T]) -> T:
+        """As ``_with``. Rows that were purged under the reader are no answer, and no loss of data either."""
+
+        def read(collection: Collection) -> T:
+            try:
+                return action(collection)
+            finally:
+                collection.check_open()
+
+        return self._with(context, name, read)
 
     def _check(self, collection: Collection) -> list[str]:
         return self._committer.between_commits(lambda: check_collection(collection))

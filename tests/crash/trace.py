@@ -1,0 +1,122 @@
+"""strace around a workload: delays and errors of its syncs, and the order of what it wrote, synced and said.
+
+The order is read from the trace itself: when a record reached the write-ahead log, when each sync of that log
+began and ended and with what result, and when the acknowledgement went into the pipe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)")
+_CALL = re.compile(r"(\w+)\((\d+)<([^>]*)>(.*)", re.DOTALL)
+_RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
+_RESULT = re.compile(r".* = (-?\d+)(?: (\w+))?[^=]*?<(\d+\.\d+)>$", re.DOTALL)
+_MARK = re.compile(r"write-(\d+);")
+_ANSWER = re.compile(r'\\"e\\":\\"write!\\",\\"w\\":(\d+),\\"seq\\":\d+,\\"count\\":(\d+)')
+_ASKED = re.compile(r'\\"e\\":\\"write\?\\",\\"w\\":(\d+),')
+
+SYNCS = ("fdatasync", "fsync")
+
+
+def mark(write: int) -> bytes:
+    """A request id by which a write is found in the log; twice, for a block's border may lie inside one."""
+    return b"write-%d;write-%d;" % (write, write)
+
+
+def command(log: Path, *inject: str, writes: bool = False) -> list[str]:
+    """strace as a prefix: it stops the process at syncs only, and at writes if those are wanted."""
+    calls = [*SYNCS, "write", "pwrite64"] if writes else SYNCS
+    started = ["strace", "-f", "--seccomp-bpf", "-qq", "-ttt", "-T", "-y", "-s", "300000", "-o", str(log)]
+    started += ["-e", f"trace={','.join(calls)}", "-e", "signal=none"]
+    for what in inject:
+        started += ["-e", f"inject={what}"]
+    return started
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One finished system call: seconds since 1970 when it began and ended, its file, its data, its result."""
+
+    name: str
+    began: float
+    ended: float
+    file: str
+    data: str
+    result: int
+    error: str
+
+
+def calls(log: Path) -> Iterator[Call]:
+    """The calls of a trace, as they ended. The last lines of a killed process may be half written."""
+    begun: dict[str, tuple[str, float, str, str]] = {}
+    with open(log, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            found = _LINE.match(line.rstrip("\n"))
+            if found is None:
+                continue
+            process, moment, rest = found.groups()
+            at = float(moment)
+            if (call := _CALL.match(rest)) is not None:
+                name, _, file, tail = call.groups()
+                if tail.endswith("<unfinished ...>"):
+                    begun[process] = (name, at, file, tail)
+                elif (result := _RESULT.match(tail)) is not None:
+                    yield Call(name, at, at + float(result[3]), file, tail, int(result[1]), result[2] or "")
+            elif (resumed := _RESUMED.match(rest)) is not None and process in begun:
+                name, began, file, data = begun.pop(process)
+                if (result := _RESULT.match(resumed[2])) is not None:
+                    yield Call(name, began, at, file, data, int(result[1]), result[2] or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One acknowledgement: when it was asked for and given, when its record was in the log, and the first sync of
+    that log which began after that and was done, without an error, before the answer (None: there was none).
+    """
+
+    write: int
+    asked: float
+    logged: float | None
+    synced: Call | None
+    given: float
+
+    @property
+    def took_s(self) -> float:
+        """From the question to the answer."""
+        return self.given - self.asked
+
+
+def answers(log: Path) -> list[Answer]:
+    """Every acknowledgement of a write that changed something, with what led to it."""
+    asked: dict[int, float] = {}
+    logged: dict[int, tuple[float, str]] = {}
+    syncs: list[Call] = []
+    given: list[tuple[int, float]] = []
+    for call in calls(log):
+        if call.name in SYNCS:
+            if call.result == 0:
+                syncs.append(call)
+        elif call.file.endswith(".log"):
+            for write in _MARK.findall(call.data):
+                logged[int(write)] = (call.ended, call.file)
+        elif call.file.startswith("pipe:"):
+            asked.update((int(write), call.began) for write in _ASKED.findall(call.data))
+            given += [(int(write), call.began) for write, count in _ANSWER.findall(call.data) if int(count)]
+    return [_answer(write, at, asked[write], logged.get(write), syncs) for write, at in given]
+
+
+def _answer(write: int, given: float, asked: float, logged: tuple[float, str] | None, syncs: Sequence[Call]) -> Answer:
+    if logged is None:
+        return Answer(write, asked, None, None, given)
+    moment, file = logged
+    fitting = (s for s in syncs if s.file == file and s.began >= moment and s.ended <= given)
+    return Answer(write, asked, moment, next(fitting, None), given)
+
+
+def injected(log: Path) -> list[Call]:
+    """Syncs that failed because they were told to."""
+    return [call for call in calls(log) if call.name in SYNCS and call.result != 0]
