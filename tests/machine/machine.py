@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -23,26 +25,30 @@ from tests.machine.sites import NAME, TENANT, Site, sites
 from vecdb import failpoint
 from vecdb.client.near import Near
 from vecdb.client.operations import Insert, Update, Upsert
+from vecdb.engine import planner
 from vecdb.engine.view import View
-from vecdb.errors import DimensionMismatch, InvalidArgument, PointExists, VecdbError
+from vecdb.errors import DimensionMismatch, Internal, InvalidArgument, PointExists, ReadOnly, VecdbError
 from vecdb.model.collection import INDEXING
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Equals
-from vecdb.model.hit import Hit, Point, SearchResult, points_in
+from vecdb.model.hit import Point, SearchResult, points_in
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Near as EngineNear
 from vecdb.model.query import Rrf, SearchRequest
 
-POOL = [f"p{i:02d}" for i in range(44)] + ["é", "日本", "\U0001f9ff", "~"]
+POOL = [f"p{i:02d}" for i in range(60)] + ["é", "日本", "\U0001f9ff", "~"]
 TENANTS: list[Any] = ["a", "a", ["a"], ["x", "a"], "b", ["b"], [], 1, None]
 INSIDE = 4  # the first of them lie in the scope
 PINS = 3
+ON_THE_WAY = [name for name in failpoint.NAMES if name.startswith("commit.")]
+IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap")]
+IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
 CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", *INDEXING]
 
 places = st.integers(0, len(POOL) - 1)
 seeds = st.integers(0, 2**32 - 1)
-limits = st.one_of(st.integers(1, 5), st.integers(1, 60))
-offsets = st.one_of(st.just(0), st.integers(0, 20))
+limits = st.one_of(st.integers(1, 5), st.integers(1, 5), st.integers(1, 60))
+offsets = st.one_of(st.just(0), st.just(0), st.integers(0, 20))
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def sketches() -> st.SearchStrategy[Sketch]:
     verbs = st.sampled_from(["upsert"] * 5 + ["insert"] * 2 + ["update"] * 4 + ["delete"] * 3)
     ids = st.one_of(st.lists(places, min_size=1, max_size=4), st.lists(places, min_size=4, max_size=18))
     some = st.builds(Sketch, verbs, ids, seeds)
-    return st.one_of(*[some] * 15, st.builds(Sketch, st.just("clear"), st.just(()), seeds))
+    return st.one_of(*[some] * 40, st.builds(Sketch, st.just("clear"), st.just(()), seeds))
 
 
 batches = st.one_of(*[st.lists(sketches(), min_size=1, max_size=1)] * 2, st.lists(sketches(), min_size=2, max_size=4))
@@ -109,13 +115,24 @@ class Histories(RuleBasedStateMachine):
         self.sent: list[Sent] = []
         self.requests = 0
         self.limited = False
+        self.patch = pytest.MonkeyPatch()
 
-    @initialize(limited=st.booleans())
-    def begin(self, limited: bool) -> None:
+    @initialize(limited=st.booleans(), walking=st.booleans(), seed=seeds, steps=st.integers(0, 10))
+    def begin(self, limited: bool, walking: bool, seed: int, steps: int) -> None:
+        """Nobody starts with nothing: most points are there, and some are sealed.
+
+        On so few rows the planner would nearly always scan; half of the histories walk where there is a graph.
+        """
         self.limited = limited
+        if walking:
+            self.patch.setattr(planner, "exact_ns", lambda rows, dim, contiguous: 1e12)
+        for part in np.array_split(np.random.default_rng(seed).permutation(len(POOL)), 5)[:4]:
+            self.carry_out(self.fill([Sketch("upsert", part.tolist(), seed)], False), False, False)
+        self.maintain(steps)
 
     def teardown(self) -> None:
         failpoint.disarm()
+        self.patch.undo()
         try:
             for site in self.sites:
                 self.compare_all(site)
@@ -157,20 +174,22 @@ class Histories(RuleBasedStateMachine):
             batch = [Sketch("update", [POOL.index(i) for i in chosen], seed)]
             self.carry_out(self.fill(batch, limited), limited, remote)
 
-    @precondition(lambda self: self.sent)
-    @rule(which=st.integers(0, 100), remote=st.booleans())
-    def send_again(self, which: int, remote: bool) -> None:
-        """The result of the first time, and no second effect."""
-        sent = self.sent[which % len(self.sent)]
+    def send_again(self, sent: Sent, remote: bool) -> None:
         operations = [operation(step) for step in sent.steps]
         for site in self.sites:
             collection = site.collection(sent.limited, remote)
             assert collection.write(operations, request_id=sent.request_id) == sent.result
             assert site.seq() == self.model.seq
 
-    @rule(what=st.integers(0, 6), place=places, remote=st.booleans())
-    def refused(self, what: int, place: int, remote: bool) -> None:
-        """Bad rows among good ones change nothing."""
+    @rule(what=st.integers(0, 12), place=places, remote=st.booleans())
+    def without_effect(self, what: int, place: int, remote: bool) -> None:
+        """What was sent before has its first result; bad rows among good ones change nothing."""
+        if what > 6 and self.sent:
+            self.send_again(self.sent[place % len(self.sent)], remote)
+        else:
+            self.send_bad(what, place, remote)
+
+    def send_bad(self, what: int, place: int, remote: bool) -> None:
         good = Upsert(["good"], {"plan": [[1, 2, 3]]}, payloads=[{"tenant": "a"}])
         there = sorted(self.model.seen(self.scope))
         bad: dict[int, tuple[Any, type[VecdbError]]] = {
@@ -196,13 +215,44 @@ class Histories(RuleBasedStateMachine):
             assert site.seq() == self.model.seq
             assert site.collection(self.limited).exists(["good", "x"]).tolist() == [False, False]
 
+    @rule(batch=batches, name=st.sampled_from(ON_THE_WAY), which=places, cut=st.booleans())
+    def write_stopped(self, batch: Sequence[Sketch], name: str, which: int, cut: bool) -> None:
+        """Stopped on one site: there entirely or not at all, and sent again, it is there once."""
+        steps = self.fill(batch, self.limited)
+        try:
+            points, result = self.model.write(steps, self.scope)
+        except PointExists:
+            return
+        site = self.sites[which % len(self.sites)]
+        before = site.seq()
+        request_id = self.next_request()
+        with stopped(name):
+            try:
+                site.collection(self.limited).write([operation(step) for step in steps], request_id=request_id)
+            except (Internal, ReadOnly):
+                pass
+        after = Model()
+        after.points, after.seq = (points, result.seq) if site.seq() != before else (self.model.points, before)
+        self.compare_all(site, after)
+        if site.db.failure() is not None:
+            self.pins = [pin for pin in self.pins if pin.site is not site]
+            if cut and site.in_memory:
+                site.power_cut()
+            else:
+                site.reopen()
+            assert site.check() == []
+        self.carry_out(steps, self.limited, False, request_id)
+
     def fill(self, batch: Sequence[Sketch], limited: bool) -> list[Step]:
         return [fill(sketch, limited) for sketch in batch]
 
-    def carry_out(self, steps: Sequence[Step], limited: bool, remote: bool) -> None:
-        """Write on every site; all say the same as the model."""
+    def next_request(self) -> bytes:
         self.requests += 1
-        request_id = f"request {self.requests}".encode()
+        return f"request {self.requests}".encode()
+
+    def carry_out(self, steps: Sequence[Step], limited: bool, remote: bool, request_id: bytes | None = None) -> None:
+        """Write on every site; all say the same as the model."""
+        request_id = request_id or self.next_request()
         operations = [operation(step) for step in steps]
         try:
             points, result = self.model.write(steps, TENANT if limited else None)
@@ -306,11 +356,13 @@ class Histories(RuleBasedStateMachine):
                 )
                 self.compare(result, wanted)
 
-    @rule(ids=st.lists(places, max_size=12), page=st.integers(1, 60))
-    def read(self, ids: Sequence[int], page: int) -> None:
+        self.read(np.random.default_rng(seed))
+
+    def read(self, rng: np.random.Generator) -> None:
         """Get, exists, count, scroll, and the counts of stats and describe."""
         seen = self.model.seen(self.scope)
-        wanted = [POOL[i] for i in ids]
+        wanted = [POOL[i] for i in rng.integers(0, len(POOL), 12)]
+        page = int(rng.integers(1, 60))
         for site in self.sites:
             for collection in site.surfaces(self.limited):
                 found = collection.get(wanted, with_vectors=True)
@@ -331,12 +383,13 @@ class Histories(RuleBasedStateMachine):
         ranking = self.model.ranked(nears, self.scope, None, 0)
         return ranking[threshold % len(ranking)].score if ranking else 0.5
 
-    def compare(self, result: SearchResult, wanted: Sequence[Ranked]) -> None:
+    def compare(self, result: SearchResult, wanted: Sequence[Ranked], model: Model | None = None) -> None:
         """Of a search that asked for vectors too."""
+        model = model or self.model
         hits = list(result)
         assert [(hit.id, hit.score, hit.distance) for hit in hits] == [(w.id, w.score, w.distance) for w in wanted]
-        self.compare_content(hits)
-        assert result.seq == self.model.seq
+        assert all(same(hit, model.points[hit.id]) for hit in hits)
+        assert result.seq == model.seq
 
     def compare_approximately(
         self, result: SearchResult, ranking: Sequence[Ranked], limit: int, offset: int, measured: bool
@@ -347,33 +400,34 @@ class Histories(RuleBasedStateMachine):
         assert all(true.get(hit.id) == (hit.score, hit.distance) for hit in hits)
         assert len({hit.id for hit in hits}) == len(hits)
         assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.id.encode()))
-        self.compare_content(hits)
+        assert all(same(hit, self.model.points[hit.id]) for hit in hits)
         if measured and offset == 0 and hits:
             self.recall.wanted += len(hits)
             self.recall.found += sum(hit.score >= ranking[len(hits) - 1].score for hit in hits)
-
-    def compare_content(self, hits: Sequence[Hit]) -> None:
-        assert all(same(hit, self.model.points[hit.id]) for hit in hits)
 
     def compare_scroll(self, found: Sequence[Point], seen: dict[str, Held]) -> None:
         assert [point.id for point in found] == sorted(seen, key=str.encode)
         assert all(same(point, seen[point.id]) for point in found)
 
-    def compare_all(self, site: Site) -> None:
+    def compare_all(self, site: Site, model: Model | None = None) -> None:
         """Everything there is, through each door."""
+        model = model or self.model
         for collection in site.surfaces(False):
-            self.compare_scroll(list(collection.scroll(with_vectors=True)), self.model.points)
-        assert site.seq() == self.model.seq
+            self.compare_scroll(list(collection.scroll(with_vectors=True)), model.points)
+        assert site.seq() == model.seq
         for using in SCHEMA.vectors:
             near = Near(query(using, 0), using)
-            wanted = self.model.ranked([near], None, None, 0)
+            wanted = model.ranked([near], None, None, 0)
             result = site.collection().search(near.vector, using=using, exact=True, limit=1000, with_vectors=True)
-            self.compare(result, wanted)
+            self.compare(result, wanted, model)
 
     # -- readers that hold on to what they saw
 
-    @rule(which=st.integers(0, 10))
-    def pin(self, which: int) -> None:
+    @rule(which=st.integers(0, 10), release=st.booleans())
+    def pin(self, which: int, release: bool) -> None:
+        if release and self.pins:
+            self.pins.pop(which % len(self.pins))
+            return
         site = self.sites[which % len(self.sites)]
         view = site.db._use(CallContext(), NAME)._look()
         self.pins = [*self.pins, Pin(site, view, self.model.points)][-PINS:]
@@ -404,11 +458,6 @@ class Histories(RuleBasedStateMachine):
                     assert answer.points.ids == [w.id for w in wanted]
                     assert answer.scores.tolist() == [w.score for w in wanted]
                     assert all(same(point, seen[point.id]) for point in points_in(answer.points))
-
-    @precondition(lambda self: self.pins)
-    @rule(which=st.integers(0, 10))
-    def unpin(self, which: int) -> None:
-        self.pins.pop(which % len(self.pins))
 
     # -- care, closing, faults
 
@@ -443,6 +492,76 @@ class Histories(RuleBasedStateMachine):
             else:
                 getattr(collection, what)()
             assert site.check() == []
+
+    @rule(seed=seeds, opening=st.booleans())
+    def trouble(self, seed: int, opening: bool) -> None:
+        """Maintenance stopped at some point, or files damaged before they are loaded."""
+        rng = np.random.default_rng(seed)
+        if opening:
+            self.open_damaged(rng, None if rng.random() < 0.5 else str(rng.choice(IN_LOADING)))
+        else:
+            what = str(rng.choice(["maintain", "compact", "cover"]))
+            self.care_stopped(str(rng.choice(IN_CARE)), int(rng.integers(1, 4)), what)
+
+    def care_stopped(self, name: str, nth: int, what: str) -> None:
+        """Whatever is stopped half way changes nothing, and is done again some other time."""
+        for site in self.sites:
+            with stopped(name, nth):
+                try:
+                    if what == "maintain":
+                        while site.db.maintain():
+                            pass
+                    else:
+                        getattr(site.db, what)(CallContext(), NAME)
+                except OSError:
+                    pass
+            assert site.check() == []
+
+    def open_damaged(self, rng: np.random.Generator, name: str | None) -> None:
+        """Derived files are damaged or missing, and the first load may fail."""
+        self.pins.clear()
+        for site in self.sites:
+            site.close()
+            files = site.derived_files()
+            for _ in range(min(len(files), int(rng.integers(0, 3)))):
+                damage(files[rng.integers(len(files))], rng)
+            site.open()
+            if name is not None:
+                with stopped(name):
+                    try:
+                        site.collection().count()
+                    except OSError:
+                        pass
+            assert site.check() == []
+            self.compare_all(site)
+
+
+@contextmanager
+def stopped(name: str, nth: int = 1) -> Iterator[None]:
+    """Whoever passes ``name`` for the nth time is stopped there by an OSError."""
+    failpoint.arm_from_text(f"{name}=raise:{nth}")
+    try:
+        yield
+    finally:
+        failpoint.disarm()
+
+
+def damage(file: Path, rng: np.random.Generator) -> None:
+    """Make a file shorter, longer, different or missing."""
+    if not file.exists():
+        return
+    raw = bytearray(file.read_bytes())
+    kind = rng.integers(4) if raw else 3
+    if kind == 0:
+        del raw[int(rng.integers(len(raw))) :]
+    elif kind == 1:
+        raw += b"\0"
+    elif kind == 2:
+        raw[int(rng.integers(len(raw)))] ^= 1 << int(rng.integers(8))
+    if kind == 3:
+        file.unlink()
+    else:
+        file.write_bytes(raw)
 
 
 def query(using: str, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:

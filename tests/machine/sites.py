@@ -80,10 +80,11 @@ class Site:
             self._server.stop(grace_s=5)
         self.db.close()
 
+        self._kv = self._kv.durable_copy()
+
     def reopen(self) -> None:
         """Close and open. In memory: find what the last sync left."""
         self.close()
-        self._kv = self._kv.durable_copy()
         self.open()
 
     def power_cut(self) -> None:
@@ -92,6 +93,10 @@ class Site:
         self.close()
         self._kv = left
         self.open()
+
+    def derived_files(self) -> list[Path]:
+        """Every file of a sealed segment."""
+        return sorted(path for path in self._folder.glob("**/segments/*/*/*") if path.is_file())
 
     def check(self) -> list[str]:
         return self.db.check(CallContext())
