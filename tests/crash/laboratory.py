@@ -40,6 +40,7 @@ class Child:
 
     def __init__(self, orders: Orders, errors: Path, wrap: Sequence[str] = ()) -> None:
         self._errors = errors
+        self._wrapped = bool(wrap)
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         command = [*wrap, sys.executable, "-m", "tests.crash.workload", orders.text()]
         with open(errors, "ab") as told:
@@ -67,6 +68,8 @@ class Child:
             self._lines.put(None)
         elif line["e"] == "opened":
             self.pid = line["pid"]
+        elif line["e"] == "unopened" and not self._wrapped:
+            raise Broken(f"the database does not open: {line['text']}")
         elif line["e"] == "bug":
             raise Broken(f"the workload met what must never happen:\n{line['text']}{self.said()}")
         return line
@@ -152,14 +155,14 @@ class Round:
     reached: bool = True
     note: str = ""
     verdict: Verdict | None = None
-    """Of the opening after it; None when that was not survived either."""
+    """Of the opening after it; None when the next fault came before anything could be seen."""
     open_ms: int = 0
     """How long the next opening took."""
 
     def row(self) -> str:
         """As the table prints it."""
         v = self.verdict or Verdict()
-        outcome = f"BROKEN ({len(v.problems)})" if v.problems else "ok" if self.verdict else "ended while loading"
+        outcome = f"BROKEN ({len(v.problems)})" if v.problems else "ok" if self.verdict else "seen later"
         note = "" if self.reached else ", not reached"
         return (
             f"{self.number:5}  {str(self.fault) + note:34} {self.answered:6} {v.in_flight:6} {v.found:6} {v.lost:6} "
@@ -198,6 +201,7 @@ class Chain:
         self._oracle = Oracle()
         self._first = 1
         self._told = 0
+        self._unopened = ""
         self.rounds: list[Round] = []
         tell(HEADING)
 
@@ -241,7 +245,7 @@ class Chain:
         allowed = set(probed["tried"]) - set(probed["refused"])
         if allowed or not probed["failure"] or any(probed["failure"] not in why for why in probed["refused"].values()):
             raise Broken(f"{now.fault}: after a failure ({probed['failure']}) {allowed} went on: {probed['refused']}")
-        now.note = f"read-only: {probed['failure']}"
+        now.note = f"read-only: {probed['failure']}".replace(str(self._data), "DATA")
         child.say("report")
         verdict = self._oracle.judge(self._await(child, "report"), going_on=True)
         problems = verdict.problems + ["a write that was refused is seen"] * bool(verdict.found)
@@ -281,6 +285,7 @@ class Chain:
     def _working(self, fault: Fault, wrap: Sequence[str] = (), reopen: bool = True) -> Iterator[tuple[Child, Round]]:
         """Open, judge what the last round left, and let it work; at the end kill it and hear the rest."""
         now = Round(len(self.rounds) + 1, fault)
+        self._unopened = ""
         with running(self._orders(fault.failpoint, reopen), self._errors, wrap) as child:
             child.say("report")
             shown = self._follow(child, "report")
@@ -288,6 +293,7 @@ class Chain:
                 self._judge(shown)
                 child.say("work")
             self.rounds.append(now)
+            now.note = self._unopened.replace(str(self._data), "DATA")
             yield child, now
             child.kill()
             while (line := self._take(child)) is not None:
@@ -313,6 +319,8 @@ class Chain:
                 self._first = max(self._first, line["w"] + 1)
             elif line["e"] == "opened" and self.rounds:
                 self.rounds[-1].open_ms = line["ms"]
+            elif line["e"] == "unopened":
+                self._unopened = line["text"]
             self._oracle.take(line)
         return line
 

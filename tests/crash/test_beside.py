@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,9 +18,11 @@ from vecdb import failpoint
 from vecdb.engine.collection import Collection
 from vecdb.engine.database import Database
 from vecdb.engine.view import View
-from vecdb.errors import Closed, CollectionNotFound
+from vecdb.errors import Closed, CollectionNotFound, ReadOnly, Unavailable
 from vecdb.model.point import Select, WriteBatch
 from vecdb.model.query import Near, SearchRequest
+from vecdb.storage import files
+from vecdb.storage.memory import MemoryKV
 
 EVERYTHING = tuple(range(200))
 
@@ -140,3 +143,42 @@ def test_a_reader_that_is_overtaken_by_a_drop_finds_no_collection(
     with pytest.raises(CollectionNotFound):
         read(database)
     database.close()
+
+
+def test_a_failed_sync_refuses_the_writers_that_wait_for_the_builder(tmp_path: Path) -> None:
+    """They waited for ever, or to their deadline, for a builder that could do nothing any more; so did wait_indexed."""
+    kv = MemoryKV()
+    database = Database(kv, tmp_path, replace(options(0), background=False, max_unindexed_bytes=4_096))
+    database.create_collection(CONTEXT, "c", schema("c"))
+    write(database, 1, Op("upsert", EVERYTHING, "vspt"))
+    outcome: list[BaseException] = []
+
+    def one_more() -> None:
+        try:
+            write(database, 2, Op("upsert", EVERYTHING, "vspt"))
+        except BaseException as error:
+            outcome.append(error)
+
+    database._wake.clear()
+    writer = threading.Thread(target=one_more)
+    writer.start()
+    assert database._wake.wait(30)  # it asks for the builder, and waits
+    kv.fail_next_sync()
+    with pytest.raises(ReadOnly):
+        write(database, 3, Op("delete", (1,)))
+    writer.join(30)
+    assert [type(error) for error in outcome] == [ReadOnly]
+    with pytest.raises(ReadOnly):
+        database.wait_indexed(CONTEXT, "c")
+    database.close()
+
+
+def test_a_disk_that_refuses_a_compaction_is_told_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller got a bare OSError."""
+    write(database, 1, Op("upsert", EVERYTHING, "vspt"))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "fsync_file", lambda path: (_ for _ in ()).throw(OSError(errno.EIO, "no", str(path))))
+        with pytest.raises(Unavailable, match="could not be written"):
+            database.compact(CONTEXT, "c")
+    database.compact(CONTEXT, "c")
+    assert database.count(CONTEXT, "c") == len(EVERYTHING)

@@ -3,7 +3,8 @@ merges, reaping and new log files happen all the time, and a record of it throug
 
     python -m tests.crash.workload ORDERS        # JSON of ``Orders``
 
-It opens the directory, says ``opened``, then does what its standard input tells, a word a line:
+It opens the directory, says ``opened`` (``unopened``, and why, when the disk does not let it), then does what its
+standard input tells, a word a line:
 
     report    say what is there (``report``)
     settle    compact every collection, then report
@@ -38,7 +39,16 @@ from tests.crash.trace import mark
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
-from vecdb.errors import Closed, CollectionNotFound, IndexingBehind, PointExists, ReadOnly, VecdbError
+from vecdb.errors import (
+    Closed,
+    CollectionNotFound,
+    DataDirUnusable,
+    IndexingBehind,
+    PointExists,
+    ReadOnly,
+    Unavailable,
+    VecdbError,
+)
 from vecdb.model.context import CallContext
 from vecdb.model.point import Select, WriteBatch
 from vecdb.model.query import Near, SearchRequest
@@ -302,7 +312,7 @@ class Workload:
                 self._reopen(draw.random() < 0.5)
         except ReadOnly:
             self._read_only.set()
-        except CollectionNotFound:
+        except (CollectionNotFound, Unavailable):
             return
 
     def _create(self, name: str) -> None:
@@ -385,7 +395,11 @@ def main() -> None:
     failpoint.arm_from_text(",".join(loading))
     began = time.monotonic()
     try:
-        workload = Workload(orders, record)
+        try:
+            workload = Workload(orders, record)
+        except DataDirUnusable as error:
+            record.say({"e": "unopened", "text": str(error)})
+            os._exit(0)
         record.say({"e": "opened", "pid": os.getpid(), "ms": round(1000 * (time.monotonic() - began))})
         for line in sys.stdin:
             word = line.strip()

@@ -46,6 +46,7 @@ from vecdb.storage.codec import Change, Head
 from vecdb.storage.kv import KV
 
 BACK_PRESSURE_RETRY_S = 1.0
+FAILURE_CHECK_S = 0.5
 
 
 @dataclass(slots=True)
@@ -183,7 +184,7 @@ class Collection:
             )
         if any(isinstance(op, Put) for op in batch.operations):
             self._memory.admit()
-            self._wait_for_builder(context)
+            self._wait_for_builder(context, committer)
         done = committer.submit(Write(self, prepared, context, durability == "fsync"))
         try:
             return done.result(context.remaining())
@@ -193,7 +194,7 @@ class Collection:
                 "and the same request id tells"
             ) from None
 
-    def _wait_for_builder(self, context: CallContext) -> None:
+    def _wait_for_builder(self, context: CallContext, committer: Committer) -> None:
         if not self._builder_is_behind():
             return
         with self.indexed:
@@ -202,7 +203,10 @@ class Collection:
                 self.check_open()
                 if self.closing:
                     raise Closed("the database is closed")
-                if not self.indexed.wait(context.remaining()):
+                committer.refuse_after_failure()  # nothing is built any more; nobody tells, so look now and then
+                left = context.remaining()
+                self.indexed.wait(FAILURE_CHECK_S if left is None else min(FAILURE_CHECK_S, left))
+                if left == 0:
                     raise IndexingBehind(
                         "the builder is behind; write later, or load with set_indexing('deferred')",
                         expected=f"<= {self.options.max_unindexed_bytes} bytes without a graph",

@@ -20,7 +20,7 @@ from vecdb.engine.commit import Committer
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.sealing import SegmentWriter, folder_of
 from vecdb.engine.segment import Segment
-from vecdb.errors import Cancelled, VecdbError
+from vecdb.errors import Cancelled, Unavailable, VecdbError
 from vecdb.failpoint import hit
 from vecdb.model.context import CallContext
 from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
@@ -88,13 +88,14 @@ class Maintenance:
             self._cover_and_reap(collection)
 
     def wait_indexed(self, context: CallContext, collection: Collection) -> None:
-        """Return when every vector that should have a graph has one. Raises DeadlineExceeded."""
+        """Return when every vector that should have a graph has one. Raises DeadlineExceeded, ReadOnly."""
         with self._publish_lock:
             collection.hurry += 1
         try:
             while self._unfinished(collection):
                 context.check("waiting for the index")
                 collection.check_open()
+                self._committer.refuse_after_failure()
                 if self._thread is None:
                     self.step()
                     continue
@@ -106,8 +107,21 @@ class Maintenance:
                 collection.hurry -= 1
 
     def compact(self, context: CallContext, collection: Collection) -> int:
-        """Seal, merge into as few segments as fit, delete all garbage. Returns bytes freed on disk."""
+        """Seal, merge into as few segments as fit, delete all garbage. Returns bytes freed on disk.
+
+        Raises Unavailable when the disk refuses (full, failing); what was there stays as it was.
+        """
         before = self._disk(collection)
+        try:
+            self._compact_segments(context, collection)
+        except OSError as error:
+            raise Unavailable(f"the segments could not be written: {error}") from error
+        for start, end in reaping.row_ranges(collection.number):
+            context.check("compacting the store")
+            self._kv.compact(start, end)
+        return max(0, before - self._disk(collection))
+
+    def _compact_segments(self, context: CallContext, collection: Collection) -> None:
         with self._busy:
             self._committer.refuse_after_failure()
             with self._publish_lock:
@@ -119,10 +133,6 @@ class Maintenance:
                 context.check("compacting")
                 self._merge(collection, run)
             self._cover_and_reap(collection)
-        for start, end in reaping.row_ranges(collection.number):
-            context.check("compacting the store")
-            self._kv.compact(start, end)
-        return max(0, before - self._disk(collection))
 
     # -- the background thread
 

@@ -438,7 +438,7 @@ def _open_error(path: Path, error: Exception) -> VecdbError:
     text = str(error)
     if "LOCK" in text and ("lock hold by" in text or "While lock file" in text):
         return DataDirInUse(f"{path} is open in another process, or twice in this one: {text}")
-    if _is_damage(text):
+    if _is_damage(text) and "sync: " not in text:  # a sync that fails tells of the disk, not of the data
         return DataLoss(f"the data in {path} is damaged: {text}")
     return DataDirUnusable(f"{path} cannot be used as a data directory: {text}")
 
