@@ -9,7 +9,8 @@ import pytest
 from tests.engine.conftest import make
 from tests.engine.handle import ALL, Handle, gaussian, names, upsert
 from vecdb.engine.database import Database
-from vecdb.errors import DeadlineExceeded, MemoryLimit, ResourceExhausted, TooLarge
+from vecdb.errors import DeadlineExceeded, IndexingBehind, MemoryLimit, ResourceExhausted, TooLarge
+from vecdb.model.collection import Indexing
 from vecdb.storage.memory import MemoryKV
 
 CALLS: dict[str, Callable[[Handle, float], object]] = {
@@ -32,6 +33,26 @@ def test_a_call_ends_with_its_deadline(c: Handle, name: str) -> None:
         CALLS[name](c, 0.0)
     assert refused.value.reason == "DEADLINE_EXCEEDED"
     assert c.seq == before
+
+
+@pytest.mark.parametrize("mode", ["auto", "deferred"])
+def test_while_the_builder_is_behind_writes_are_refused(open_db: Callable[..., Database], mode: Indexing) -> None:
+    """Unless a person has asked to load in bulk; deletes go on."""
+    c = make(open_db(kv=MemoryKV(), max_unindexed_bytes=16 * 20))
+    c.db.set_indexing(c.context(), c.name, mode)
+    c.upsert(names(21), gaussian(21))
+    if mode == "deferred":
+        assert c.upsert(["more"], gaussian(1)).count == 1
+        return
+    with pytest.raises(IndexingBehind) as refused:
+        c.write(upsert(["more"], gaussian(1)), timeout_s=1.0)
+    error = refused.value
+    assert (error.reason, error.received) == ("INDEXING_BEHIND", str(16 * 21))
+    assert "320 bytes" in (error.expected or "")
+    assert error.retry_after_s
+    assert (c.count(), c.delete("00000").count, len(c.search(gaussian(1), limit=30))) == (21, 1, 20)
+    c.seal()
+    assert c.upsert(["more"], gaussian(1)).count == 1
 
 
 def test_past_the_memory_limit_writes_are_refused_and_the_rest_goes_on(open_db: Callable[..., Database]) -> None:
