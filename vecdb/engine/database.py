@@ -32,6 +32,7 @@ from vecdb.errors import (
     Closed,
     CollectionExists,
     CollectionNotFound,
+    DataLoss,
     InvalidArgument,
     ResourceExhausted,
     VecdbError,
@@ -368,7 +369,10 @@ class Database:
     def _load(self, collection: Collection) -> None:
         try:
             recovery.recover(collection, self._root)
-        except BaseException as error:  # noqa: BLE001 - every caller that waits is told
+        except BaseException as error:  # every caller that waits is told
+            if isinstance(error, LookupError | TypeError | ValueError):
+                log.exception("collection %r does not load", collection.entry.name)
+                error = DataLoss(f"collection {collection.entry.name!r} does not load: {error!r}")
             with self._lock:
                 self._open.pop(collection.number, None)
             collection.loaded(error)
@@ -474,7 +478,11 @@ class Database:
             if number not in self._heads:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            named = {str(entry["number"]) for entry in manifest.load(self._kv, number).segments}
+            try:
+                named = {str(entry["number"]) for entry in manifest.load(self._kv, number).segments}
+            except (VecdbError, KeyError, TypeError) as error:
+                log.error("the folders of collection %d are left as they are: %s", number, error)
+                continue  # whoever uses it is told
             for segment in folder.iterdir():
                 if segment.name not in named:
                     shutil.rmtree(segment, ignore_errors=True)

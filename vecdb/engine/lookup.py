@@ -146,8 +146,13 @@ class Lookup:
             wanted = [rows[i] if slot == NO_ROW else slot for i, slot in zip(where, slots, strict=True)]
             values = self._kv.get_many([keys.vector(self._collection, slot, field_id) for slot in wanted])
             for slot, value in zip(wanted, values, strict=True):
-                if value is None:
-                    raise DataLoss(f"row {slot} has no vector", field=name, expected="a vector", received="nothing")
+                if value is None or len(value) != 4 * self._dims[field_id]:
+                    raise DataLoss(
+                        f"row {slot} has no vector, or one of a wrong size",
+                        field=name,
+                        expected=f"{4 * self._dims[field_id]} bytes",
+                        received="nothing" if value is None else str(len(value)),
+                    )
             if values:
                 data = np.frombuffer(b"".join(v for v in values if v is not None), dtype="<f4")
                 column = data.reshape(len(values), -1).astype(np.float32, copy=False)
@@ -155,7 +160,7 @@ class Lookup:
         return out
 
     def _vector_bytes(self, raw: bytes) -> int:
-        return sum(4 * self._dims[field_id] for field_id in codec.decode_body(raw).slots)
+        return sum(4 * self._dims.get(field_id, 0) for field_id in codec.decode_body(raw).slots)
 
 
 def matches(scope: Filter, raw_body: bytes | None) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from vecdb.engine.collection import Collection
 from vecdb.engine.sealing import describe
 from vecdb.engine.segment import ALIVE, Segment, UInt64
+from vecdb.errors import DataLoss
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import PartTombstones, Tombstones
 from vecdb.storage.kv import KV, Batch, write_patiently
@@ -69,15 +70,18 @@ def load(kv: KV, collection: int) -> Manifest:
         return Manifest()
     document = codec.decode_json(value, 1, "a manifest")
     tail = kv.get(keys.tombstones(collection, keys.LAST_ROW))
-    return Manifest(
-        seq=int(document["seq"]),
-        garbage_seq=int(document["garbage_seq"]),
-        next_segment=int(document["next_segment"]),
-        segments=list(document["segments"]),
-        unsealed=[(int(a), int(b)) for a, b in document["unsealed"]],
-        tail_row=int(document["tail_row"]),
-        tail_dead=np.zeros(0, dtype=np.uint64) if tail is None else codec.decode_rows(tail),
-    )
+    try:
+        return Manifest(
+            seq=int(document["seq"]),
+            garbage_seq=int(document["garbage_seq"]),
+            next_segment=int(document["next_segment"]),
+            segments=list(document["segments"]),
+            unsealed=[(int(a), int(b)) for a, b in document["unsealed"]],
+            tail_row=int(document["tail_row"]),
+            tail_dead=np.zeros(0, dtype=np.uint64) if tail is None else codec.decode_rows(tail),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataLoss(f"the manifest of collection {collection} does not make sense: {error!r}") from error
 
 
 def trim_log(collection: Collection, now: float) -> None:
