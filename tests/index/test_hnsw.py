@@ -83,6 +83,16 @@ class TestSearch:
         for number in range(QUERIES):
             assert (index.candidates(queries[number : number + 1], 10, 40, None)[0][0] == together[number]).all()
 
+    def test_a_wide_batch_is_asked_in_parts(self, graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+        index, vectors, queries = graph
+        allowed = np.random.default_rng(15).random(len(vectors)) < 0.5
+        expected = [index.candidates(queries, 10, 64, mask) for mask in (None, allowed)]
+        monkeypatch.setattr(hnsw, "_ANSWER_ENTRIES", 7 * 64)
+        for mask, (ordinals, similarities) in zip((None, allowed), expected, strict=True):
+            got = index.candidates(queries, 10, 64, mask)
+            assert np.array_equal(got[0], ordinals)
+            assert np.array_equal(got[1], similarities)
+
     def test_ef_belongs_to_the_call(self, graph: Graph) -> None:
         index, _, queries = graph
         expected = {ef: index.candidates(queries, 10, ef, None)[0] for ef in (16, 512)}

@@ -13,7 +13,7 @@ CALL_NS = 25_000.0
 ROW_NS, FLOAT_NS = 6.0, 0.3
 """A row, and a float of it, when all rows are scanned where they are."""
 
-GATHERED_ROW_NS, GATHERED_FLOAT_NS = 45.0, 0.5
+GATHERED_ROW_NS, GATHERED_FLOAT_NS = 32.0, 0.45
 """A row, and a float of it, when the allowed rows are gathered first."""
 
 WALK_CALL_NS = 11_000.0
@@ -25,7 +25,7 @@ STEP_NS = 475.0
 VISITED_FACTOR, VISITED_POWER = 30.0, 0.9
 """A walk for k' candidates compares the query with 30 k'^0.9 rows, in a graph without bounds."""
 
-VISITED_FLOAT_NS = 0.2
+VISITED_FLOAT_NS = 0.22
 """A float of a row that a walk compares with."""
 
 

@@ -60,6 +60,7 @@ _UNSCALE = np.float32(2.0**-12)
 _SEED = 100
 _CHUNK = 1_024  # rows inserted between two looks at ``cancel``
 _ROW_OVERHEAD = 100  # bytes hnswlib keeps for a row beside vector and links: mutex 40, hash node 40, pointers, level
+_ANSWER_ENTRIES = 1 << 20  # queries x k' of one call of hnswlib: 12 bytes each, and some copies
 _LEAK_LIMIT = 16 << 20  # bytes; see HnswIndex._walk_alone
 
 
@@ -266,6 +267,10 @@ class HnswIndex:
             return flat.padding(len(queries), 0)
         if self._leaked > _LEAK_LIMIT:
             return self.exact(queries, n, allowed)
+        at_once = max(1, _ANSWER_ENTRIES // k)
+        if len(queries) > at_once:
+            starts = range(0, len(queries), at_once)
+            return flat.stack([self.candidates(queries[i : i + at_once], n, ef, allowed, threads) for i in starts])
         asked = _scaled(self._metric, queries)
         try:
             labels, distances = graph.knn_query(asked, k, threads)
