@@ -61,7 +61,7 @@ class Disk:
         left = self._folder / f"disk-{self._cuts}.img"
         for _ in range(COPIES):
             before = self._writes()
-            shutil.copyfile(self._image, left)
+            _run("cp", "--sparse=always", str(self._image), str(left))
             if self._writes() == before:
                 break  # the disk did not change while it was copied
         else:

@@ -239,6 +239,14 @@ class Chain:
         if unsynced:
             raise Broken(f"{fault}: acknowledged without a sync that succeeded: {unsynced[:10]}")
 
+    def delay_syncs(self, delay_ms: int, answers: int) -> None:
+        """A round under strace, in ``trace.txt``, in which every sync is held back before it begins."""
+        what = f"{','.join(trace.SYNCS)}:delay_enter={1000 * delay_ms}"
+        fault = Fault(answers, text=f"syncs + {delay_ms} ms")
+        with self._working(fault, trace.command(self._folder / "trace.txt", what, writes=True)) as (child, now):
+            self._until(child, fault, now)
+        self._between()
+
     def _read_only(self, child: Child, now: Round) -> None:
         child.say("probe")
         probed = self._await(child, "probed")
