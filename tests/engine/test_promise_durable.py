@@ -155,10 +155,53 @@ def test_a_write_of_many_slices_is_there_entirely_or_not_at_all(
     assert after in outcomes
 
 
-def test_a_retry_after_a_power_cut_has_the_first_result(c: Handle, open_db: Opener) -> None:
+@pytest.mark.parametrize("covered", [False, True])
+def test_a_retry_after_a_power_cut_has_the_first_result(c: Handle, open_db: Opener, covered: bool) -> None:
     first = c.write(delete(DEAD), request_id=b"once")
     c.upsert(DEAD, gaussian(len(DEAD)), [{"n": 4}] * len(DEAD))
+    if covered:
+        c.cover()
     again = cut(c, open_db)
     assert again.write(delete(DEAD), request_id=b"once") == first
     assert again.count() == 30
     assert again.write(delete(DEAD), request_id=b"another").count == len(DEAD)
+
+
+def test_garbage_that_a_reader_kept_is_remembered(open_db: Opener) -> None:
+    """The log of what killed it may go only after it: else nothing would ever delete it."""
+    c = make(open_db(kv=MemoryKV(), request_memory_s=0.0))
+    c.upsert(names(30), gaussian(30), [{"n": 1}] * 30)
+    view = c.look()
+    c.delete(*DEAD)
+    c.cover()
+    assert len(c.points_at(view, DEAD)) == len(DEAD)
+    c = cut(c, open_db)
+    assert shown(c) == LEFT
+    c.seal()
+    assert shown(c) == LEFT
+    assert c.inner.garbage_rows == 0
+
+
+def test_collections_that_come_and_go(open_db: Opener, kv: MemoryKV) -> None:
+    """Made, changed and dropped for good, as soon as the call has returned."""
+
+    def names_left() -> dict[str, str]:
+        db = open_db(kv=kv.durable_copy(), path=folder)
+        found = {info.name: info.indexing for info in db.list_collections(CallContext())}
+        assert db.check(CallContext()) == []
+        db.close()
+        return found
+
+    db = open_db(kv=kv)
+    folder = db._root.parent / "another"
+    for name in ("a", "b"):
+        make(db, name=name).upsert(names(3), gaussian(3))
+    assert names_left() == {"a": "auto", "b": "auto"}
+    db.set_indexing(CallContext(), "a", "deferred")
+    assert names_left() == {"a": "deferred", "b": "auto"}
+    halfway: list[dict[str, str]] = []
+    failpoint.arm("drop.before_purge", lambda _: halfway.append(names_left()))
+    db.drop_collection(CallContext(), "b")
+    failpoint.disarm()
+    assert halfway == [{"a": "deferred"}]
+    assert names_left() == {"a": "deferred"}

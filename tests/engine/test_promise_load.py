@@ -12,6 +12,7 @@ from vecdb.engine.database import Database
 from vecdb.errors import DeadlineExceeded, IndexingBehind, MemoryLimit, ResourceExhausted, TooLarge
 from vecdb.model.collection import Indexing
 from vecdb.storage.memory import MemoryKV
+from vecdb.wire.admission import Gate
 
 CALLS: dict[str, Callable[[Handle, float], object]] = {
     "write": lambda c, t: c.write(upsert(["late"], gaussian(1)), timeout_s=t),
@@ -92,3 +93,17 @@ def test_more_collections_than_are_allowed(open_db: Callable[..., Database]) -> 
     assert (refused.value.expected, refused.value.received) == ("<= 2", "3")
     db.drop_collection(Handle(db).context(), "a")
     make(db, name="c")
+
+
+def test_a_gate_refuses_at_once_what_is_too_much() -> None:
+    gate = Gate("calls", calls=2, nbytes=1_000)
+    with gate.inside(5_000):  # alone it passes
+        with pytest.raises(ResourceExhausted) as refused, gate.inside(1):
+            pass
+        assert (refused.value.received, refused.value.retry_after_s) == ("5001", 0.1)
+    with gate.inside(400), gate.inside(400):
+        with pytest.raises(ResourceExhausted) as refused, gate.inside(1):
+            pass
+        assert (refused.value.expected, refused.value.received) == ("at most 2 at once", "3")
+    with gate.inside(400), gate.inside(600):
+        pass
