@@ -174,57 +174,39 @@ def small() -> Table:
 
 
 def fit() -> Table:
-    """Least squares of relative error; then how far the model of vecdb/index/cost.py is from what was measured."""
+    """Least squares of the relative error; then how far the model of vecdb/index/cost.py is from what was measured."""
+    scanned, gathered, walked = (RESULTS.get(name) or PARTS[name]() for name in ("scan", "gather", "walk"))
     table: Table = []
-    gathered, walked = RESULTS.get("gather") or gather(), RESULTS.get("walk") or walk()
 
-    def solve(name: str, columns: list[list[float]], measured: list[float], labels: tuple[str, ...]) -> None:
-        target = np.array(measured)
-        weighted = np.array(columns) / target[:, None]
-        found = np.linalg.lstsq(weighted, np.ones(len(target)), rcond=None)[0]
-        table.append(
-            {"model": name} | {label: round(float(value), 3) for label, value in zip(labels, found, strict=True)}
-        )
+    def solve(name: str, columns: list[list[float]], measured: list[float], labels: tuple[str, ...]) -> float:
+        """Add the coefficients to the table; returns the standard deviation of ln(model / measured)."""
+        weighted = np.array(columns) / np.array(measured)[:, None]
+        found = np.linalg.lstsq(weighted, np.ones(len(measured)), rcond=None)[0]
+        spread = float(np.log(np.maximum(weighted @ found, 1e-9)).std())
+        rounded = {label: round(float(value), 3) for label, value in zip(labels, found, strict=True)}
+        table.append({"model": name, "spread": round(spread, 3)} | rounded)
+        return spread
 
-    def ns(row: dict[str, object], column: str) -> float:
-        return 1e3 * float(str(row[column]))
-
-    whole = [row for row in gathered if row["share"] == 0.9]
-    solve(
-        "scan of all",
-        [[1.0, float(r["rows"]), float(r["rows"]) * r["dim"]] for r in whole],
-        [ns(r, "all us") for r in whole],
-        ("call", "row", "float"),
-    )
-    solve(
-        "scan of gathered",
-        [[1.0, float(r["allowed"]), float(r["allowed"]) * r["dim"]] for r in gathered],
-        [ns(r, "gathered us") for r in gathered],
-        ("call", "row", "float"),
-    )
-    for power in (0.7, 0.75, 0.8, 0.85, 0.9, 1.0):
-        columns = [[r["k'"] ** power, r["k'"] ** power * r["dim"]] for r in walked]
-        solve(f"walk, k' to the power {power}", columns, [ns(r, "us") for r in walked], ("step", "float"))
-        found = np.array([table[-1]["step"], table[-1]["float"]])
-        ratio = (np.array(columns) @ found) / np.array([ns(r, "us") for r in walked])
-        table[-1] |= {"spread of ln ratio": round(float(np.log(ratio).std()), 3)}
-    for name, pairs in (
-        ("cost.exact_ns, all", [(cost.exact_ns(r["rows"], r["dim"], True), ns(r, "all us")) for r in whole]),
-        (
-            "cost.exact_ns, gathered",
-            [(cost.exact_ns(r["allowed"], r["dim"], False), ns(r, "gathered us")) for r in gathered],
-        ),
-        ("cost.graph_ns", [(cost.graph_ns(r["rows"], r["k'"], r["dim"]), ns(r, "us")) for r in walked]),
+    whole = [(row["rows"], row["dim"], 1e6 * row["cosine ms"]) for row in scanned if row["MiB"] >= 32]
+    whole += [(row["rows"], row["dim"], 1e3 * row["all us"]) for row in gathered if row["share"] == 0.9]
+    some = [(row["allowed"], row["dim"], 1e3 * row["gathered us"]) for row in gathered]
+    for name, points in (("scan, all", whole), ("scan, gathered", some)):
+        solve(name, [[1.0, n, n * dim] for n, dim, _ in points], [ns for _, _, ns in points], ("call", "row", "float"))
+    steps = [(row["rows"], row["k'"], row["dim"], 1e3 * row["us"]) for row in walked]
+    tried = []
+    for power in (0.8, 0.85, 0.9, 0.95):
+        for factor in (20.0, 30.0, 40.0):
+            columns = [[1.0, k, dim / (1 / (factor * k**power) + 1 / n)] for n, k, dim, _ in steps]
+            label = f"walk, {factor:.0f} k'^{power} visited"
+            tried.append((solve(label, columns, [ns for *_, ns in steps], ("call", "step", "float")), table.pop()))
+    table += [row for _, row in sorted(tried, key=lambda one: one[0])[:3]]
+    for name, ratios in (
+        ("cost.exact_ns, all", [cost.exact_ns(n, dim, True) / ns for n, dim, ns in whole]),
+        ("cost.exact_ns, gathered", [cost.exact_ns(n, dim, False) / ns for n, dim, ns in some]),
+        ("cost.graph_ns", [cost.graph_ns(n, k, dim) / ns for n, k, dim, ns in steps]),
     ):
-        ratios = np.array([model / measured for model, measured in pairs])
-        table.append(
-            {
-                "model": name,
-                "least ratio": round(float(ratios.min()), 2),
-                "median": round(float(np.median(ratios)), 2),
-                "largest": round(float(ratios.max()), 2),
-            }
-        )
+        low, middle, high = np.percentile(ratios, [0, 50, 100])
+        table.append({"model": name, "least": round(low, 2), "median": round(middle, 2), "most": round(high, 2)})
     return table
 
 
