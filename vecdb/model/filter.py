@@ -8,7 +8,7 @@ from dataclasses import dataclass
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Equals:
     """True for a point whose payload has ``field`` (a top-level key) equal to ``value``.
 
@@ -27,6 +27,13 @@ class Equals:
         if isinstance(held, list):
             return any(_same(element, self.value) for element in held)
         return _same(held, self.value)
+
+    def __eq__(self, other: object) -> bool:
+        """Filters are equal when they match the same: 1 and true are not (answers are kept by filter)."""
+        return isinstance(other, Equals) and self.field == other.field and _same(self.value, other.value)
+
+    def __hash__(self) -> int:
+        return hash((self.field, type(self.value), self.value))
 
 
 Filter = Equals
