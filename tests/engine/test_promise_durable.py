@@ -161,6 +161,7 @@ def test_a_retry_after_a_power_cut_has_the_first_result(c: Handle, open_db: Open
     c.upsert(DEAD, gaussian(len(DEAD)), [{"n": 4}] * len(DEAD))
     if covered:
         c.cover()
+        c.inner.kv.sync()
     again = cut(c, open_db)
     assert again.write(delete(DEAD), request_id=b"once") == first
     assert again.count() == 30
@@ -175,6 +176,7 @@ def test_garbage_that_a_reader_kept_is_remembered(open_db: Opener) -> None:
     c.delete(*DEAD)
     c.cover()
     assert len(c.points_at(view, DEAD)) == len(DEAD)
+    c.inner.kv.sync()
     c = cut(c, open_db)
     assert shown(c) == LEFT
     c.seal()
