@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from vecdb.engine.merging import DEAD_FRACTION, LEAST_SHARE, RUN, Merge, Size, choose
+from vecdb.engine.merging import CROWD, DEAD_FRACTION, LEAST_SHARE, Merge, Size, choose
 
 SEAL, MOST = 100, 1_000
 
@@ -27,8 +27,9 @@ def test_two_are_merged_when_nobody_writes() -> None:
     assert pick(100, 100, idle=True) == Merge(0, 2, rebuild=False)
 
 
-def test_a_run_of_small_ones_is_merged() -> None:
-    assert pick(*[50] * RUN) == Merge(0, RUN, rebuild=False)
+def test_while_writes_go_on_only_a_crowd_is_merged() -> None:
+    assert pick(*[50] * CROWD) is None
+    assert pick(*[50] * (CROWD + 1)) == Merge(0, 16, rebuild=False)  # half of the collection at most
 
 
 def test_the_small_beside_a_large_one_wait_until_they_are_a_fair_share() -> None:
@@ -73,4 +74,4 @@ def test_merging_comes_to_an_end_and_touches_a_row_a_few_times(idle: bool) -> No
             sizes[merge.start : merge.end] = [sum(run)]
     assert sum(sizes) == written
     assert inserted <= 3 * written
-    assert len(sizes) <= (8 if idle else 2 * RUN + 4)
+    assert len(sizes) <= (8 if idle else CROWD)

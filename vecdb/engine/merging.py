@@ -10,8 +10,9 @@ DEAD_FRACTION = 0.2
 LEAST_SHARE = 0.25
 """The others of a merge must together be at least this much of its largest: geometric, so that a row is
 inserted a bounded number of times."""
-RUN = 4
-"""Small segments that may stand side by side while writes go on; a query visits each."""
+CROWD = 32
+"""Segments that may stand side by side while writes go on. A query visits each, at about 0.1 ms; but merging
+inserts rows again, on the core that the builder needs (docs/decisions/0007-sealing-and-merging.md)."""
 PEAK_SHARE = 0.5
 """A merge makes a copy of what it merges: at most this share of the collection, so memory peaks below 1.6x."""
 
@@ -37,12 +38,14 @@ class Merge:
 def choose(sizes: Sequence[Size], *, seal_bytes: int, max_bytes: int, idle: bool) -> Merge | None:
     """The next merge of segments that stand in row order, or None.
 
-    First a segment with too many dead, alone. Then the longest run of neighbours that fits the bounds and
-    whose smaller ones make up a fair share: four or more while writes go on, two or more when idle.
+    First a segment with too many dead, alone. Then, when idle or when there are more than CROWD, the longest
+    run of neighbours that fits the bounds and whose smaller ones make up a fair share.
     """
     for i, size in enumerate(sizes):
         if size.dead_fraction > DEAD_FRACTION:
             return Merge(i, i + 1, rebuild=True)
+    if not idle and len(sizes) <= CROWD:
+        return None
     total = sum(size.nbytes for size in sizes)
     bound = min(max_bytes, max(2 * seal_bytes, int(PEAK_SHARE * total)))
     best: Merge | None = None
@@ -54,8 +57,6 @@ def choose(sizes: Sequence[Size], *, seal_bytes: int, max_bytes: int, idle: bool
                 break
             if sum(run) - largest < LEAST_SHARE * largest:
                 continue
-            if (idle or end - start >= RUN or len(sizes) > 2 * RUN) and (
-                best is None or end - start > best.end - best.start
-            ):
+            if best is None or end - start > best.end - best.start:
                 best = Merge(start, end, rebuild=False)
     return best

@@ -33,8 +33,8 @@ class EngineOptions:
     growing_rows: int = 65_536
     growing_body_bytes: int = 16 * MIB
     graph_rows: int = 4_096
-    max_unindexed_bytes: int = 256 * MIB
-    seal_bytes: int = 128 * MIB
+    max_unindexed_bytes: int = 128 * MIB
+    seal_bytes: int = 64 * MIB
     max_segment_bytes: int = 1024 * MIB
     max_memory_bytes: int | None = None
     index_threads: int = max(1, _cores() // 2)
