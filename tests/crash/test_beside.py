@@ -19,6 +19,7 @@ from vecdb.engine.collection import Collection
 from vecdb.engine.database import Database
 from vecdb.engine.view import View
 from vecdb.errors import Closed, CollectionNotFound, ReadOnly, Unavailable
+from vecdb.model.context import CallContext
 from vecdb.model.point import Select, WriteBatch
 from vecdb.model.query import Near, SearchRequest
 from vecdb.storage import files
@@ -182,3 +183,27 @@ def test_a_disk_that_refuses_a_compaction_is_told_of(database: Database, monkeyp
             database.compact(CONTEXT, "c")
     database.compact(CONTEXT, "c")
     assert database.count(CONTEXT, "c") == len(EVERYTHING)
+
+
+def test_a_collection_whose_files_cannot_be_written_keeps_no_other_from_being_indexed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its merge was tried again and again, and nothing else was built."""
+    database = Database.open(tmp_path, replace(options(0), max_unindexed_bytes=1 << 20))
+    for name in ("bad", "good"):
+        database.create_collection(CONTEXT, name, schema(name))
+    real, refused = files.fsync_file, threading.Event()
+
+    def fsync_file(path: Path) -> None:
+        if "segments/1/" in str(path):
+            refused.set()
+            raise OSError(errno.EIO, "no", str(path))
+        real(path)
+
+    monkeypatch.setattr(files, "fsync_file", fsync_file)
+    batch = WriteBatch(Write(1, "c", (Op("upsert", EVERYTHING, "vspt"),), True).operations())
+    database.write(CONTEXT, "bad", batch)
+    assert refused.wait(30)
+    database.write(CONTEXT, "good", batch)
+    database.wait_indexed(CallContext.within(30), "good")
+    database.close()

@@ -100,7 +100,7 @@ class Collection:
         self.requests = RequestMemory(options.request_memory_s)
         self._memory = memory
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
-        self.growing = Growing(0, 0, self.dims)
+        self.growing = Growing(0, 0, self.fields)
         self.next_segment = 1
         self.seq = 0
         self.row_bound = 0
@@ -127,6 +127,8 @@ class Collection:
         self.wake_builder = wake_builder
         self.hurry = 0  # callers of wait_indexed: the builder need not wait for more rows
         self.writer: SegmentWriter | None = None  # the builder's private work
+        self.failures = 0  # of maintenance here, one after another
+        self.rests_until = 0.0
 
     # -- life
 
@@ -289,7 +291,7 @@ class Collection:
             segment.state = "frozen"
             self.segments.append(segment)
             self.wake_builder.set()
-        self.growing = Growing(self.take_number(), self.row_bound, self.dims)
+        self.growing = Growing(self.take_number(), self.row_bound, self.fields)
 
     def take_number(self) -> int:
         """A segment number never used before in this collection (numbers named in no manifest may come again)."""

@@ -28,6 +28,7 @@ from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.5
+MAX_REST_S = 60.0
 COVER_GARBAGE_ROWS = 10_000
 """Dead rows that wait for their tombstones before a manifest is written for their sake alone."""
 COVER_LOG_RECORDS = 10_000
@@ -71,10 +72,15 @@ class Maintenance:
 
     def step(self) -> bool:
         """Do one action for the collection that needs it most; False when nothing was to do."""
+        return self._step(0.0)
+
+    def _step(self, now: float) -> bool:
+        """``now``: leave out the collections that rest, after a failure, beyond this moment."""
         if self._committer.failure() is not None:
             return False  # memory may be behind the store, and nothing can be written
         with self._busy:
             collections = [c for c in self._collections() if c.is_loaded and not c.dropped]
+            collections = [c for c in collections if not now or c.hurry or c.rests_until <= now]
             collections.sort(key=lambda c: -c.unindexed_bytes)
             worked = any(self._act(collection) for collection in collections)
         if not worked:
@@ -115,6 +121,8 @@ class Maintenance:
         try:
             self._compact_segments(context, collection)
         except OSError as error:
+            if error.errno is None:
+                raise  # no call to the system failed
             raise Unavailable(f"the segments could not be written: {error}") from error
         for start, end in reaping.row_ranges(collection.number):
             context.check("compacting the store")
@@ -140,11 +148,14 @@ class Maintenance:
         while not self._closing.is_set():
             self._wake.clear()
             try:
-                worked = self.step()
+                worked = self._step(time.monotonic())
             except Cancelled:
                 continue
             except VecdbError as error:
                 log.error("maintenance stopped: %s", error)
+                worked = False
+            except OSError as error:
+                log.error("the disk refuses what maintenance writes, which is tried again: %s", error)
                 worked = False
             except Exception:
                 log.exception("maintenance failed and is tried again")
@@ -153,7 +164,18 @@ class Maintenance:
                 self._wake.wait(PAUSE_S)
 
     def _act(self, collection: Collection) -> bool:
-        return self._tidy(collection) or self._merge_some(collection) or self._build(collection)
+        """One action. A collection where it fails rests, twice as long each time, so that others have their turn."""
+        try:
+            worked = self._tidy(collection) or self._merge_some(collection) or self._build(collection)
+        except Cancelled:
+            raise
+        except Exception:
+            collection.failures += 1
+            rest_s = min(MAX_REST_S, PAUSE_S * 2**collection.failures)
+            collection.rests_until = time.monotonic() + rest_s
+            raise
+        collection.failures = 0
+        return worked
 
     def _build(self, collection: Collection) -> bool:
         """Index frozen rows, and seal when there are enough, or nobody writes."""
