@@ -25,8 +25,11 @@ from tests.crash import trace
 from tests.crash.oracle import Oracle, Verdict
 from tests.crash.workload import Orders
 from vecdb import failpoint
+from vecdb.errors import IndexingBehind
 
 ROOT = Path(__file__).parents[2]
+EIO_PATIENCE_S = 5.0
+"""Deadline of a write where the builder may be unable to make room for it."""
 PATIENCE_S = 60.0
 """Longest wait for the next line of the record; a process that says nothing for so long hangs."""
 
@@ -228,12 +231,14 @@ class Chain:
         log = self._folder / "trace.txt"
         wrap = trace.command(log, f"{call}:error=EIO:when={when}", writes=True)
         fault = Fault(300, text=f"EIO at {call} {when}")
-        with self._working(fault, wrap, reopen=False) as (child, now):
-            if self._until(child, fault, now, {"read_only"}):
-                now.reached = True
+        with self._working(fault, wrap, reopen=False, patience_s=EIO_PATIENCE_S) as (child, now):
+            end = self._until(child, fault, now, {"read_only", "write-"})
+            if end is not None and end["e"] == "read_only":
                 child.say("end")
                 self._await(child, "ended")
                 self._read_only(child, now)
+            elif end is not None:
+                now.note = f"writes refused: {end['reason']}"
         self._between()
         unsynced = [a.write for a in trace.answers(log) if a.synced is None]
         if unsynced:
@@ -273,15 +278,14 @@ class Chain:
                 if (status := child.wait()) != 0:
                     raise Broken(f"a clean end has status {status}")
 
-    def _orders(self, failpoints: str = "", reopen: bool = True) -> Orders:
+    def _orders(self, **orders: Any) -> Orders:
         return Orders(
             data=str(self._data),
             seed=self._draw.randrange(1 << 30),
             first=self._first,
             durable=self._durable,
-            failpoints=failpoints,
             brisk=self._brisk,
-            reopen=reopen,
+            **orders,
         )
 
     def _round(self, fault: Fault) -> None:
@@ -290,11 +294,11 @@ class Chain:
         self._between()
 
     @contextlib.contextmanager
-    def _working(self, fault: Fault, wrap: Sequence[str] = (), reopen: bool = True) -> Iterator[tuple[Child, Round]]:
+    def _working(self, fault: Fault, wrap: Sequence[str] = (), **orders: Any) -> Iterator[tuple[Child, Round]]:
         """Open, judge what the last round left, and let it work; at the end kill it and hear the rest."""
         now = Round(len(self.rounds) + 1, fault)
         self._unopened = ""
-        with running(self._orders(fault.failpoint, reopen), self._errors, wrap) as child:
+        with running(self._orders(failpoints=fault.failpoint, **orders), self._errors, wrap) as child:
             child.say("report")
             shown = self._follow(child, "report")
             if shown is not None:
@@ -307,18 +311,21 @@ class Chain:
             while (line := self._take(child)) is not None:
                 now.answered += line["e"] == "write!"
 
-    def _until(self, child: Child, fault: Fault, now: Round, kinds: Collection[str] = ()) -> bool:
-        """Follow the record to the moment of the fault. True when a line of one of ``kinds`` came before."""
+    def _until(self, child: Child, fault: Fault, now: Round, ends: Collection[str] = ()) -> dict[str, Any] | None:
+        """Follow the record to the moment of the fault; the line that ended it before, being one of ``ends``.
+
+        A write may be refused for what it asks; only one refused for want of room for it is an end.
+        """
         while now.answered < fault.answers:
             line = self._take(child)
             if line is None:
-                return False
-            if line["e"] in kinds:
-                return True
+                return None
+            if line["e"] in ends and line.get("reason") in (None, IndexingBehind.reason):
+                return line
             now.answered += line["e"] == "write!"
         now.reached = not fault.failpoint
         time.sleep(fault.delay_s)  # any moment is as good as another
-        return False
+        return None
 
     def _take(self, child: Child) -> dict[str, Any] | None:
         line = child.next()

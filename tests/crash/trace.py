@@ -74,8 +74,11 @@ def calls(log: Path) -> Iterator[Call]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One acknowledgement: when it was asked for and given, when its record was in the log, and the first sync of
-    that log which began after that and was done, without an error, before the answer (None: there was none).
+    """One acknowledgement: when it was asked for and given, when its record was in the log, and the first sync that
+    began after that and was done, without an error, before the answer (None: there was none).
+
+    It is a sync of that very log; or, where the log was full, of the store's manifest: then the log's content
+    has been written to tables, and they were synced before the manifest named them.
     """
 
     write: int
@@ -113,8 +116,10 @@ def _answer(write: int, given: float, asked: float, logged: tuple[float, str] | 
     if logged is None:
         return Answer(write, asked, None, None, given)
     moment, file = logged
-    fitting = (s for s in syncs if s.file == file and s.began >= moment and s.ended <= given)
-    return Answer(write, asked, moment, next(fitting, None), given)
+    fitting = [s for s in syncs if s.began >= moment and s.ended <= given]
+    of_log = [s for s in fitting if s.file == file]
+    of_manifest = [s for s in fitting if "/MANIFEST-" in s.file]
+    return Answer(write, asked, moment, next(iter(of_log + of_manifest), None), given)
 
 
 def injected(log: Path) -> list[Call]:

@@ -43,6 +43,7 @@ from vecdb.errors import (
     Closed,
     CollectionNotFound,
     DataDirUnusable,
+    DeadlineExceeded,
     IndexingBehind,
     PointExists,
     ReadOnly,
@@ -64,7 +65,7 @@ CERTAIN = (Closed, CollectionNotFound, IndexingBehind, PointExists)
 class Orders:
     """``first``: the number of the first write. ``failpoints``: as ``failpoint.arm_from_text`` reads it; those of
     loading count from the start, the others from ``work``. ``durable``: share of writes that ask for fsync.
-    ``reopen``: close and open the database now and then.
+    ``patience_s``: deadline of a write. ``reopen``: close and open the database now and then.
     ``brisk``: writes of few rows and nothing else, and bounds so wide that little else is synced.
     """
 
@@ -76,6 +77,7 @@ class Orders:
     failpoints: str = ""
     brisk: bool = False
     reopen: bool = True
+    patience_s: float | None = None
 
     def text(self) -> str:
         """As the command takes it."""
@@ -256,10 +258,12 @@ class Workload:
             except ReadOnly as error:  # whether the write is there is known after the next opening
                 self._record.say({"e": "read_only", "w": number, "text": str(error)})
                 self._read_only.set()
+            except DeadlineExceeded:  # so it is here
+                self._record.say({"e": "late", "w": number})
 
     def _send(self, write: Write, twice: bool) -> None:
         batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
-        context = CallContext(request_id=mark(write.number))
+        context = CallContext.within(self._orders.patience_s, request_id=mark(write.number))
         result = self.database.write(context, write.collection, batch)
         self._record.say({"e": "write!", "w": write.number, "seq": result.seq, "count": result.count})
         if twice and result.count and self._options.request_memory_s > 60:
