@@ -334,7 +334,7 @@ class _Leg:
         if part.index is not None:
             return part.index.exact(queries, need, allowed)[0]
         assert part.vectors is not None
-        return flat.top(self._field.metric, queries, part.vectors, need, allowed)[0]
+        return flat.top(self._field.metric, queries, part.vectors, need, allowed, part.squares)[0]
 
     def _score(self, part: Part, queries: Float32, ordinals: Int64) -> tuple[Float32, Float32]:
         """Scores and distances ``[q, w]`` of candidates; -inf where padded."""

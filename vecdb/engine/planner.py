@@ -46,6 +46,9 @@ def choose(facts: PartFacts, *, need: int, ef: int, exact: bool) -> Plan:
     ask = min(facts.vectors, -(-width * facts.vectors // facts.allowed))
     if ask > MAX_OVERFETCH:
         return Plan("exact")
-    scan = exact_ns(facts.allowed, facts.dim, contiguous=facts.allowed == facts.vectors)
+    # Few allowed rows are gathered, many are scored in place with the rest struck out: the scan takes the cheaper.
+    scan = min(
+        exact_ns(facts.allowed, facts.dim, contiguous=False), exact_ns(facts.vectors, facts.dim, contiguous=True)
+    )
     walk = graph_ns(facts.vectors, ask, facts.dim)
     return Plan("exact") if scan <= walk else Plan("graph", ask)

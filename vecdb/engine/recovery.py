@@ -136,13 +136,13 @@ def _read_interval(
     collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions, full: list[Segment]
 ) -> Growing:
     """Read rows first..end into growing segments; full ones are appended to ``full``, the last is returned."""
-    growing = Growing(collection.take_number(), first, collection.dims)
+    growing = Growing(collection.take_number(), first, collection.fields)
     for rows in _chunks(collection, first, end, dead, adoptions):
         growing.append(rows)
         if collection.is_full(growing):
             segment = _frozen(growing)
             full.append(segment)
-            growing = Growing(collection.take_number(), segment.end_row, collection.dims)
+            growing = Growing(collection.take_number(), segment.end_row, collection.fields)
     return growing
 
 

@@ -13,17 +13,20 @@ view that makes them count, so readers need no lock: a stamp they can see early 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.index import metric
 from vecdb.index.contract import Mask, VectorIndex
 from vecdb.model.point import Float32, Int64
+from vecdb.model.schema import VectorField
 
 UInt64 = NDArray[np.uint64]
+T = TypeVar("T", bound=np.generic)
 
 ALIVE = np.uint64(2**64 - 1)
 _NO_ROWS = np.zeros(0, dtype=np.uint64)
@@ -77,13 +80,15 @@ class Part:
     ``slots`` (uint64, by ordinal) is ascending, or ``order`` is the permutation that sorts it.
     ``owners`` is None while every slot belongs to the row of its own number; else it gives by ordinal
     the newest row that has the vector. Exactly one of ``vectors`` (prepared, float32 ``[n, dim]``) and
-    ``index`` is set. ``same_rows``: ordinal i here is ordinal i of the bodies.
+    ``index`` is set; ``squares`` are the squared norms of ``vectors``, where the metric wants them.
+    ``same_rows``: ordinal i here is ordinal i of the bodies.
     """
 
     slots: UInt64
     died: UInt64
     same_rows: bool
     vectors: Float32 | None = None
+    squares: Float32 | None = None
     index: VectorIndex | None = None
     order: Int64 | None = None
     owners: UInt64 | None = None
@@ -165,7 +170,9 @@ class Segment:
         anonymous, mapped = self.ids.nbytes()
         arrays: list[NDArray[Any]] = [self.rows, self.seqs, self.died]
         for part in self.parts.values():
-            arrays += [a for a in (part.slots, part.died, part.order, part.owners, part.vectors) if a is not None]
+            arrays += [
+                a for a in (part.slots, part.died, part.order, part.owners, part.vectors, part.squares) if a is not None
+            ]
             if part.index is not None:
                 more = part.index.nbytes()
                 anonymous, mapped = anonymous + more[0], mapped + more[1]
@@ -196,15 +203,15 @@ class NewRows:
     body_bytes: int
 
 
-class _Column:
+class _Column(Generic[T]):
     """An array with room behind its end; ``view`` shows what is filled. Readers keep older views."""
 
-    def __init__(self, dtype: type[np.generic], width: int | None = None) -> None:
+    def __init__(self, dtype: type[T], width: int | None = None) -> None:
         self._width = width
-        self._data = np.empty(0 if width is None else (0, width), dtype=dtype)
+        self._data: NDArray[T] = np.empty(0 if width is None else (0, width), dtype=dtype)
         self.n = 0
 
-    def extend(self, values: NDArray[np.generic]) -> None:
+    def extend(self, values: NDArray[T]) -> None:
         need = self.n + len(values)
         if need > len(self._data):
             room = max(need, 16, len(self._data) * 2)
@@ -214,8 +221,54 @@ class _Column:
         self._data[self.n : need] = values
         self.n = need
 
-    def view(self) -> NDArray[np.generic]:
+    def view(self) -> NDArray[T]:
         return self._data[: self.n]
+
+
+class _GrowingPart:
+    """The vectors of one field while they grow; becomes a Part."""
+
+    def __init__(self, field: VectorField) -> None:
+        self._metric = field.metric
+        self.slots = _Column(np.uint64)
+        self._died = _Column(np.uint64)
+        self._vectors = _Column(np.float32, field.dim)
+        self._squares = None if field.metric == "cosine" else _Column(np.float32)
+        self._owners: UInt64 | None = None
+        self._dead = 0
+        self._same_rows = True
+
+    @property
+    def vector_bytes(self) -> int:
+        return self._vectors.view().nbytes
+
+    def extend(self, rows: UInt64, slots: UInt64, vectors: Float32 | None) -> None:
+        """Add what some new ``rows`` have here; ``vectors`` None: nothing."""
+        self._same_rows = self._same_rows and np.array_equal(slots, rows)
+        if vectors is None:
+            return
+        self.slots.extend(slots)
+        self._died.extend(np.full(len(slots), ALIVE, dtype=np.uint64))
+        self._vectors.extend(vectors)
+        if self._squares is not None:
+            self._squares.extend(metric.squares(vectors))
+        if self._owners is not None:
+            self._owners = np.concatenate([self._owners, slots])
+
+    def part(self) -> Part:
+        return Part(
+            slots=self.slots.view(),
+            died=self._died.view(),
+            same_rows=self._same_rows,
+            vectors=self._vectors.view(),
+            squares=None if self._squares is None else self._squares.view(),
+            owners=self._owners,
+            dead=self._dead,
+        )
+
+    def take_back(self, part: Part) -> None:
+        """Keep what stamps changed in a part handed out."""
+        self._dead, self._owners = part.dead, part.owners
 
 
 class Growing:
@@ -225,19 +278,15 @@ class Growing:
     a column; stamps then go to the moved one, and an older view misses only stamps later than itself.
     """
 
-    def __init__(self, number: int, first_row: int, dims: dict[int, int]) -> None:
+    def __init__(self, number: int, first_row: int, fields: Mapping[int, VectorField]) -> None:
         self.number = number
         self.first_row = first_row
-        self._dims = dims
         self._rows = _Column(np.uint64)
         self._seqs = _Column(np.uint64)
         self._died = _Column(np.uint64)
         self._ids: list[str] = []
-        self._parts = {f: (_Column(np.uint64), _Column(np.uint64), _Column(np.float32, d)) for f, d in dims.items()}
-        self._owners: dict[int, UInt64] = {}
+        self._parts = {field_id: _GrowingPart(field) for field_id, field in fields.items()}
         self._dead = 0
-        self._part_dead = dict.fromkeys(dims, 0)
-        self._same_rows = dict.fromkeys(dims, True)
         self.body_bytes = 0
         self._segment: Segment | None = None
 
@@ -247,12 +296,12 @@ class Growing:
     @property
     def empty(self) -> bool:
         """No body and no vector; a vector may be here without a body, when a later row has adopted it."""
-        return not self._rows.n and not any(slots.n for slots, _, _ in self._parts.values())
+        return not self._rows.n and not any(part.slots.n for part in self._parts.values())
 
     @property
     def vector_bytes(self) -> int:
         """Bytes of vectors held (float32)."""
-        return sum(4 * self._dims[f] * vectors.n for f, (_, _, vectors) in self._parts.items())
+        return sum(part.vector_bytes for part in self._parts.values())
 
     def append(self, new: NewRows) -> None:
         """Add rows; they and their slots are above all that is here."""
@@ -261,45 +310,25 @@ class Growing:
         self._seqs.extend(new.seqs)
         self._died.extend(np.full(len(new.rows), ALIVE, dtype=np.uint64))
         self._ids.extend(new.ids)
-        for field_id in self._parts:
-            slots, vectors = new.vectors.get(field_id, (_NO_ROWS, None))
-            if not np.array_equal(slots, new.rows):
-                self._same_rows[field_id] = False
-            if vectors is None:
-                continue
-            held, died, data = self._parts[field_id]
-            held.extend(slots)
-            died.extend(np.full(len(slots), ALIVE, dtype=np.uint64))
-            data.extend(vectors)
-            owners = self._owners.get(field_id)
-            if owners is not None:
-                self._owners[field_id] = np.concatenate([owners, slots])
+        for field_id, part in self._parts.items():
+            part.extend(new.rows, *new.vectors.get(field_id, (_NO_ROWS, None)))
         self.body_bytes += new.body_bytes
 
     def segment(self) -> Segment:
         """The rows so far as an immutable-but-for-stamps segment; the same object until something is appended."""
         if self._segment is None:
-            parts = {}
-            for field_id, (slots, died, data) in self._parts.items():
-                parts[field_id] = Part(
-                    slots=slots.view(),  # type: ignore[arg-type]
-                    died=died.view(),  # type: ignore[arg-type]
-                    same_rows=self._same_rows[field_id],
-                    vectors=data.view(),  # type: ignore[arg-type]
-                    owners=self._owners.get(field_id),
-                    dead=self._part_dead[field_id],
-                )
-            lasts = [int(c.view()[-1]) for c in (self._rows, *(p[0] for p in self._parts.values())) if c.n]
+            columns = (self._rows, *(part.slots for part in self._parts.values()))
+            last = max((int(column.view()[-1]) for column in columns if column.n), default=self.first_row - 1)
             self._segment = Segment(
                 number=self.number,
                 state="growing",
-                rows=self._rows.view(),  # type: ignore[arg-type]
-                seqs=self._seqs.view(),  # type: ignore[arg-type]
+                rows=self._rows.view(),
+                seqs=self._seqs.view(),
                 ids=ListIds(self._ids),
-                died=self._died.view(),  # type: ignore[arg-type]
-                parts=parts,
+                died=self._died.view(),
+                parts={field_id: part.part() for field_id, part in self._parts.items()},
                 first_row=self.first_row,
-                end_row=max(lasts, default=self.first_row - 1) + 1,
+                end_row=last + 1,
                 dead=self._dead,
             )
         return self._segment
@@ -310,9 +339,7 @@ class Growing:
             return
         self._dead = self._segment.dead
         for field_id, part in self._segment.parts.items():
-            self._part_dead[field_id] = part.dead
-            if part.owners is not None:
-                self._owners[field_id] = part.owners
+            self._parts[field_id].take_back(part)
         self._segment = None
 
 
