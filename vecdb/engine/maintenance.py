@@ -184,15 +184,16 @@ class Maintenance:
         if collection.entry.indexing == "deferred" and not collection.hurry:
             return False
         wanted = collection.wants_index
-        if idle and wanted and not collection.growing.empty:
+        frozen = [s for s in collection.segments if s.state == "frozen"]
+        pressed = collection.unindexed_bytes > options.max_unindexed_bytes
+        if ((idle and wanted) or (pressed and not frozen)) and not collection.growing.empty:
             with self._publish_lock:
                 collection.freeze()
-        frozen = [s for s in collection.segments if s.state == "frozen"]
+            frozen = [s for s in collection.segments if s.state == "frozen"]
         if not frozen:
             return False
         unindexed = collection.unindexed_bytes
         target = min(options.max_segment_bytes, max(options.seal_bytes, unindexed // 2))
-        pressed = unindexed > options.max_unindexed_bytes
         return self._index(collection, target, finish=pressed or (idle and wanted))
 
     def _index(self, collection: Collection, target: int, finish: bool) -> bool:
