@@ -43,7 +43,7 @@ PINS = 3
 ON_THE_WAY = [name for name in failpoint.NAMES if name.startswith("commit.")]
 IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap")]
 IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
-CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", *INDEXING]
+CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]
 
 places = st.integers(0, len(POOL) - 1)
 seeds = st.integers(0, 2**32 - 1)
@@ -112,7 +112,9 @@ class Histories(RuleBasedStateMachine):
         self.model = Model()
         self.sites = sites(self.folder)
         self.pins: list[Pin] = []
-        self.sent: list[Sent] = []
+        self.sent: list[Sent] = []  # by number of the write, from 1
+        self.history = [self.model.points]  # what there was after each write, from 0
+        self.synced = 0  # the last write that was acknowledged as durable
         self.requests = 0
         self.limited = False
         self.patch = pytest.MonkeyPatch()
@@ -150,11 +152,11 @@ class Histories(RuleBasedStateMachine):
 
     # -- writing
 
-    @rule(batch=batches, remote=st.booleans(), outside=st.booleans())
-    def write(self, batch: Sequence[Sketch], remote: bool, outside: bool) -> None:
-        """A batch, by the caller of the history or by somebody without limits."""
+    @rule(batch=batches, remote=st.booleans(), outside=st.booleans(), durable=st.booleans())
+    def write(self, batch: Sequence[Sketch], remote: bool, outside: bool, durable: bool) -> None:
+        """A batch, by the caller of the history or by somebody without limits; it may be one not worth a sync."""
         limited = self.limited and not outside
-        self.carry_out(self.fill(batch, limited), limited, remote)
+        self.carry_out(self.fill(batch, limited), limited, remote, durable=durable)
 
     @rule(count=st.integers(8, 30), seed=seeds, remote=st.booleans())
     def load(self, count: int, seed: int, remote: bool) -> None:
@@ -237,11 +239,25 @@ class Histories(RuleBasedStateMachine):
         if site.db.failure() is not None:
             self.pins = [pin for pin in self.pins if pin.site is not site]
             if cut and site.in_memory:
-                site.power_cut()
+                self.cut_power(site, 0, [points])
             else:
                 site.reopen()
             assert site.check() == []
         self.carry_out(steps, self.limited, False, request_id)
+
+    def cut_power(self, site: Site, keep: int, upcoming: Sequence[dict[str, Held]] = ()) -> None:
+        """What is left is a beginning of the history, with all that was acknowledged as durable; the rest is sent
+        again. ``keep`` of the batches not synced survive; ``upcoming`` is what may be there beyond the history.
+        """
+        site.power_cut(keep)
+        left = Model()
+        left.seq = site.seq()
+        assert left.seq >= self.synced
+        left.points = [*self.history, *upcoming][left.seq]
+        self.compare_all(site, left)
+        for sent in self.sent[left.seq :]:
+            operations = [operation(step) for step in sent.steps]
+            assert site.collection(sent.limited).write(operations, request_id=sent.request_id) == sent.result
 
     def fill(self, batch: Sequence[Sketch], limited: bool) -> list[Step]:
         return [fill(sketch, limited) for sketch in batch]
@@ -250,7 +266,14 @@ class Histories(RuleBasedStateMachine):
         self.requests += 1
         return f"request {self.requests}".encode()
 
-    def carry_out(self, steps: Sequence[Step], limited: bool, remote: bool, request_id: bytes | None = None) -> None:
+    def carry_out(
+        self,
+        steps: Sequence[Step],
+        limited: bool,
+        remote: bool,
+        request_id: bytes | None = None,
+        durable: bool = True,
+    ) -> None:
         """Write on every site; all say the same as the model."""
         request_id = request_id or self.next_request()
         operations = [operation(step) for step in steps]
@@ -266,10 +289,14 @@ class Histories(RuleBasedStateMachine):
                     raise AssertionError(f"{site.name} took an id that exists") from None
             return
         for site in self.sites:
-            received = site.collection(limited, remote).write(operations, request_id=request_id)
+            received = site.collection(limited, remote).write(
+                operations, request_id=request_id, durability="fsync" if durable else "os"
+            )
             assert received == result, site.name
         if result.seq != self.model.seq:
             self.sent.append(Sent(steps, limited, request_id, result))
+            self.history.append(points)
+            self.synced = result.seq if durable else self.synced
         self.model.points, self.model.seq = points, result.seq
 
     # -- reading
@@ -470,8 +497,8 @@ class Histories(RuleBasedStateMachine):
                     break
             assert site.check() == []
 
-    @rule(what=st.sampled_from(CARE), remote=st.booleans())
-    def care(self, what: str, remote: bool) -> None:
+    @rule(what=st.sampled_from(CARE), remote=st.booleans(), keep=st.integers(0, 40))
+    def care(self, what: str, remote: bool, keep: int) -> None:
         """Everything else that is done to a database and must change nothing."""
         if what == "reopen":
             self.pins.clear()
@@ -483,7 +510,7 @@ class Histories(RuleBasedStateMachine):
                 site.reopen()
             elif what == "cut_power":
                 if site.in_memory:
-                    site.power_cut()
+                    self.cut_power(site, keep)
                     self.compare_all(site)
             elif what == "cover":
                 site.db.cover(CallContext(), NAME)

@@ -87,9 +87,9 @@ class Site:
         self.close()
         self.open()
 
-    def power_cut(self) -> None:
-        """Go on with what the last sync left, as if the process had been cut off (in memory only)."""
-        left = self._kv.durable_copy()
+    def power_cut(self, keep: int) -> None:
+        """Go on with what was synced and ``keep`` of the batches that were not (in memory only)."""
+        left = self._kv.durable_copy(keep)
         self.close()
         self._kv = left
         self.open()
