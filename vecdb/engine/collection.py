@@ -26,7 +26,7 @@ from vecdb.engine.options import EngineOptions
 from vecdb.engine.prepare import FieldIds, check_ids, prepare
 from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
-from vecdb.engine.sealing import SegmentWriter
+from vecdb.engine.sealing import SegmentWriter, why_no_graphs
 from vecdb.engine.segment import ALIVE, Growing, NewRows, Segment, UInt64
 from vecdb.engine.view import View
 from vecdb.errors import (
@@ -96,7 +96,9 @@ class Collection:
         self.dims = {field_id: field.dim for field_id, field in self.fields.items()}
         self.lookup = Lookup(kv, entry.number, self.dims)
         self.matcher = Matcher(self.lookup)
-        self._executor = Executor(self.lookup, self.matcher, entry.fields, entry.schema, options.search_threads)
+        self._executor = Executor(
+            self.lookup, self.matcher, entry.fields, entry.schema, options.search_threads, why_no_graphs(options)
+        )
         self.requests = RequestMemory(options.request_memory_s)
         self._memory = memory
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows

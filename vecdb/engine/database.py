@@ -28,6 +28,7 @@ from vecdb.engine.datadir import DataDir
 from vecdb.engine.maintenance import Maintenance
 from vecdb.engine.memory import MemoryGuard, process_memory
 from vecdb.engine.options import EngineOptions
+from vecdb.engine.sealing import why_no_graphs
 from vecdb.errors import (
     Closed,
     CollectionExists,
@@ -65,6 +66,8 @@ class Database:
         self._release = release
         self._lock = threading.Lock()  # the maps below
         self._publish_lock = threading.Lock()
+        if (reason := why_no_graphs(options)) is not None:
+            log.warning("no graphs are built and every search is exact: %s", reason)
         self._memory = MemoryGuard(options.max_memory_bytes)
         self._wake = threading.Event()
         self._closed = False

@@ -59,12 +59,21 @@ class _Hits:
 class Executor:
     """Searches one collection. Stateless but for what it was given; any thread may use it."""
 
-    def __init__(self, lookup: Lookup, matcher: Matcher, fields: FieldIds, schema: Schema, threads: int) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        matcher: Matcher,
+        fields: FieldIds,
+        schema: Schema,
+        threads: int,
+        no_graphs: str | None = None,
+    ) -> None:
         self._lookup = lookup
         self._matcher = matcher
         self._fields = fields
         self._schema = schema
         self._threads = threads
+        self._no_graphs = no_graphs
 
     def search(self, context: CallContext, view: View, request: SearchRequest) -> SearchAnswer:
         """Answer every query of the request at ``view``. Raises InvalidArgument and its kin."""
@@ -76,6 +85,8 @@ class Executor:
             check_model(field, leg.model, f"{where}.model")
             check_vectors(field, leg.vectors, f"{where}.vectors")
         explain: dict[str, Any] | None = {"legs": []} if request.explain else None
+        if explain is not None and self._no_graphs is not None:
+            explain["no_graphs"] = self._no_graphs
         shared = [f for f in (context.scope, request.filter) if f is not None]
         window = request.offset + request.limit
         context.check("planning the search")

@@ -32,6 +32,13 @@ BODIES = "bodies"
 Selection = list[tuple[Segment, Int64]]
 
 
+def why_no_graphs(options: EngineOptions) -> str | None:
+    """Why every search is exact here, or None where graphs are built."""
+    if not options.use_graphs:
+        return "use_graphs is off"
+    return None if hnsw.available() else hnsw.available().reason
+
+
 def folder_of(root: Path, collection: int, number: int) -> Path:
     """Where a sealed segment lives."""
     return root / str(collection) / str(number)
@@ -50,7 +57,7 @@ class PartWriter:
         self._builder: hnsw.HnswBuilder | None = None
         self._inserted = 0
         self._total = 0
-        self._graphs = options.use_graphs and bool(hnsw.available())
+        self._graphs = why_no_graphs(options) is None
 
     def start_from(self, segment: Segment, path: Path, room: int) -> None:
         """Begin with the whole graph of a sealed segment: its links are kept, nothing is inserted again."""
