@@ -42,6 +42,7 @@ class Child:
     """A workload in a process of its own. ``wrap``: a command to run it under."""
 
     def __init__(self, orders: Orders, errors: Path, wrap: Sequence[str] = ()) -> None:
+        self.orders = orders
         self._errors = errors
         self._wrapped = bool(wrap)
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -205,6 +206,7 @@ class Chain:
         self._first = 1
         self._told = 0
         self._unopened = ""
+        self._remembered = False
         self.rounds: list[Round] = []
         tell(HEADING)
 
@@ -285,7 +287,7 @@ class Chain:
             first=self._first,
             durable=self._durable,
             brisk=self._brisk,
-            **orders,
+            **{"remember": self._draw.random() < 0.8, **orders},
         )
 
     def _round(self, fault: Fault) -> None:
@@ -303,8 +305,10 @@ class Chain:
             shown = self._follow(child, "report")
             if shown is not None:
                 self._judge(shown)
+                self._send_again(child)
                 child.say("work")
             self.rounds.append(now)
+            self._remembered = child.orders.remember
             now.note = self._unopened.replace(str(self._data), "DATA")
             yield child, now
             child.kill()
@@ -327,6 +331,19 @@ class Chain:
         time.sleep(fault.delay_s)  # any moment is as good as another
         return None
 
+    def _send_again(self, child: Child) -> None:
+        """What was in flight is sent again, as a client would; what had been carried out gets its first answer."""
+        verdict = self.rounds[-1].verdict if self.rounds else None
+        if verdict is None or not (self._remembered and child.orders.remember):
+            return
+        events = [{**write.event(), "done": write.number in verdict.placed} for write in verdict.again]
+        child.say(f"again {orjson.dumps(events).decode()}")
+        for event in events:
+            answer = self._follow(child, *(["again"] if event["done"] else ["write!", "write-", "read_only", "late"]))
+            if answer is not None and event["done"] and answer["seq"] != verdict.placed[event["w"]]:
+                was = verdict.placed[event["w"]]
+                raise Broken(f"write {event['w']} had been carried out as {was}; sent again, it is {answer['seq']}")
+
     def _take(self, child: Child) -> dict[str, Any] | None:
         line = child.next()
         if line is not None:
@@ -339,9 +356,9 @@ class Chain:
             self._oracle.take(line)
         return line
 
-    def _follow(self, child: Child, kind: str) -> dict[str, Any] | None:
-        """The next line of that kind; None when it died first."""
-        while (line := self._take(child)) is not None and line["e"] != kind:
+    def _follow(self, child: Child, *kinds: str) -> dict[str, Any] | None:
+        """The next line of one of those kinds; None when it died first."""
+        while (line := self._take(child)) is not None and line["e"] not in kinds:
             pass
         return line
 

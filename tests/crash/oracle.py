@@ -103,6 +103,8 @@ class Verdict:
     points: int = 0
     placed: dict[int, int] = field(default_factory=dict)
     """Sequence numbers of the writes in flight that were found."""
+    again: list[Write] = field(default_factory=list)
+    """The writes in flight: who sent them got no answer and would send them again."""
 
 
 class Oracle:
@@ -163,6 +165,7 @@ class Oracle:
     def _judge_one(self, name: str, history: History, shown: Mapping[str, Any], verdict: Verdict) -> None:
         seq, points = shown["seq"], shown["points"]
         verdict.in_flight += len(history.pending)
+        verdict.again += [write for write, _ in history.pending.values()]
         verdict.points += len(points)
         problems = list(_out_of_order(history))
         kept = [a for a in history.acknowledged if a.seq <= seq]

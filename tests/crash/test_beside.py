@@ -30,7 +30,7 @@ EVERYTHING = tuple(range(200))
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path, options(0))
+    opened = Database.open(tmp_path, options())
     opened.create_collection(CONTEXT, "c", schema("c"))
     yield opened
     failpoint.disarm()
@@ -76,7 +76,7 @@ def test_a_check_beside_a_drop_finds_nothing_wrong(database: Database) -> None:
 def test_a_writer_that_opens_a_collection_while_it_is_dropped_is_refused(tmp_path: Path) -> None:
     """The write was acknowledged, into a collection that was gone, and its keys stayed for ever."""
     few = WriteBatch(Write(1, "c", (Op("upsert", (1, 2, 3), "vspt"),), True).operations())
-    calm = replace(options(0), background=False)
+    calm = replace(options(), background=False)
     database = Database.open(tmp_path, calm)
     database.create_collection(CONTEXT, "c", schema("c"))
     database.write(CONTEXT, "c", few)
@@ -95,7 +95,7 @@ def test_a_writer_that_opens_a_collection_while_it_is_dropped_is_refused(tmp_pat
 
 def test_closing_refuses_the_writers_that_wait_for_the_builder(tmp_path: Path) -> None:
     """They waited for ever, for a builder that was gone."""
-    database = Database.open(tmp_path, replace(options(0), background=False, max_unindexed_bytes=4_096))
+    database = Database.open(tmp_path, replace(options(), background=False, max_unindexed_bytes=4_096))
     database.create_collection(CONTEXT, "c", schema("c"))
     write(database, 1, Op("upsert", EVERYTHING, "vspt"))
     outcome: list[BaseException] = []
@@ -130,7 +130,7 @@ def test_a_reader_that_is_overtaken_by_a_drop_finds_no_collection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Database], object]
 ) -> None:
     """It was told of lost data, or was answered as if the collection were empty."""
-    database = Database.open(tmp_path, options(0))
+    database = Database.open(tmp_path, options())
     database.create_collection(CONTEXT, "c", schema("c"))
     write(database, 1, Op("upsert", EVERYTHING, "vspt"))
     look = Collection._look
@@ -149,7 +149,7 @@ def test_a_reader_that_is_overtaken_by_a_drop_finds_no_collection(
 def test_a_failed_sync_refuses_the_writers_that_wait_for_the_builder(tmp_path: Path) -> None:
     """They waited for ever, or to their deadline, for a builder that could do nothing any more; so did wait_indexed."""
     kv = MemoryKV()
-    database = Database(kv, tmp_path, replace(options(0), background=False, max_unindexed_bytes=4_096))
+    database = Database(kv, tmp_path, replace(options(), background=False, max_unindexed_bytes=4_096))
     database.create_collection(CONTEXT, "c", schema("c"))
     write(database, 1, Op("upsert", EVERYTHING, "vspt"))
     outcome: list[BaseException] = []
@@ -189,7 +189,7 @@ def test_a_collection_whose_files_cannot_be_written_keeps_no_other_from_being_in
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its merge was tried again and again, and nothing else was built."""
-    database = Database.open(tmp_path, replace(options(0), max_unindexed_bytes=1 << 20))
+    database = Database.open(tmp_path, replace(options(), max_unindexed_bytes=1 << 20))
     for name in ("bad", "good"):
         database.create_collection(CONTEXT, name, schema(name))
     real, refused = files.fsync_file, threading.Event()

@@ -41,7 +41,7 @@ def _write(database: Database) -> None:
 def test_no_call_shows_a_stall(tmp_path: Path, call: Callable[[Database], object], first: int) -> None:
     """Creating and dropping a collection raised WriteStall."""
     kv = Stalling()
-    database = Database(kv, tmp_path, replace(options(0), background=False))
+    database = Database(kv, tmp_path, replace(options(), background=False))
     database.create_collection(CONTEXT, "c", schema("c"))
     _write(database)
     kv.stall_from(first)
@@ -52,7 +52,7 @@ def test_no_call_shows_a_stall(tmp_path: Path, call: Callable[[Database], object
 
 def test_opening_shows_no_stall(tmp_path: Path) -> None:
     kv = Stalling()
-    database = Database(kv, tmp_path, replace(options(0), background=False))
+    database = Database(kv, tmp_path, replace(options(), background=False))
     database.create_collection(CONTEXT, "c", schema("c"))
     _write(database)
     shown = report(database)
@@ -64,7 +64,7 @@ def test_opening_shows_no_stall(tmp_path: Path) -> None:
     database.close()
     survived = Stalling(everything)
     survived.stall_from(1)
-    database = Database(survived, tmp_path, replace(options(0), background=False))
+    database = Database(survived, tmp_path, replace(options(), background=False))
     assert report(database) == shown
     database.close()
 

@@ -8,6 +8,7 @@ standard input tells, a word a line:
 
     report    say what is there (``report``)
     settle    compact every collection, then report
+    again ... send writes (JSON) that were in flight when the process before this one ended
     work      write until killed, or until ``end``
     end       let every call under way finish
     probe     say whether the database refuses to write, and why
@@ -65,7 +66,8 @@ CERTAIN = (Closed, CollectionNotFound, IndexingBehind, PointExists)
 class Orders:
     """``first``: the number of the first write. ``failpoints``: as ``failpoint.arm_from_text`` reads it; those of
     loading count from the start, the others from ``work``. ``durable``: share of writes that ask for fsync.
-    ``patience_s``: deadline of a write. ``reopen``: close and open the database now and then.
+    ``patience_s``: deadline of a write. ``remember``: keep request ids, else logs are cut short at once.
+    ``reopen``: close and open the database now and then.
     ``brisk``: writes of few rows and nothing else, and bounds so wide that little else is synced.
     """
 
@@ -77,6 +79,7 @@ class Orders:
     failpoints: str = ""
     brisk: bool = False
     reopen: bool = True
+    remember: bool = True
     patience_s: float | None = None
 
     def text(self) -> str:
@@ -84,7 +87,7 @@ class Orders:
         return orjson.dumps(asdict(self)).decode()
 
 
-def options(seed: int, brisk: bool = False) -> EngineOptions:
+def options(remember: bool = False, brisk: bool = False) -> EngineOptions:
     """Bounds that a few hundred writes meet many times over; ``brisk``: hardly ever."""
     if brisk:
         return EngineOptions(index_threads=1, search_threads=1, idle_seal_s=3_600)
@@ -97,7 +100,7 @@ def options(seed: int, brisk: bool = False) -> EngineOptions:
         seal_bytes=8 << 10,
         max_segment_bytes=96 << 10,
         idle_seal_s=0.05,
-        request_memory_s=(0.1, 600.0)[seed % 2],
+        request_memory_s=600.0 if remember else 0.1,
         open_collections=4,
         evict_idle_s=0.02,
         index_threads=1,
@@ -170,7 +173,7 @@ class Workload:
     def __init__(self, orders: Orders, record: Record) -> None:
         self._orders = orders
         self._record = record
-        self._options = options(orders.seed, orders.brisk)
+        self._options = options(orders.remember, orders.brisk)
         self._numbers = iter(range(orders.first, 1 << 60))
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -193,6 +196,16 @@ class Workload:
         self._threads = [threading.Thread(target=self._repeat, args=job, daemon=True) for job in jobs]
         for thread in self._threads:
             thread.start()
+
+    def again(self, event: dict[str, Any]) -> None:
+        """Send a write with the request id it had; ``done`` in it: it was carried out and may not be again."""
+        write = Write.of(event)
+        if not event["done"]:
+            self._submit(write, twice=False)
+            return
+        batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
+        result = self.database.write(CallContext(request_id=mark(write.number)), write.collection, batch)
+        self._record.say({"e": "again", "w": write.number, "seq": result.seq})
 
     def end(self) -> None:
         """Let the threads finish what they do."""
@@ -250,23 +263,27 @@ class Workload:
                 number = next(self._numbers)
             durable = draw.random() < self._orders.durable
             write = Write(number, name, invent(draw, name, self._orders.brisk), durable)
-            self._record.say(write.event())
-            try:
-                self._send(write, draw.random() < 0.05)
-            except CERTAIN as error:
-                self._record.say({"e": "write-", "w": number, "reason": error.reason})
-            except ReadOnly as error:  # whether the write is there is known after the next opening
-                self._record.say({"e": "read_only", "w": number, "text": str(error)})
-                self._read_only.set()
-            except DeadlineExceeded:  # so it is here
-                self._record.say({"e": "late", "w": number})
+            self._submit(write, twice=draw.random() < 0.05)
+
+    def _submit(self, write: Write, twice: bool) -> None:
+        """Record the question, ask, and record the answer, or that there is certainly nothing of the write."""
+        self._record.say(write.event())
+        try:
+            self._send(write, twice)
+        except CERTAIN as error:
+            self._record.say({"e": "write-", "w": write.number, "reason": error.reason})
+        except ReadOnly as error:  # whether the write is there is known after the next opening
+            self._record.say({"e": "read_only", "w": write.number, "text": str(error)})
+            self._read_only.set()
+        except DeadlineExceeded:  # so it is here
+            self._record.say({"e": "late", "w": write.number})
 
     def _send(self, write: Write, twice: bool) -> None:
         batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
         context = CallContext.within(self._orders.patience_s, request_id=mark(write.number))
         result = self.database.write(context, write.collection, batch)
         self._record.say({"e": "write!", "w": write.number, "seq": result.seq, "count": result.count})
-        if twice and result.count and self._options.request_memory_s > 60:
+        if twice and result.count and self._orders.remember:
             with contextlib.suppress(*CERTAIN, ReadOnly):
                 again = self.database.write(context, write.collection, batch)
                 if again != result:
@@ -306,7 +323,7 @@ class Workload:
             elif what == "compact":
                 self.database.compact(CONTEXT, name)
             elif what == "indexed":
-                self.database.wait_indexed(CONTEXT, name)
+                self.database.wait_indexed(CallContext.within(0.2), name)  # others write, so it may never end
             elif what == "check":
                 if problems := self.database.check(CONTEXT):
                     self._record.say({"e": "bug", "text": f"check: {problems}"})
@@ -316,7 +333,7 @@ class Workload:
                 self._reopen(draw.random() < 0.5)
         except ReadOnly:
             self._read_only.set()
-        except (CollectionNotFound, Unavailable):
+        except (CollectionNotFound, DeadlineExceeded, Unavailable):
             return
 
     def _create(self, name: str) -> None:
@@ -407,7 +424,10 @@ def main() -> None:
         record.say({"e": "opened", "pid": os.getpid(), "ms": round(1000 * (time.monotonic() - began))})
         for line in sys.stdin:
             word = line.strip()
-            if word in ("report", "settle"):
+            if word.startswith("again "):
+                for event in orjson.loads(word.removeprefix("again ")):
+                    workload.again(event)
+            elif word in ("report", "settle"):
                 if word == "settle":
                     workload.settle()
                 record.say(report(workload.database))
