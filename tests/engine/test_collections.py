@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,3 +279,48 @@ def test_many_tiny_collections(open_db: Opener) -> None:
     db._evict_idle()
     assert len(db._open) <= 51
     assert db.database_stats(NOW).collections == n
+
+
+@pytest.mark.parametrize("options", [{}, {"use_graphs": False}, {"background": True}], ids=["", "exact", "background"])
+def test_closing_under_readers_and_builders(open_db: Opener, options: dict[str, Any]) -> None:
+    """Whoever is at work gets his whole answer, or is told that it was closed; and nobody writes files afterwards."""
+    c = make(open_db(**options), TWO)
+    for i in range(4):
+        c.upsert(names(40, start=40 * i), {"": gaussian(40, seed=i), "image": gaussian(40, 3, seed=i)})
+    c.settle()
+    calls: list[Callable[[], Any]] = [
+        lambda: len(c.search(gaussian(1), limit=200, exact=True)) == 160,
+        lambda: len(c.search(gaussian(1, 3), using="image", limit=20, ef=4)) == 20,
+        lambda: len(c.scroll(200)) == 160,
+        lambda: c.count() == 160,
+        lambda: c.update(names(3), payloads=[{}] * 3).count == 3,
+        lambda: (c.db.maintain(), c.compact()),
+        lambda: (c.cover(), c.db.wait_indexed(NOW, "c")) == (None, None),
+    ]
+    errors: list[BaseException] = []
+    started = threading.Barrier(len(calls) + 1)
+
+    def work(call: Callable[[], Any]) -> None:
+        call()
+        started.wait()
+        try:
+            while True:
+                assert call()
+        except Closed:
+            pass
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    root = c.db._root
+    c.db.close()
+    files = sorted(root.rglob("*"))
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert errors == []
+    assert sorted(root.rglob("*")) == files
+    assert Handle(open_db()).count() == 160

@@ -127,9 +127,8 @@ class Database:
         if self._loader.ident is not None:
             self._loader.join()
         self._committer.close()
-        for collection in list(self._open.values()):
-            for segment in collection.segments:
-                segment.close()
+        with self._lock:
+            self._open.clear()  # graphs and maps go with the last reader that still holds a view of them
         try:
             self._kv.close()
         finally:

@@ -20,7 +20,7 @@ from vecdb.engine.commit import Committer
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.sealing import SegmentWriter, folder_of
 from vecdb.engine.segment import Segment
-from vecdb.errors import Cancelled, Unavailable, VecdbError
+from vecdb.errors import Cancelled, Closed, Unavailable, VecdbError
 from vecdb.failpoint import hit
 from vecdb.model.context import CallContext
 from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
@@ -64,11 +64,13 @@ class Maintenance:
             self._thread.start()
 
     def close(self) -> None:
-        """Stop; a build under way is given up."""
+        """Stop; a build under way, in whichever thread, is given up and waited for: it writes files."""
         self._closing.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+        with self._busy:
+            pass
 
     def step(self) -> bool:
         """Do one action for the collection that needs it most; False when nothing was to do."""
@@ -79,6 +81,8 @@ class Maintenance:
         if self._committer.failure() is not None:
             return False  # memory may be behind the store, and nothing can be written
         with self._busy:
+            if self._closing.is_set():
+                return False
             collections = [c for c in self._collections() if c.is_loaded and not c.dropped]
             collections = [c for c in collections if not now or c.hurry or c.rests_until <= now]
             collections.sort(key=lambda c: -c.unindexed_bytes)
@@ -90,7 +94,7 @@ class Maintenance:
     def cover(self, collection: Collection) -> None:
         """Write a manifest that covers everything published, then delete what that makes garbage."""
         with self._busy:
-            self._committer.refuse_after_failure()
+            self._refuse(collection)
             self._cover_and_reap(collection)
 
     def wait_indexed(self, context: CallContext, collection: Collection) -> None:
@@ -100,14 +104,14 @@ class Maintenance:
         try:
             while self._unfinished(collection):
                 context.check("waiting for the index")
-                collection.check_open()
-                self._committer.refuse_after_failure()
+                self._refuse(collection)
                 if self._thread is None:
                     self.step()
                     continue
                 self._wake.set()
                 with collection.indexed:
                     collection.indexed.wait(min(PAUSE_S, context.remaining() or PAUSE_S))
+            self._refuse(collection)
         finally:
             with self._publish_lock:
                 collection.hurry -= 1
@@ -120,6 +124,9 @@ class Maintenance:
         before = self._disk(collection)
         try:
             self._compact_segments(context, collection)
+        except Cancelled:
+            self._refuse(collection)
+            raise
         except OSError as error:
             if error.errno is None:
                 raise  # no call to the system failed
@@ -131,7 +138,7 @@ class Maintenance:
 
     def _compact_segments(self, context: CallContext, collection: Collection) -> None:
         with self._busy:
-            self._committer.refuse_after_failure()
+            self._refuse(collection)
             with self._publish_lock:
                 collection.freeze()
             while any(s.state == "frozen" for s in collection.segments):
@@ -141,6 +148,13 @@ class Maintenance:
                 context.check("compacting")
                 self._merge(collection, run)
             self._cover_and_reap(collection)
+
+    def _refuse(self, collection: Collection) -> None:
+        """Raise what keeps this collection from being looked after: closing, a drop, a failure."""
+        if self._closing.is_set():
+            raise Closed("the database is closed")
+        collection.check_open()
+        self._committer.refuse_after_failure()
 
     # -- the background thread
 

@@ -183,12 +183,6 @@ class Segment:
                 anonymous += array.nbytes
         return anonymous, mapped
 
-    def close(self) -> None:
-        """Let go of indexes and maps."""
-        for part in self.parts.values():
-            if part.index is not None:
-                part.index.close()
-
 
 @dataclass(frozen=True, slots=True)
 class NewRows:
