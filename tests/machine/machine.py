@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.machine.model import SCHEMA, Given, Held, Model, Ranked, Step, operation, rank, same
-from tests.machine.sites import NAME, TENANT, Site, sites
+from tests.machine.sites import NAME, OPTIONS, TENANT, Site, sites
 from vecdb import failpoint
 from vecdb.client.near import Near
 from vecdb.client.operations import Insert, Update, Upsert
@@ -36,12 +36,13 @@ from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Near as EngineNear
 from vecdb.model.query import Rrf, SearchRequest
 
-POOL = [f"p{i:02d}" for i in range(60)] + ["é", "日本", "\U0001f9ff", "~"]
+POOL = [f"p{i:02d}" for i in range(90)] + ["é", "日本", "\U0001f9ff", "~"]
 TENANTS: list[Any] = ["a", "a", ["a"], ["x", "a"], "b", ["b"], [], 1, None]
 INSIDE = 4  # the first of them lie in the scope
 PINS = 3
 ON_THE_WAY = [name for name in failpoint.NAMES if name.startswith("commit.")]
 IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap")]
+OTHERS = sorted(OPTIONS)
 IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
 CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]
 
@@ -158,9 +159,9 @@ class Histories(RuleBasedStateMachine):
         limited = self.limited and not outside
         self.carry_out(self.fill(batch, limited), limited, remote, durable=durable)
 
-    @rule(count=st.integers(8, 30), seed=seeds, remote=st.booleans())
+    @rule(count=st.integers(8, 40) | st.integers(65, 90), seed=seeds, remote=st.booleans())
     def load(self, count: int, seed: int, remote: bool) -> None:
-        """Many points at once, so that segments fill."""
+        """Many points at once, so that segments fill; more than one slice at times."""
         rng = np.random.default_rng(seed)
         chosen = rng.choice(len(POOL), count, replace=False).tolist()
         self.carry_out(self.fill([Sketch("upsert", chosen, seed)], False), False, remote)
@@ -217,9 +218,11 @@ class Histories(RuleBasedStateMachine):
             assert site.seq() == self.model.seq
             assert site.collection(self.limited).exists(["good", "x"]).tolist() == [False, False]
 
-    @rule(batch=batches, name=st.sampled_from(ON_THE_WAY), which=places, cut=st.booleans())
-    def write_stopped(self, batch: Sequence[Sketch], name: str, which: int, cut: bool) -> None:
+    @rule(batch=batches, name=st.sampled_from(ON_THE_WAY), which=places, cut=st.booleans(), many=st.booleans())
+    def write_stopped(self, batch: Sequence[Sketch], name: str, which: int, cut: bool, many: bool) -> None:
         """Stopped on one site: there entirely or not at all, and sent again, it is there once."""
+        if many:
+            batch = [*batch, Sketch("upsert", range(which % 20, 90), batch[0].seed)]
         steps = self.fill(batch, self.limited)
         try:
             points, result = self.model.write(steps, self.scope)
@@ -507,7 +510,7 @@ class Histories(RuleBasedStateMachine):
         for site in self.sites:
             collection = site.collection(remote=remote)
             if what == "reopen":
-                site.reopen()
+                site.reopen(OPTIONS[OTHERS[keep % len(OTHERS)]])
             elif what == "cut_power":
                 if site.in_memory:
                     self.cut_power(site, keep)

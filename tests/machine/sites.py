@@ -47,7 +47,9 @@ class Site:
     def in_memory(self) -> bool:
         return not self._served
 
-    def open(self) -> None:
+    def open(self, options: EngineOptions | None = None) -> None:
+        """Open what is there, with other options from now on if some are given."""
+        self._options = options or self._options
         if self._served:
             self.db = Database.open(self._folder, self._options)
         else:
@@ -82,10 +84,10 @@ class Site:
 
         self._kv = self._kv.durable_copy()
 
-    def reopen(self) -> None:
+    def reopen(self, options: EngineOptions | None = None) -> None:
         """Close and open. In memory: find what the last sync left."""
         self.close()
-        self.open()
+        self.open(options)
 
     def power_cut(self, keep: int) -> None:
         """Go on with what was synced and ``keep`` of the batches that were not (in memory only)."""
@@ -105,15 +107,20 @@ class Site:
         return self.db.stats(CallContext(), NAME).seq
 
 
+OPTIONS = {
+    "small": SMALL,
+    "exact": replace(SMALL, use_graphs=False, growing_rows=100_000, idle_seal_s=1e9),
+    "crumbs": replace(
+        SMALL, growing_rows=5, growing_vector_bytes=150, graph_rows=6, seal_bytes=400, max_segment_bytes=6_000
+    ),
+    "big": replace(SMALL, growing_rows=60, growing_body_bytes=2_000, graph_rows=30, seal_bytes=1 << 20),
+    "busy": replace(SMALL, graph_rows=1, idle_seal_s=1e9),
+}
+
+
 def sites(folder: Path) -> list[Site]:
     """The same history must give the same answers on all of these."""
     return [
-        Site("served", folder / "served", SMALL, served=True),
-        Site("exact", folder / "exact", replace(SMALL, use_graphs=False, growing_rows=100_000, idle_seal_s=1e9)),
-        Site(
-            "crumbs",
-            folder / "crumbs",
-            replace(SMALL, growing_rows=5, graph_rows=6, seal_bytes=400, max_segment_bytes=6_000),
-        ),
-        Site("big", folder / "big", replace(SMALL, growing_rows=20, graph_rows=30, seal_bytes=1 << 20)),
+        Site("served", folder / "served", OPTIONS["small"], served=True),
+        *(Site(name, folder / name, OPTIONS[name]) for name in ("exact", "crumbs", "big")),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import hypothesis
@@ -13,7 +14,8 @@ from tests.machine.machine import Histories, Recall
 LEAST_RECALL = 0.9
 
 
-def run(histories: int, steps: int) -> None:
+def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
+    patch.setattr(os, "fsync", lambda file: None)  # no power is cut under a file here, and it is most of the time
     Histories.recall = Recall()
     run_state_machine_as_test(
         Histories,
@@ -28,11 +30,11 @@ def run(histories: int, steps: int) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_every_site_agrees_with_a_dict() -> None:
-    run(histories=20, steps=40)
+def test_every_site_agrees_with_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, histories=20, steps=40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_every_site_agrees_with_a_dict_for_long(bounded: Callable[[int], int]) -> None:
-    run(histories=bounded(500), steps=80)
+def test_every_site_agrees_with_a_dict_for_long(monkeypatch: pytest.MonkeyPatch, bounded: Callable[[int], int]) -> None:
+    run(monkeypatch, histories=bounded(500), steps=80)
