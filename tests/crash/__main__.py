@@ -9,6 +9,7 @@ KIND is one or more of
     power       power cuts, every write asks for fsync (root, loop devices)
     os          power cuts, no write does: a tail is lost, which shows that the laboratory sees loss
     eio         fsync or fdatasync fails at the n-th call (strace)
+    full        the disk is full after a few writes (root)
     sync        every fsync and fdatasync takes 300 ms longer (strace)
 
 and all of them unless told. Exits with 1 when a promise was broken; the data then stays in the folder.
@@ -88,7 +89,7 @@ def _failpoint(folder: Path, seed: int, rounds: int | None) -> None:
 def _power(folder: Path, seed: int, rounds: int | None) -> None:
     with _chain_on_a_disk(folder, seed) as chain:
         for _ in range(rounds or 20):
-            chain.kill()
+            chain.strike()
         chain.finish()
     print(f"{chain.lost} acknowledged writes were lost")
 
@@ -120,6 +121,15 @@ def _eio(folder: Path, seed: int, rounds: int | None) -> None:
     chain.finish()
 
 
+def _full(folder: Path, seed: int, rounds: int | None) -> None:
+    with disk.small(folder) as small:
+        chain = Chain(folder, seed, data=small.root / "data", tell=_say)
+        chain.kill()
+        for _ in range(rounds or 20):
+            chain.fill(small)
+        chain.finish()
+
+
 def _sync(folder: Path, seed: int, rounds: int | None) -> None:
     chain = Chain(folder, seed, brisk=True, tell=_say)
     chain.delay_syncs(DELAY_MS, answers=2 * (rounds or 50))
@@ -145,6 +155,7 @@ KINDS: dict[str, Callable[[Path, int, int | None], None]] = {
     "power": _power,
     "os": _os,
     "eio": _eio,
+    "full": _full,
     "sync": _sync,
 }
 

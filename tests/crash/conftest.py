@@ -27,6 +27,18 @@ def disk(tmp_path: Path) -> Iterator[disks.Disk]:
 
 
 @pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[disks.Small]:
+    """A disk that can be filled. Skipped where nothing can be mounted."""
+    if os.geteuid() != 0:
+        pytest.skip("no full disks here: not root")
+    try:
+        with disks.small(tmp_path) as made:
+            yield made
+    except disks.Unusable as error:
+        pytest.skip(f"no full disks here: {error}")
+
+
+@pytest.fixture
 def strace() -> str:
     """The command strace."""
     found = shutil.which("strace")

@@ -1,4 +1,4 @@
-"""A disk that loses its power: an ext4 file system in a file, and copies of the file as they lie on the "disk".
+"""Disks that fail. One loses its power: an ext4 file system in a file, copied as it lies on the "disk"; one is full.
 
 What a process wrote and did not sync is in the memory of the mounted file system, not in the file behind it. So
 after the process was killed, a copy of that file, mounted, is what a power cut at this moment would have left.
@@ -52,7 +52,10 @@ class Disk:
     def unmount(self) -> None:
         """Undo ``mount``; no error when nothing is mounted."""
         if os.path.ismount(self.root):
-            _run("umount", str(self.root))
+            try:
+                _run("umount", str(self.root))
+            except Unusable:  # someone is inside; it goes when they do
+                _run("umount", "--lazy", str(self.root))
         self._detach()
 
     def cut(self) -> None:
@@ -80,6 +83,37 @@ class Disk:
         if self._loop:
             _run("losetup", "--detach", self._loop)
             self._loop = ""
+
+
+class Small:
+    """A file system in memory in which as much is free as one likes. Made by ``small``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "mounted"
+        self.root.mkdir()
+        self._ballast = self.root / "ballast"
+
+    def leave(self, free_bytes: int) -> None:
+        """Leave so much, or less, to be written."""
+        self.relieve()
+        now = os.statvfs(self.root)
+        with open(self._ballast, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, now.f_bavail * now.f_frsize - free_bytes))
+
+    def relieve(self) -> None:
+        """Make room again."""
+        self._ballast.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def small(folder: Path) -> Iterator[Small]:
+    """A mounted small disk; unmounted when the block is left. Raises Unusable."""
+    made = Small(folder)
+    _run("mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(made.root))
+    try:
+        yield made
+    finally:
+        _run("umount", "--lazy", str(made.root))
 
 
 @contextlib.contextmanager

@@ -22,13 +22,14 @@ from typing import Any
 import orjson
 
 from tests.crash import trace
+from tests.crash.disk import Small
 from tests.crash.oracle import Oracle, Verdict
 from tests.crash.workload import Orders
 from vecdb import failpoint
 from vecdb.errors import IndexingBehind
 
 ROOT = Path(__file__).parents[2]
-EIO_PATIENCE_S = 5.0
+REFUSED_PATIENCE_S = 5.0
 """Deadline of a write where the builder may be unable to make room for it."""
 PATIENCE_S = 60.0
 """Longest wait for the next line of the record; a process that says nothing for so long hangs."""
@@ -44,7 +45,6 @@ class Child:
     def __init__(self, orders: Orders, errors: Path, wrap: Sequence[str] = ()) -> None:
         self.orders = orders
         self._errors = errors
-        self._wrapped = bool(wrap)
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         command = [*wrap, sys.executable, "-m", "tests.crash.workload", orders.text()]
         with open(errors, "ab") as told:
@@ -72,8 +72,6 @@ class Child:
             self._lines.put(None)
         elif line["e"] == "opened":
             self.pid = line["pid"]
-        elif line["e"] == "unopened" and not self._wrapped:
-            raise Broken(f"the database does not open: {line['text']}")
         elif line["e"] == "bug":
             raise Broken(f"the workload met what must never happen:\n{line['text']}{self.said()}")
         return line
@@ -206,6 +204,7 @@ class Chain:
         self._first = 1
         self._told = 0
         self._unopened = ""
+        self._may_refuse = False
         self._remembered = False
         self.rounds: list[Round] = []
         tell(HEADING)
@@ -219,21 +218,36 @@ class Chain:
         """A round that ends at a random moment."""
         self._round(Fault(self._draw.randint(10, 200), self._draw.random() * 0.02))
 
+    def strike(self) -> None:
+        """A round that ends at a random moment or, as likely, at a named place of the engine at work."""
+        if self._draw.random() < 0.5:
+            self.kill()
+        else:
+            self.kill_at(self._draw.choice([name for name in failpoint.NAMES if not name.startswith("load.")]))
+
     def kill_at(self, name: str) -> None:
         """A round that ends at a failpoint, at one of the first times it is passed."""
         most = {"commit": 40, "drop": 1, "merge": 2}.get(name.partition(".")[0], 4)
         self._round(Fault(3_000, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
 
     def fail_sync(self, call: str, when: str) -> None:
-        """A round in which a call (fdatasync, fsync) fails: the n-th of each thread, or (``3+``) all from there on.
+        """A round in which a call (fdatasync, fsync) fails: the n-th of each thread, or (``3+``) all from there on."""
+        log = self._folder / "trace.txt"
+        wrap = trace.command(log, f"{call}:error=EIO:when={when}", writes=True)
+        fault = Fault(300, text=f"EIO at {call} {when}")
+        self.fail(fault, wrap)
+        unsynced = [a.write for a in trace.answers(log) if a.synced is None]
+        if unsynced:
+            raise Broken(f"{fault}: acknowledged without a sync that succeeded: {unsynced[:10]}")
+
+    def fail(self, fault: Fault, wrap: Sequence[str] = ()) -> None:
+        """A round on a disk that refuses, or soon will.
 
         If that makes the database read-only it must say why, refuse every change, and go on reading what was
         acknowledged and nothing else.
         """
-        log = self._folder / "trace.txt"
-        wrap = trace.command(log, f"{call}:error=EIO:when={when}", writes=True)
-        fault = Fault(300, text=f"EIO at {call} {when}")
-        with self._working(fault, wrap, reopen=False, patience_s=EIO_PATIENCE_S) as (child, now):
+        self._may_refuse = True
+        with self._working(fault, wrap, reopen=False, patience_s=REFUSED_PATIENCE_S) as (child, now):
             end = self._until(child, fault, now, {"read_only", "write-"})
             if end is not None and end["e"] == "read_only":
                 child.say("end")
@@ -241,16 +255,21 @@ class Chain:
                 self._read_only(child, now)
             elif end is not None:
                 now.note = f"writes refused: {end['reason']}"
+        self._may_refuse = False
         self._between()
-        unsynced = [a.write for a in trace.answers(log) if a.synced is None]
-        if unsynced:
-            raise Broken(f"{fault}: acknowledged without a sync that succeeded: {unsynced[:10]}")
+
+    def fill(self, disk: Small) -> None:
+        """A round on a disk that has room for a few writes only; afterwards there is room again."""
+        left = self._draw.randrange(3_000) << 10
+        disk.leave(left)
+        self.fail(Fault(600, text=f"{left >> 10} KiB left"))
+        disk.relieve()
 
     def delay_syncs(self, delay_ms: int, answers: int) -> None:
         """A round under strace, in ``trace.txt``, in which every sync is held back before it begins."""
-        what = f"{','.join(trace.SYNCS)}:delay_enter={1000 * delay_ms}"
+        inject = [f"{','.join(trace.SYNCS)}:delay_enter={1000 * delay_ms}"] if delay_ms else []
         fault = Fault(answers, text=f"syncs + {delay_ms} ms")
-        with self._working(fault, trace.command(self._folder / "trace.txt", what, writes=True)) as (child, now):
+        with self._working(fault, trace.command(self._folder / "trace.txt", *inject, writes=True)) as (child, now):
             self._until(child, fault, now)
         self._between()
 
@@ -353,6 +372,8 @@ class Chain:
                 self.rounds[-1].open_ms = line["ms"]
             elif line["e"] == "unopened":
                 self._unopened = line["text"]
+                if not self._may_refuse:
+                    raise Broken(f"the database does not open: {line['text']}")
             self._oracle.take(line)
         return line
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def test_what_was_synced_survives_power_cuts(tmp_path: Path, disk: Disk, bounded: Callable[[int], int]) -> None:
     chain = Chain(tmp_path, seed=4, data=disk.root / "data", between=disk.cut, tell=print)
     for _ in range(bounded(20)):
-        chain.kill()
+        chain.strike()
     chain.finish()
     assert chain.lost == 0
 
