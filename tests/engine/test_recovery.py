@@ -14,6 +14,7 @@ from tests.engine.conftest import make
 from tests.engine.handle import TWO, Handle, gaussian, names, update, upsert
 from vecdb import failpoint
 from vecdb.engine.database import Database
+from vecdb.index import hnsw
 from vecdb.storage import keys
 from vecdb.storage.memory import MemoryKV
 
@@ -216,6 +217,33 @@ def test_damage_beside_frozen_rows_and_kills_after_the_tombstones(open_db: Opene
         assert everything(c) == wanted
         c.cover()
         c.db.close()
+
+
+@pytest.mark.hnswlib
+def test_graphs_are_scanned_where_hnswlib_is_missing_and_come_back(
+    open_db: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    c = make(open_db(), TWO)
+    fill(c)
+    c.seal()
+    wanted = everything(c)
+    assert "hnsw" in {kind for segment in c.stats().segments for kind in segment.index.values()}
+    c.db.close()
+    with monkeypatch.context() as without:
+        without.setattr(hnsw, "available", lambda: hnsw.Availability(False, "not here"))
+        c = Handle(open_db())
+        assert everything(c) == wanted
+        c.seal()
+        assert everything(c) == wanted
+        assert "hnsw" not in {kind for segment in c.stats().segments for kind in segment.index.values()}
+        c.db.close()
+    c = Handle(open_db())
+    assert everything(c) == wanted
+    c.update(names(40), {"": gaussian(40, seed=7)})
+    wanted = everything(c)
+    c.seal()
+    assert everything(c) == wanted
+    assert "hnsw" in {kind for segment in c.stats().segments for kind in segment.index.values()}
 
 
 def test_everything_derived_may_be_lost(open_db: Opener, tmp_path: Path) -> None:

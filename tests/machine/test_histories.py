@@ -22,6 +22,8 @@ def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
         settings=hypothesis.settings(
             max_examples=histories,
             stateful_step_count=steps,
+            # Making a failing history shorter takes longer than a run may; the seed of every step is printed.
+            phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
             suppress_health_check=list(hypothesis.HealthCheck),
         ),
     )
