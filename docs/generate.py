@@ -78,7 +78,7 @@ def _commands(group: click.Command, prefix: str) -> Iterator[str]:
             yield from _commands(group.commands[name], f"{prefix} {name}")
         return
     arguments = [p for p in group.params if isinstance(p, click.Argument)]
-    usage = " ".join([prefix, "[OPTIONS]", *(argument.make_metavar(click.Context(group)) for argument in arguments)])
+    usage = " ".join([prefix, "[OPTIONS]", *(_metavar(argument) for argument in arguments)])
     yield f"### `{prefix}`\n\n{inspect.cleandoc(group.help or '')}\n\n```text\n{usage}\n```"
     rows = [_option(p) for p in group.params if isinstance(p, click.Option) and not p.hidden]
     if rows:
@@ -87,9 +87,15 @@ def _commands(group: click.Command, prefix: str) -> Iterator[str]:
 
 def _option(option: click.Option) -> str:
     spoken = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-    value = "" if option.is_flag else f" `{option.make_metavar(click.Context(command_line))}`"
+    value = "" if option.is_flag else f" `{_metavar(option)}`"
     default = f" Default: `{option.default}`." if option.show_default else ""
     return f"| {spoken}{value} | {_cell(option.help or '')}{default} |"
+
+
+def _metavar(parameter: click.Parameter) -> str:
+    """What stands for a value; click asks for a context since 8.2."""
+    wanted = inspect.signature(parameter.make_metavar).parameters
+    return str(parameter.make_metavar(*([click.Context(command_line)] if wanted else [])))  # type: ignore[call-arg]
 
 
 def settings() -> str:

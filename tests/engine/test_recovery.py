@@ -160,7 +160,7 @@ def test_a_damaged_file_is_named_in_the_log_and_built_again(
         kv = kv.durable_copy()
         c = Handle(open_db(kv=kv))
         assert everything(c) == wanted
-        assert caplog.records == []
+        assert [r.getMessage() for r in caplog.records if "every search is exact" not in r.getMessage()] == []
         c.db.close()
 
 

@@ -75,18 +75,23 @@ def messages(draw: st.DrawFn, descriptor: Descriptor) -> Message:
             value = field.message_type.fields_by_name["value"]
             for name in draw(st.lists(WORDS, max_size=2)):
                 getattr(message, field.name)[name].CopyFrom(draw(messages(value.message_type)))
-        elif field.message_type is not None and field.is_repeated:
+        elif field.message_type is not None and _repeated(field):
             least = int(field.name in MOSTLY)
             getattr(message, field.name).extend(
                 draw(st.lists(messages(field.message_type), min_size=least, max_size=2))
             )
         elif field.message_type is not None:
             getattr(message, field.name).CopyFrom(draw(messages(field.message_type)))
-        elif field.is_repeated:
+        elif _repeated(field):
             getattr(message, field.name).extend(draw(st.lists(_scalar(field), max_size=3)))
         else:
             setattr(message, field.name, draw(_scalar(field)))
     return message
+
+
+def _repeated(field: Any) -> bool:
+    """Whether a field holds a list; protobuf says so in another way since 6.31."""
+    return bool(field.is_repeated) if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED
 
 
 def _present(name: str) -> st.SearchStrategy[bool]:
