@@ -95,9 +95,9 @@ def _power(folder: Path, seed: int, rounds: int | None) -> None:
 
 
 def _os(folder: Path, seed: int, rounds: int | None) -> None:
-    with _chain_on_a_disk(folder, seed, durable=0.0, brisk=True) as chain:
+    with _chain_on_a_disk(folder, seed, durable=0.0) as chain:
         for _ in range(rounds or 20):
-            chain.kill()
+            chain.strike()
         chain.finish()
     print(f"{chain.lost} acknowledged writes were lost, none of which had asked for fsync")
     if not chain.lost:
@@ -105,12 +105,12 @@ def _os(folder: Path, seed: int, rounds: int | None) -> None:
 
 
 @contextlib.contextmanager
-def _chain_on_a_disk(folder: Path, seed: int, durable: float = 1.0, brisk: bool = False) -> Iterator[Chain]:
+def _chain_on_a_disk(folder: Path, seed: int, durable: float = 1.0) -> Iterator[Chain]:
     if (lack := disk.missing()) is not None:
         raise disk.Unusable(lack)
     with disk.disk(folder) as made:
         data = made.root / "data"
-        yield Chain(folder, seed, data=data, between=made.cut, durable=durable, brisk=brisk, tell=_say)
+        yield Chain(folder, seed, data=data, between=made.cut, durable=durable, tell=_say)
 
 
 def _eio(folder: Path, seed: int, rounds: int | None) -> None:
@@ -137,8 +137,8 @@ def _sync(folder: Path, seed: int, rounds: int | None) -> None:
     answers = trace.answers(folder / "trace.txt")
     bad = [a for a in answers if a.synced is None or a.took_s < DELAY_MS / 1000]
     fastest = 1000 * min(a.took_s for a in answers)
-    print(f"{len(answers)} acknowledgements, each after a sync that began after its write but {len(bad)};")
-    print(f"the fastest took {fastest:.0f} ms from the question to the answer, with syncs {DELAY_MS} ms longer")
+    print(f"{len(answers)} acknowledgements, {len(bad)} without a sync that began after the write or sooner than it")
+    print(f"the fastest took {fastest:.0f} ms from the question to the answer")
     print(delay.HEADING)
     for title, delay_ms in (("as they are", 0), (f"+ {DELAY_MS} ms", DELAY_MS)):
         place = folder / f"delay-{delay_ms}"

@@ -228,7 +228,7 @@ class Chain:
     def kill_at(self, name: str) -> None:
         """A round that ends at a failpoint, at one of the first times it is passed."""
         most = {"commit": 40, "drop": 1, "merge": 2}.get(name.partition(".")[0], 4)
-        self._round(Fault(3_000, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
+        self._round(Fault(1 << 60, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
 
     def fail_sync(self, call: str, when: str) -> None:
         """A round in which a call (fdatasync, fsync) fails: the n-th of each thread, or (``3+``) all from there on."""
@@ -339,7 +339,8 @@ class Chain:
 
         A write may be refused for what it asks; only one refused for want of room for it is an end.
         """
-        while now.answered < fault.answers:
+        patience = time.monotonic() + PATIENCE_S
+        while now.answered < fault.answers and time.monotonic() < patience:
             line = self._take(child)
             if line is None:
                 return None
