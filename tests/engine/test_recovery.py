@@ -15,6 +15,7 @@ from tests.engine.handle import TWO, Handle, gaussian, names, update, upsert
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.index import hnsw
+from vecdb.model.context import CallContext
 from vecdb.storage import keys
 from vecdb.storage.memory import MemoryKV
 
@@ -244,6 +245,22 @@ def test_graphs_are_scanned_where_hnswlib_is_missing_and_come_back(
     c.seal()
     assert everything(c) == wanted
     assert "hnsw" in {kind for segment in c.stats().segments for kind in segment.index.values()}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_graphs_may_be_switched_off_and_on(open_db: Opener, first: bool) -> None:
+    """A merge that starts from somebody's graph, but may build none, would leave out what it adds."""
+    for session, use_graphs in enumerate((first, not first, first)):
+        db = open_db(use_graphs=use_graphs)
+        c = make(db, TWO) if session == 0 else Handle(db)
+        n = 60 >> session
+        c.upsert(names(n, start=100 * session), {"": gaussian(n, seed=session), "image": gaussian(n, 3, seed=session)})
+        wanted = everything(c)
+        c.seal()
+        assert everything(c) == wanted
+        assert db.check(CallContext()) == []
+        db.close()
+    assert everything(Handle(open_db())) == wanted
 
 
 def test_everything_derived_may_be_lost(open_db: Opener, tmp_path: Path) -> None:

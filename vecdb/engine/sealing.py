@@ -61,6 +61,8 @@ class PartWriter:
 
     def start_from(self, segment: Segment, path: Path, room: int) -> None:
         """Begin with the whole graph of a sealed segment: its links are kept, nothing is inserted again."""
+        if not self._graphs:
+            return  # nothing could be added to it
         part = segment.parts[self.field_id]
         field = self._field
         self._builder = hnsw.HnswBuilder.from_index(path, field.metric, field.dim, len(part), len(part) + room)
