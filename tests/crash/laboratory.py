@@ -76,12 +76,12 @@ class Child:
             raise Broken(f"the workload met what must never happen:\n{line['text']}{self.said()}")
         return line
 
-    def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+    def kill(self) -> int:
+        """SIGKILL, and wait until it is gone; its exit status."""
         with contextlib.suppress(ProcessLookupError):
             if self._process.poll() is None:
                 os.kill(self.pid, signal.SIGKILL)
-        self.wait()
+        return self.wait()
 
     def wait(self) -> int:
         """Wait for its end; the exit status. Kills what runs it when that takes too long."""
@@ -155,6 +155,8 @@ class Round:
     fault: Fault
     answered: int = 0
     reached: bool = True
+    ended: bool = False
+    """The process ended before it was told to: right at a failpoint only."""
     note: str = ""
     verdict: Verdict | None = None
     """Of the opening after it; None when the next fault came before anything could be seen."""
@@ -330,9 +332,12 @@ class Chain:
             self._remembered = child.orders.remember
             now.note = self._unopened.replace(str(self._data), "DATA")
             yield child, now
-            child.kill()
+            status = child.kill()
             while (line := self._take(child)) is not None:
                 now.answered += line["e"] == "write!"
+            by_itself = (shown is None or now.ended) and not fault.failpoint
+            if (by_itself or status != -signal.SIGKILL) and not self._unopened:
+                raise Broken(f"{fault}: the process ended by itself, with status {status}{child.said()}")
 
     def _until(self, child: Child, fault: Fault, now: Round, ends: Collection[str] = ()) -> dict[str, Any] | None:
         """Follow the record to the moment of the fault; the line that ended it before, being one of ``ends``.
@@ -343,6 +348,7 @@ class Chain:
         while now.answered < fault.answers and time.monotonic() < patience:
             line = self._take(child)
             if line is None:
+                now.ended = True
                 return None
             if line["e"] in ends and line.get("reason") in (None, IndexingBehind.reason):
                 return line

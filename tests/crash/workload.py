@@ -23,6 +23,7 @@ import contextlib
 import faulthandler
 import os
 import random
+import resource
 import sys
 import threading
 import time
@@ -409,6 +410,7 @@ def _ids(draw: random.Random, n: int, of: int = IDS) -> tuple[int, ...]:
 def main() -> None:
     """See the module."""
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     orders = Orders(**orjson.loads(sys.argv[1]))
     record = Record(os.dup(1))
     os.dup2(2, 1)  # whatever libraries print is not part of the record
