@@ -97,16 +97,20 @@ def measure(folder: Path, delay_ms: int, writes: int) -> Timings:
 
 
 def _together(jobs: list[tuple[str, Callable[[int], bool]]], timings: Timings, writing: threading.Event) -> None:
-    """Repeat every job in a thread of its own until it says False; ``writing`` is cleared when the writers are done."""
+    """Repeat every job in a thread of its own until it says False; ``writing`` is cleared when the writers are done.
+
+    The writers start when every other job was done once.
+    """
     failures: list[BaseException] = []
 
-    def repeat(what: str, job: Callable[[int], bool]) -> None:
+    def repeat(what: str, job: Callable[[int], bool], begun: threading.Event) -> None:
         n = 0
         try:
             while True:
                 began = time.monotonic()
                 more = job(n)
                 ended = time.monotonic()
+                begun.set()
                 if not more:
                     return
                 timings.calls.setdefault(what, []).append((began, ended))
@@ -115,15 +119,21 @@ def _together(jobs: list[tuple[str, Callable[[int], bool]]], timings: Timings, w
                     time.sleep(PAUSE_S)
         except BaseException as error:
             failures.append(error)
+            begun.set()
 
-    threads = [(what, threading.Thread(target=repeat, args=(what, job))) for what, job in jobs]
-    for _, thread in threads:
+    def start(what: str, job: Callable[[int], bool]) -> tuple[threading.Thread, threading.Event]:
+        begun = threading.Event()
+        thread = threading.Thread(target=repeat, args=(what, job, begun))
         thread.start()
-    for what, thread in threads:
-        if what == "acknowledgement":
-            thread.join()
+        return thread, begun
+
+    readers = [start(what, job) for what, job in jobs if what != "acknowledgement"]
+    for _, begun in readers:
+        begun.wait(PATIENCE_S)
+    for thread, _ in [start(what, job) for what, job in jobs if what == "acknowledgement"]:
+        thread.join()
     writing.clear()
-    for _, thread in threads:
+    for thread, _ in readers:
         thread.join()
     if failures:
         raise failures[0]

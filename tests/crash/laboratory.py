@@ -365,8 +365,8 @@ class Chain:
         events = [{**write.event(), "done": write.number in verdict.placed} for write in verdict.again]
         child.say(f"again {orjson.dumps(events).decode()}")
         for event in events:
-            answer = self._follow(child, *(["again"] if event["done"] else ["write!", "write-", "read_only", "late"]))
-            if answer is not None and event["done"] and answer["seq"] != verdict.placed[event["w"]]:
+            answer = self._follow(child, "again", "write!", "write-", "read_only", "late")
+            if answer is not None and answer["e"] == "again" and answer["seq"] != verdict.placed[event["w"]]:
                 was = verdict.placed[event["w"]]
                 raise Broken(f"write {event['w']} had been carried out as {was}; sent again, it is {answer['seq']}")
 

@@ -187,9 +187,12 @@ class Workload:
         """Run until ``end``. Every collection that is missing is created first."""
         self._ending.clear()
         there = {info.name for info in self.database.list_collections(CONTEXT)}
-        for name in NAMES:
-            if name not in there:
-                self._create(name)
+        try:
+            for name in NAMES:
+                if name not in there:
+                    self._create(name)
+        except ReadOnly as error:
+            self._refused(error)
         jobs = [(self._write_one, i) for i in range(self._orders.writers)]
         jobs += [(self._read_one, 100)]
         if not self._orders.brisk:
@@ -205,8 +208,12 @@ class Workload:
             self._submit(write, twice=False)
             return
         batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
-        result = self.database.write(CallContext(request_id=mark(write.number)), write.collection, batch)
-        self._record.say({"e": "again", "w": write.number, "seq": result.seq})
+        try:
+            result = self.database.write(CallContext(request_id=mark(write.number)), write.collection, batch)
+        except ReadOnly as error:
+            self._refused(error)
+        else:
+            self._record.say({"e": "again", "w": write.number, "seq": result.seq})
 
     def end(self) -> None:
         """Let the threads finish what they do."""
@@ -274,10 +281,14 @@ class Workload:
         except CERTAIN as error:
             self._record.say({"e": "write-", "w": write.number, "reason": error.reason})
         except ReadOnly as error:  # whether the write is there is known after the next opening
-            self._record.say({"e": "read_only", "w": write.number, "text": str(error)})
-            self._read_only.set()
+            self._refused(error)
         except DeadlineExceeded:  # so it is here
             self._record.say({"e": "late", "w": write.number})
+
+    def _refused(self, error: ReadOnly) -> None:
+        """The database is read-only from now on: the writers stop."""
+        self._record.say({"e": "read_only", "text": str(error)})
+        self._read_only.set()
 
     def _send(self, write: Write, twice: bool) -> None:
         batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
@@ -332,8 +343,8 @@ class Workload:
                 self._drop(draw.choice(["brief-1", "brief-2", "quiet-1"]), draw.random() < 0.5)
             else:
                 self._reopen(draw.random() < 0.5)
-        except ReadOnly:
-            self._read_only.set()
+        except ReadOnly as error:
+            self._refused(error)
         except (CollectionNotFound, DeadlineExceeded, Unavailable):
             return
 
