@@ -78,13 +78,6 @@ class TestWriteFile:
 
 @needs_proc
 class TestPublish:
-    def test_a_file(self, tmp_path: Path, calls: list[str]) -> None:
-        temp = files.temp_path(tmp_path / "graph")
-        temp.write_bytes(b"1")
-        files.publish_file(temp, tmp_path / "graph")
-        assert (tmp_path / "graph").read_bytes() == b"1"
-        assert calls == ["fsync graph.tmp", "rename graph.tmp graph", f"fsync {tmp_path.name}"]
-
     def test_a_folder(self, tmp_path: Path, calls: list[str]) -> None:
         temp = files.temp_path(tmp_path / "segment")
         temp.mkdir()

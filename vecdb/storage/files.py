@@ -72,13 +72,6 @@ def write_file(path: Path, chunks: Iterable[Buffer]) -> str:
     return digest.hexdigest()
 
 
-def publish_file(temp: Path, path: Path) -> None:
-    """Give a file written aside (by a library, say) its name, durably. Both are in one folder."""
-    fsync_file(temp)
-    os.rename(temp, path)
-    fsync_dir(path.parent)
-
-
 def publish_folder(temp: Path, path: Path) -> None:
     """Give a folder of plain files its name, durably: the files, the folder, the name, the parent."""
     for entry in sorted(temp.iterdir()):
