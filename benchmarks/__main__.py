@@ -19,7 +19,7 @@ def main() -> int:
     from benchmarks.workloads import WORKLOADS
 
     if sys.argv[1:2] == ["report"]:
-        return report.main([Path(name) for name in sys.argv[2:]])
+        return _report(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("workload", choices=[*WORKLOADS, "report"])
     parser.add_argument("--size", type=int, help="rows (collections, for `collections`); each workload has its own")
@@ -36,6 +36,16 @@ def main() -> int:
     out = given.out or Path(f"{given.workload}.json")
     run.save(out)
     return report.main([out])
+
+
+def _report(arguments: list[str]) -> int:
+    from benchmarks import report
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks report", description="Print figures of stored runs.")
+    parser.add_argument("runs", nargs="+", type=Path, help="files that runs were stored in")
+    parser.add_argument("--plots", type=Path, help="existing folder for drawings of the times (needs the extra bench)")
+    given = parser.parse_args(arguments)
+    return report.main(given.runs, given.plots)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import plots
 from benchmarks.figure import Figure
 from benchmarks.run import Run
 from benchmarks.workloads import WORKLOADS
@@ -28,9 +29,13 @@ def table(runs: Sequence[Run]) -> str:
     return "\n".join(lines)
 
 
-def main(paths: Sequence[Path]) -> int:
-    """Print the table; 1 when a budget is missed or a run void."""
+def main(paths: Sequence[Path], folder: Path | None = None) -> int:
+    """Print the table, draw into ``folder`` if there is one; 1 when a budget is missed or a run void."""
     runs = [Run.load(path) for path in paths]
     print(table(runs))
+    if folder is not None:
+        for run in runs:
+            for path in plots.draw(run, folder):
+                print(path)
     good = all(figure.kept is not False for run in runs for figure in figures(run)) and not any(r.void for r in runs)
     return 0 if good else 1
