@@ -35,6 +35,8 @@ NAMES = (
     "load.before_verify",
     "load.before_replay",
     "load.after_replay",
+    "catalog.before_write",
+    "catalog.after_write",
     "drop.before_catalog",
     "drop.before_purge",
 )

@@ -229,7 +229,7 @@ class Chain:
 
     def kill_at(self, name: str) -> None:
         """A round that ends at a failpoint, at one of the first times it is passed."""
-        most = {"commit": 40, "drop": 1, "merge": 2}.get(name.partition(".")[0], 4)
+        most = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2}.get(name.partition(".")[0], 4)
         self._round(Fault(1 << 60, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
 
     def fail_sync(self, call: str, when: str) -> None:

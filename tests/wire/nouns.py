@@ -145,7 +145,9 @@ schemas = st.builds(
     st.dictionaries(NAMES, vector_fields),
     st.dictionaries(NAMES, st.builds(TextField, TEXT.filter(bool))),
 )
-collections = st.builds(CollectionInfo, TEXT, schemas, st.sampled_from(INDEXING), COUNTS, COUNTS)
+collections = st.builds(
+    CollectionInfo, TEXT, schemas, st.sampled_from(INDEXING), COUNTS, COUNTS, st.lists(TEXT, max_size=3).map(tuple)
+)
 segments = st.builds(SegmentStats, COUNTS, TEXT, st.dictionaries(NAMES, TEXT), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
 collection_stats = st.builds(
     CollectionStats,

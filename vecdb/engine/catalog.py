@@ -1,4 +1,4 @@
-"""The catalog: what collections there are, one small JSON value each."""
+"""The catalog: what collections there are, one small JSON value each, and which aliases stand for them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from vecdb.storage.kv import KV, prefix_end
 VERSION = 1
 
 
-def read(kv: KV) -> tuple[list[tuple[Entry, Head]], list[int]]:
-    """Every collection with its committed counters, and the numbers of dropped ones not yet purged."""
+def read(kv: KV) -> tuple[list[tuple[Entry, Head]], dict[str, int], list[int]]:
+    """Every collection with its committed counters, the aliases, and the numbers of dropped ones not yet purged."""
     heads = {keys.collection_number(key): codec.decode_head(value) for key, value in _all(kv, b"h")}
     dropped = [keys.collection_number(key) for key, _ in _all(kv, b"x")]
     entries = []
     for key, value in _all(kv, b"c"):
         number = keys.collection_number(key)
         entries.append((decode(number, value), heads.get(number, Head())))
-    return entries, dropped
+    aliases = {keys.alias_name(key): codec.decode_alias(value) for key, value in _all(kv, b"a")}
+    return entries, aliases, dropped
 
 
 def encode(entry: Entry) -> bytes:

@@ -10,6 +10,7 @@ from collections import Counter
 
 import numpy as np
 
+from vecdb.engine import catalog
 from vecdb.engine.collection import Collection
 from vecdb.engine.segment import ALIVE, Segment
 from vecdb.index import metric
@@ -30,14 +31,18 @@ def check_collection(collection: Collection) -> list[str]:
 
 
 def check_nothing_else(kv: KV) -> list[str]:
-    """Keys that belong to no collection, nor to one that was dropped and is still to be purged."""
+    """Keys of no collection, nor of one that was dropped and is still to be purged; aliases that stand for none."""
     known = {keys.collection_number(key) for kind in (b"c", b"x") for key, _ in kv.scan(kind, prefix_end(kind))}
     strays: Counter[str] = Counter()
     for kind in (b"h", b"g", b"t", b"p", b"b", b"v", b"l"):
         for key, _ in kv.scan(kind, prefix_end(kind)):
             if keys.collection_number(key) not in known:
                 strays[kind.decode()] += 1
-    return [f"{n} keys of kind {kind!r} belong to no collection" for kind, n in strays.items()]
+    problems = [f"{n} keys of kind {kind!r} belong to no collection" for kind, n in strays.items()]
+    entries, aliases, _ = catalog.read(kv)
+    called = {entry.number: entry.name for entry, _ in entries}
+    problems += [f"alias {alias!r} stands for no collection" for alias, n in aliases.items() if n not in called]
+    return problems + [f"{name!r} is a collection and an alias" for name in sorted(aliases.keys() & called.values())]
 
 
 class _Check:

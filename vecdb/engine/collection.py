@@ -37,7 +37,7 @@ from vecdb.errors import (
     IndexingBehind,
     InvalidArgument,
 )
-from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing, SegmentStats
+from vecdb.model.collection import CollectionStats, Indexing, SegmentStats
 from vecdb.model.context import CallContext
 from vecdb.model.point import Points, Put, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
@@ -367,11 +367,6 @@ class Collection:
         return self.view
 
     # -- describing
-
-    def info(self) -> CollectionInfo:
-        """Name, schema, mode and number of points."""
-        entry = self.entry
-        return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, self.view.live)
 
     def stats(self) -> CollectionStats:
         """See CollectionStats."""

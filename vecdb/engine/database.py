@@ -27,6 +27,7 @@ from vecdb.engine.commit import Committer, Evicted
 from vecdb.engine.datadir import DataDir
 from vecdb.engine.maintenance import Maintenance
 from vecdb.engine.memory import MemoryGuard, process_memory
+from vecdb.engine.names import Names
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.sealing import why_no_graphs
 from vecdb.errors import (
@@ -44,7 +45,7 @@ from vecdb.model.context import CallContext
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
-from vecdb.storage import keys
+from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
 from vecdb.storage.kv import KV, Batch, write_patiently
 from vecdb.storage.rocksdb import RocksKV, StoreOptions
@@ -71,8 +72,8 @@ class Database:
         self._memory = MemoryGuard(options.max_memory_bytes)
         self._wake = threading.Event()
         self._closed = False
-        entries, dropped = catalog.read(kv)
-        self._entries: dict[str, Entry] = {entry.name: entry for entry, _ in entries}
+        entries, aliases, dropped = catalog.read(kv)
+        self._names = Names([entry for entry, _ in entries], aliases)
         self._heads: dict[int, Head] = {entry.number: head for entry, head in entries}
         self._open: dict[int, Collection] = {}
         self._next_number = 1 + max([*self._heads, *dropped], default=0)
@@ -139,28 +140,31 @@ class Database:
     def create_collection(
         self, context: CallContext, name: str, schema: Schema, exist_ok: bool = False
     ) -> CollectionInfo:
-        """Make an empty collection. Raises CollectionExists; with ``exist_ok`` only when the schemas differ."""
+        """Make an empty collection. Raises CollectionExists; with ``exist_ok`` only when the schemas differ.
+
+        With ``exist_ok`` an alias is as good as the collection it stands for.
+        """
         validate_collection_name(name)
         schema.validate()
-        self._refuse_closed()
 
         def create() -> CollectionInfo | None:
             with self._lock:
-                there = self._entries.get(name)
-                if there is not None:
-                    if exist_ok and there.schema == schema:
+                if exist_ok and name in self._names:
+                    there = self._names.find(name)
+                    if there.schema == schema:
                         return None
                     raise CollectionExists(
-                        "the collection exists" + (" with another schema" if exist_ok else ""),
+                        "the collection exists with another schema",
                         field="name",
-                        expected=repr(there.schema) if exist_ok else "a new name",
-                        received=repr(schema) if exist_ok else repr(name),
+                        expected=repr(there.schema),
+                        received=repr(schema),
                     )
-                if len(self._entries) >= self._options.max_collections:
+                self._names.refuse_taken(name, "name")
+                if len(self._names) >= self._options.max_collections:
                     raise ResourceExhausted(
                         "too many collections",
                         expected=f"<= {self._options.max_collections}",
-                        received=str(len(self._entries) + 1),
+                        received=str(len(self._names) + 1),
                     )
                 number = self._next_number
                 self._next_number += 1
@@ -168,25 +172,33 @@ class Database:
             entry = Entry(number, name, schema, fields, "auto", time.time_ns() // 1_000_000)
             self._put_entry(entry)
             with self._lock:
-                self._entries[name] = entry
+                self._names.add(entry)
                 self._heads[number] = Head()
             return CollectionInfo(name, schema, entry.indexing, entry.created_at_ms, 0)
 
-        return self._committer.between_commits(create) or self.describe(context, name)
+        return self._change(context, create) or self.describe(context, name)
 
     def drop_collection(self, context: CallContext, name: str) -> None:
-        """Delete a collection with all it holds. Raises CollectionNotFound."""
-        self._refuse_closed()
+        """Delete a collection with all it holds and its aliases.
+
+        Raises CollectionNotFound; FailedPrecondition for an alias, by which nobody should lose a collection.
+        """
 
         def drop() -> int:
             with self._lock:
-                entry = self._entry(name)
-            self._committer.refuse_after_failure()
+                entry = self._names.own(name, "name")
+                aliases = self._names.aliases(entry)
+
+            def fill(batch: Batch) -> None:
+                batch.put(keys.dropped(entry.number), b"\x01")
+                batch.delete(keys.catalog(entry.number))
+                for alias in aliases:
+                    batch.delete(keys.alias(alias))
+
             hit("drop.before_catalog")
-            write_patiently(self._kv, lambda: self._drop_entry(entry.number))
-            self._kv.sync()
+            self._write_catalog(fill)
             with self._lock:
-                self._entries.pop(name, None)
+                self._names.remove(entry)
                 self._heads.pop(entry.number, None)
                 collection = self._open.pop(entry.number, None)  # now, for someone may have opened it meanwhile
             if collection is not None:
@@ -195,15 +207,65 @@ class Database:
                     collection.indexed.notify_all()
             return entry.number
 
-        number = self._committer.between_commits(drop)
+        number = self._change(context, drop)
         hit("drop.before_purge")
         self._purge(number)
+
+    def rename_collection(self, context: CallContext, name: str, new_name: str) -> None:
+        """Call a collection something else; its points, its aliases and whoever reads it stay as they are.
+
+        Raises CollectionNotFound, CollectionExists when ``new_name`` is taken, FailedPrecondition for an alias.
+        """
+        validate_collection_name(new_name, "new_name")
+
+        def rename() -> None:
+            with self._lock:
+                entry = self._names.own(name, "name")
+                self._names.refuse_taken(new_name, "new_name")
+            self._put_entry(replace(entry, name=new_name))
+            with self._lock:
+                self._names.rename(entry, new_name)
+
+        self._change(context, rename)
+
+    def set_alias(self, context: CallContext, alias: str, name: str) -> None:
+        """Let ``alias`` stand for a collection, at once and for every later call; before, it may stand for another.
+
+        Raises CollectionNotFound, CollectionExists when ``alias`` is a collection's name, FailedPrecondition
+        when ``name`` is an alias, ResourceExhausted.
+        """
+        validate_collection_name(alias, "alias")
+
+        def change() -> None:
+            with self._lock:
+                entry = self._names.own(name, "collection")
+                self._names.refuse_collection(alias)
+                count, most = self._names.count_aliases(), self._options.max_aliases
+                if count >= most and not self._names.is_alias(alias):
+                    raise ResourceExhausted("too many aliases", expected=f"<= {most}", received=str(count + 1))
+            self._write_catalog(lambda batch: batch.put(keys.alias(alias), codec.encode_alias(entry.number)))
+            with self._lock:
+                self._names.set_alias(alias, entry.number)
+
+        self._change(context, change)
+
+    def drop_alias(self, context: CallContext, alias: str) -> None:
+        """Forget an alias; the collection stays. Raises NotFound, also for a collection's own name."""
+
+        def drop() -> None:
+            with self._lock:
+                self._names.refuse_unknown_alias(alias)
+            self._write_catalog(lambda batch: batch.delete(keys.alias(alias)))
+            with self._lock:
+                self._names.drop_alias(alias)
+
+        self._change(context, drop)
 
     def list_collections(self, context: CallContext) -> list[CollectionInfo]:
         """Every collection, by name."""
         self._refuse_closed()
         with self._lock:
-            entries = sorted(self._entries.values(), key=lambda e: e.name)
+            entries = self._names.entries()
         found = []
         for entry in entries:
             with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
@@ -214,7 +276,7 @@ class Database:
         """One collection. Raises CollectionNotFound."""
         self._refuse_closed()
         with self._lock:
-            entry = self._entry(name)
+            entry = self._names.find(name)
         return self._info(context, entry)
 
     def set_indexing(self, context: CallContext, name: str, mode: Indexing) -> None:
@@ -276,7 +338,7 @@ class Database:
         store = {f"store_{name}": value for name, value in self._kv.stats().items()}
         with self._lock:
             return DatabaseStats(
-                collections=len(self._entries),
+                collections=len(self._names),
                 open_collections=len(self._open),
                 commit=self._committer.commit,
                 read_only_reason=self._committer.failure(),
@@ -345,7 +407,7 @@ class Database:
         context.check("starting")
         with self._lock:
             self._refuse_closed()
-            entry = self._entry(name)
+            entry = self._names.find(name)
             collection = self._open.get(entry.number)
             first = collection is None
             if collection is None:
@@ -384,7 +446,7 @@ class Database:
     def _load_sealed(self) -> None:
         """Load collections with sealed segments, the one written last first."""
         with self._lock:
-            by_recency = sorted(self._entries.values(), key=lambda e: -self._heads[e.number].commit)
+            by_recency = sorted(self._names.entries(), key=lambda e: -self._heads[e.number].commit)
         for entry in by_recency:
             if self._closed:
                 return
@@ -395,7 +457,7 @@ class Database:
                 log.error("collection %r is not loaded: %s", entry.name, error)
                 continue
             with self._lock:
-                if self._entries.get(entry.name) is not entry or entry.number in self._open:
+                if not self._names.there(entry) or entry.number in self._open:
                     continue
                 collection = self._make(entry)
             self._load(collection)
@@ -422,14 +484,6 @@ class Database:
         with self._lock:
             return list(self._open.values())
 
-    def _entry(self, name: str) -> Entry:
-        entry = self._entries.get(name)
-        if entry is None:
-            raise CollectionNotFound(
-                "no such collection", field="collection", expected="an existing collection", received=repr(name)
-            )
-        return entry
-
     def _info(self, context: CallContext, entry: Entry) -> CollectionInfo:
         if context.scope is not None:
             live = self.count(context, entry.name)
@@ -438,25 +492,36 @@ class Database:
                 collection = self._open.get(entry.number)
                 head = self._heads.get(entry.number, Head())
             live = collection.view.live if collection is not None and collection.is_loaded else head.live
-        return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live)
+        with self._lock:
+            aliases = self._names.aliases(entry)
+        return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live, aliases)
 
     def _put_entry(self, entry: Entry) -> None:
-        """Write a catalog entry, durably (between commits)."""
+        self._write_catalog(lambda batch: batch.put(keys.catalog(entry.number), catalog.encode(entry)))
+
+    def _write_catalog(self, fill: Callable[[Batch], None]) -> None:
+        """Write to the catalog, all or nothing and durably (between commits)."""
         self._committer.refuse_after_failure()
 
         def build() -> Batch:
             batch = self._kv.batch()
-            batch.put(keys.catalog(entry.number), catalog.encode(entry))
+            fill(batch)
             return batch
 
+        hit("catalog.before_write")
         write_patiently(self._kv, build)
+        hit("catalog.after_write")
         self._kv.sync()
 
-    def _drop_entry(self, number: int) -> Batch:
-        batch = self._kv.batch()
-        batch.put(keys.dropped(number), b"\x01")
-        batch.delete(keys.catalog(number))
-        return batch
+    def _change(self, context: CallContext, action: Callable[[], T]) -> T:
+        """Change the catalog between commits, unless the caller's time passed in the queue."""
+        self._refuse_closed()
+
+        def change() -> T:
+            context.check("waiting for earlier writes")
+            return action()
+
+        return self._committer.between_commits(change)
 
     def _purge(self, number: int) -> None:
         """Delete what a dropped collection left; safe to do again after a crash."""

@@ -47,6 +47,7 @@ class EngineOptions:
     max_text_bytes: int = 8 * MIB
     max_batch_bytes: int = 256 * MIB
     max_collections: int = 100_000
+    max_aliases: int = 100_000
     use_graphs: bool = True
     background: bool = True
     write_buffer_bytes: int = 64 * MIB

@@ -14,13 +14,14 @@ INDEXING: tuple[Indexing, ...] = get_args(Indexing)
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """Name, schema, indexing mode, creation time (milliseconds since 1970) and live points."""
+    """Name, schema, indexing mode, creation time (milliseconds since 1970), live points, and aliases in order."""
 
     name: str
     schema: Schema
     indexing: Indexing
     created_at_ms: int
     points: int
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

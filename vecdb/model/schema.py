@@ -72,11 +72,11 @@ class Schema:
             vector.validate(f'vectors["{name}"]')
 
 
-def validate_collection_name(name: str) -> None:
+def validate_collection_name(name: str, field: str = "name") -> None:
     """Raise InvalidArgument unless ``name`` is 1..128 of ``A-Z a-z 0-9 . _ -``."""
     if not COLLECTION_NAME.fullmatch(name):
         raise InvalidArgument(
-            "bad collection name", field="name", expected=COLLECTION_NAME.pattern, received=repr(name[:200])
+            "bad collection name", field=field, expected=COLLECTION_NAME.pattern, received=repr(name[:200])
         )
 
 

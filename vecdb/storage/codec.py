@@ -34,6 +34,7 @@ _TEXT = struct.Struct("<HI")  # field, bytes
 _POINTER = struct.Struct("<BBQQ")  # version, flags, row, seq
 _HEAD = struct.Struct("<BQQQQ")  # version, seq, next row, commit, live points
 _LOG = struct.Struct("<BQQQHQQ")  # version, seq, commit, time_ms, request id length, first row, rows added
+_ALIAS = struct.Struct("<BI")  # version, collection
 _COUNT = struct.Struct("<Q")
 
 _HAS_PAYLOAD = 1
@@ -180,6 +181,20 @@ def decode_head(value: bytes) -> Head:
         raise DataLoss(f"a head does not decode: {error}") from error
     _known(version, 1, "head")
     return Head(seq, next_row, commit, live)
+
+
+def encode_alias(collection: int) -> bytes:
+    return _ALIAS.pack(1, collection)
+
+
+def decode_alias(value: bytes) -> int:
+    """The collection that an alias stands for. Raises DataLoss."""
+    try:
+        version, collection = _ALIAS.unpack(value)
+    except struct.error as error:
+        raise DataLoss(f"an alias does not decode: {error}") from error
+    _known(version, 1, "alias")
+    return int(collection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
     m                                database: format version, identity
     c  collection:u32                catalog entry of a collection
+    a  alias                         the collection that a second name stands for
     x  collection:u32                a dropped collection whose rows are still to be deleted
     h  collection:u32                head: the collection's committed counters
     g  collection:u32                manifest: its sealed segments and what their tombstones cover
@@ -32,8 +33,17 @@ def catalog(collection: int) -> bytes:
 
 
 def collection_number(key: bytes) -> int:
-    """The collection inside any key but the database's."""
+    """The collection inside any key but the database's and an alias's."""
     return int(_U32.unpack_from(key, 1)[0])
+
+
+def alias(name: str) -> bytes:
+    return b"a" + name.encode()
+
+
+def alias_name(key: bytes) -> str:
+    """The alias inside an alias key."""
+    return key[1:].decode()
 
 
 def dropped(collection: int) -> bytes:

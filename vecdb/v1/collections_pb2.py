@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from vecdb.v1 import schema_pb2 as vecdb_dot_v1_dot_schema__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb/v1/collections.proto\x12\x08vecdb.v1\x1a\x15vecdb/v1/schema.proto\"[\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x10\n\x08\x65xist_ok\x18\x03 \x01(\x08\"H\n\x18\x43reateCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"\x18\n\x16ListCollectionsRequest\"H\n\x17ListCollectionsResponse\x12-\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x18.vecdb.v1.CollectionInfo\")\n\x19\x44\x65scribeCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x1a\x44\x65scribeCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo2\xfd\x02\n\x12\x43ollectionsService\x12Y\n\x10\x43reateCollection\x12!.vecdb.v1.CreateCollectionRequest\x1a\".vecdb.v1.CreateCollectionResponse\x12S\n\x0e\x44ropCollection\x12\x1f.vecdb.v1.DropCollectionRequest\x1a .vecdb.v1.DropCollectionResponse\x12V\n\x0fListCollections\x12 .vecdb.v1.ListCollectionsRequest\x1a!.vecdb.v1.ListCollectionsResponse\x12_\n\x12\x44\x65scribeCollection\x12#.vecdb.v1.DescribeCollectionRequest\x1a$.vecdb.v1.DescribeCollectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb/v1/collections.proto\x12\x08vecdb.v1\x1a\x15vecdb/v1/schema.proto\"[\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x10\n\x08\x65xist_ok\x18\x03 \x01(\x08\"H\n\x18\x43reateCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"\x18\n\x16ListCollectionsRequest\"H\n\x17ListCollectionsResponse\x12-\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x18.vecdb.v1.CollectionInfo\")\n\x19\x44\x65scribeCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x1a\x44\x65scribeCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"9\n\x17RenameCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08new_name\x18\x02 \x01(\t\"\x1a\n\x18RenameCollectionResponse\"4\n\x0fSetAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"\x12\n\x10SetAliasResponse\"!\n\x10\x44ropAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\"\x13\n\x11\x44ropAliasResponse2\xe1\x04\n\x12\x43ollectionsService\x12Y\n\x10\x43reateCollection\x12!.vecdb.v1.CreateCollectionRequest\x1a\".vecdb.v1.CreateCollectionResponse\x12S\n\x0e\x44ropCollection\x12\x1f.vecdb.v1.DropCollectionRequest\x1a .vecdb.v1.DropCollectionResponse\x12V\n\x0fListCollections\x12 .vecdb.v1.ListCollectionsRequest\x1a!.vecdb.v1.ListCollectionsResponse\x12_\n\x12\x44\x65scribeCollection\x12#.vecdb.v1.DescribeCollectionRequest\x1a$.vecdb.v1.DescribeCollectionResponse\x12Y\n\x10RenameCollection\x12!.vecdb.v1.RenameCollectionRequest\x1a\".vecdb.v1.RenameCollectionResponse\x12\x41\n\x08SetAlias\x12\x19.vecdb.v1.SetAliasRequest\x1a\x1a.vecdb.v1.SetAliasResponse\x12\x44\n\tDropAlias\x12\x1a.vecdb.v1.DropAliasRequest\x1a\x1b.vecdb.v1.DropAliasResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBECOLLECTIONREQUEST']._serialized_end=436
   _globals['_DESCRIBECOLLECTIONRESPONSE']._serialized_start=438
   _globals['_DESCRIBECOLLECTIONRESPONSE']._serialized_end=512
-  _globals['_COLLECTIONSSERVICE']._serialized_start=515
-  _globals['_COLLECTIONSSERVICE']._serialized_end=896
+  _globals['_RENAMECOLLECTIONREQUEST']._serialized_start=514
+  _globals['_RENAMECOLLECTIONREQUEST']._serialized_end=571
+  _globals['_RENAMECOLLECTIONRESPONSE']._serialized_start=573
+  _globals['_RENAMECOLLECTIONRESPONSE']._serialized_end=599
+  _globals['_SETALIASREQUEST']._serialized_start=601
+  _globals['_SETALIASREQUEST']._serialized_end=653
+  _globals['_SETALIASRESPONSE']._serialized_start=655
+  _globals['_SETALIASRESPONSE']._serialized_end=673
+  _globals['_DROPALIASREQUEST']._serialized_start=675
+  _globals['_DROPALIASREQUEST']._serialized_end=708
+  _globals['_DROPALIASRESPONSE']._serialized_start=710
+  _globals['_DROPALIASRESPONSE']._serialized_end=729
+  _globals['_COLLECTIONSSERVICE']._serialized_start=732
+  _globals['_COLLECTIONSSERVICE']._serialized_end=1341
 # @@protoc_insertion_point(module_scope)

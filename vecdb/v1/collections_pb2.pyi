@@ -163,3 +163,101 @@ class DescribeCollectionResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
 
 global___DescribeCollectionResponse = DescribeCollectionResponse
+
+@typing.final
+class RenameCollectionRequest(google.protobuf.message.Message):
+    """See RenameCollection."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    NEW_NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The collection, by its own name."""
+    new_name: builtins.str
+    """What it is to be called, [A-Za-z0-9._-]{1,128}."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        new_name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "new_name", b"new_name"]) -> None: ...
+
+global___RenameCollectionRequest = RenameCollectionRequest
+
+@typing.final
+class RenameCollectionResponse(google.protobuf.message.Message):
+    """See RenameCollection."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___RenameCollectionResponse = RenameCollectionResponse
+
+@typing.final
+class SetAliasRequest(google.protobuf.message.Message):
+    """See SetAlias."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    COLLECTION_FIELD_NUMBER: builtins.int
+    alias: builtins.str
+    """The alias, new or existing, [A-Za-z0-9._-]{1,128}."""
+    collection: builtins.str
+    """The collection it is to stand for, by its own name."""
+    def __init__(
+        self,
+        *,
+        alias: builtins.str = ...,
+        collection: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias", "collection", b"collection"]) -> None: ...
+
+global___SetAliasRequest = SetAliasRequest
+
+@typing.final
+class SetAliasResponse(google.protobuf.message.Message):
+    """See SetAlias."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___SetAliasResponse = SetAliasResponse
+
+@typing.final
+class DropAliasRequest(google.protobuf.message.Message):
+    """See DropAlias."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    alias: builtins.str
+    """The alias."""
+    def __init__(
+        self,
+        *,
+        alias: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias"]) -> None: ...
+
+global___DropAliasRequest = DropAliasRequest
+
+@typing.final
+class DropAliasResponse(google.protobuf.message.Message):
+    """See DropAlias."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___DropAliasResponse = DropAliasResponse

@@ -31,7 +31,9 @@ if _version_not_supported:
 
 
 class CollectionsServiceStub(object):
-    """Creates, describes and drops collections.
+    """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
+    points are read or written and in DescribeCollection; where a collection itself is dropped or renamed, or gets an
+    alias, its own name is wanted, and an alias is refused with FAILED_PRECONDITION.
     """
 
     def __init__(self, channel):
@@ -60,10 +62,27 @@ class CollectionsServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_collections__pb2.DescribeCollectionRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_collections__pb2.DescribeCollectionResponse.FromString,
                 _registered_method=True)
+        self.RenameCollection = channel.unary_unary(
+                '/vecdb.v1.CollectionsService/RenameCollection',
+                request_serializer=vecdb_dot_v1_dot_collections__pb2.RenameCollectionRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_collections__pb2.RenameCollectionResponse.FromString,
+                _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/vecdb.v1.CollectionsService/SetAlias',
+                request_serializer=vecdb_dot_v1_dot_collections__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_collections__pb2.SetAliasResponse.FromString,
+                _registered_method=True)
+        self.DropAlias = channel.unary_unary(
+                '/vecdb.v1.CollectionsService/DropAlias',
+                request_serializer=vecdb_dot_v1_dot_collections__pb2.DropAliasRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_collections__pb2.DropAliasResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionsServiceServicer(object):
-    """Creates, describes and drops collections.
+    """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
+    points are read or written and in DescribeCollection; where a collection itself is dropped or renamed, or gets an
+    alias, its own name is wanted, and an alias is refused with FAILED_PRECONDITION.
     """
 
     def CreateCollection(self, request, context):
@@ -75,7 +94,7 @@ class CollectionsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DropCollection(self, request, context):
-        """Removes a collection and everything in it, durably and for good. NOT_FOUND if there is none.
+        """Removes a collection, everything in it and its aliases, durably and for good. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,6 +109,29 @@ class CollectionsServiceServicer(object):
 
     def DescribeCollection(self, request, context):
         """Describes one collection. Changes nothing. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameCollection(self, request, context):
+        """Gives a collection another name, durably; its points and aliases stay. NOT_FOUND if there is no such collection,
+        ALREADY_EXISTS if the new name is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Makes an alias stand for a collection, durably. An alias that stood for another is moved in one step: every call
+        finds the one or the other. NOT_FOUND if there is no such collection, ALREADY_EXISTS if a collection has the name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropAlias(self, request, context):
+        """Removes an alias, durably; the collection stays. NOT_FOUND if there is no such alias.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +160,21 @@ def add_CollectionsServiceServicer_to_server(servicer, server):
                     request_deserializer=vecdb_dot_v1_dot_collections__pb2.DescribeCollectionRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_collections__pb2.DescribeCollectionResponse.SerializeToString,
             ),
+            'RenameCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameCollection,
+                    request_deserializer=vecdb_dot_v1_dot_collections__pb2.RenameCollectionRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_collections__pb2.RenameCollectionResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=vecdb_dot_v1_dot_collections__pb2.SetAliasRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_collections__pb2.SetAliasResponse.SerializeToString,
+            ),
+            'DropAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropAlias,
+                    request_deserializer=vecdb_dot_v1_dot_collections__pb2.DropAliasRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_collections__pb2.DropAliasResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'vecdb.v1.CollectionsService', rpc_method_handlers)
@@ -126,7 +183,9 @@ def add_CollectionsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CollectionsService(object):
-    """Creates, describes and drops collections.
+    """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
+    points are read or written and in DescribeCollection; where a collection itself is dropped or renamed, or gets an
+    alias, its own name is wanted, and an alias is refused with FAILED_PRECONDITION.
     """
 
     @staticmethod
@@ -227,6 +286,87 @@ class CollectionsService(object):
             '/vecdb.v1.CollectionsService/DescribeCollection',
             vecdb_dot_v1_dot_collections__pb2.DescribeCollectionRequest.SerializeToString,
             vecdb_dot_v1_dot_collections__pb2.DescribeCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.CollectionsService/RenameCollection',
+            vecdb_dot_v1_dot_collections__pb2.RenameCollectionRequest.SerializeToString,
+            vecdb_dot_v1_dot_collections__pb2.RenameCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.CollectionsService/SetAlias',
+            vecdb_dot_v1_dot_collections__pb2.SetAliasRequest.SerializeToString,
+            vecdb_dot_v1_dot_collections__pb2.SetAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.CollectionsService/DropAlias',
+            vecdb_dot_v1_dot_collections__pb2.DropAliasRequest.SerializeToString,
+            vecdb_dot_v1_dot_collections__pb2.DropAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

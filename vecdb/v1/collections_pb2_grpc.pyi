@@ -18,7 +18,10 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class CollectionsServiceStub:
-    """Creates, describes and drops collections."""
+    """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
+    points are read or written and in DescribeCollection; where a collection itself is dropped or renamed, or gets an
+    alias, its own name is wanted, and an alias is refused with FAILED_PRECONDITION.
+    """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     CreateCollection: grpc.UnaryUnaryMultiCallable[
@@ -33,7 +36,7 @@ class CollectionsServiceStub:
         vecdb.v1.collections_pb2.DropCollectionRequest,
         vecdb.v1.collections_pb2.DropCollectionResponse,
     ]
-    """Removes a collection and everything in it, durably and for good. NOT_FOUND if there is none."""
+    """Removes a collection, everything in it and its aliases, durably and for good. NOT_FOUND if there is none."""
 
     ListCollections: grpc.UnaryUnaryMultiCallable[
         vecdb.v1.collections_pb2.ListCollectionsRequest,
@@ -47,8 +50,33 @@ class CollectionsServiceStub:
     ]
     """Describes one collection. Changes nothing. NOT_FOUND if there is none."""
 
+    RenameCollection: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.RenameCollectionRequest,
+        vecdb.v1.collections_pb2.RenameCollectionResponse,
+    ]
+    """Gives a collection another name, durably; its points and aliases stay. NOT_FOUND if there is no such collection,
+    ALREADY_EXISTS if the new name is taken.
+    """
+
+    SetAlias: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.SetAliasRequest,
+        vecdb.v1.collections_pb2.SetAliasResponse,
+    ]
+    """Makes an alias stand for a collection, durably. An alias that stood for another is moved in one step: every call
+    finds the one or the other. NOT_FOUND if there is no such collection, ALREADY_EXISTS if a collection has the name.
+    """
+
+    DropAlias: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.DropAliasRequest,
+        vecdb.v1.collections_pb2.DropAliasResponse,
+    ]
+    """Removes an alias, durably; the collection stays. NOT_FOUND if there is no such alias."""
+
 class CollectionsServiceAsyncStub:
-    """Creates, describes and drops collections."""
+    """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
+    points are read or written and in DescribeCollection; where a collection itself is dropped or renamed, or gets an
+    alias, its own name is wanted, and an alias is refused with FAILED_PRECONDITION.
+    """
 
     CreateCollection: grpc.aio.UnaryUnaryMultiCallable[
         vecdb.v1.collections_pb2.CreateCollectionRequest,
@@ -62,7 +90,7 @@ class CollectionsServiceAsyncStub:
         vecdb.v1.collections_pb2.DropCollectionRequest,
         vecdb.v1.collections_pb2.DropCollectionResponse,
     ]
-    """Removes a collection and everything in it, durably and for good. NOT_FOUND if there is none."""
+    """Removes a collection, everything in it and its aliases, durably and for good. NOT_FOUND if there is none."""
 
     ListCollections: grpc.aio.UnaryUnaryMultiCallable[
         vecdb.v1.collections_pb2.ListCollectionsRequest,
@@ -76,8 +104,33 @@ class CollectionsServiceAsyncStub:
     ]
     """Describes one collection. Changes nothing. NOT_FOUND if there is none."""
 
+    RenameCollection: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.RenameCollectionRequest,
+        vecdb.v1.collections_pb2.RenameCollectionResponse,
+    ]
+    """Gives a collection another name, durably; its points and aliases stay. NOT_FOUND if there is no such collection,
+    ALREADY_EXISTS if the new name is taken.
+    """
+
+    SetAlias: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.SetAliasRequest,
+        vecdb.v1.collections_pb2.SetAliasResponse,
+    ]
+    """Makes an alias stand for a collection, durably. An alias that stood for another is moved in one step: every call
+    finds the one or the other. NOT_FOUND if there is no such collection, ALREADY_EXISTS if a collection has the name.
+    """
+
+    DropAlias: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.DropAliasRequest,
+        vecdb.v1.collections_pb2.DropAliasResponse,
+    ]
+    """Removes an alias, durably; the collection stays. NOT_FOUND if there is no such alias."""
+
 class CollectionsServiceServicer(metaclass=abc.ABCMeta):
-    """Creates, describes and drops collections."""
+    """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
+    points are read or written and in DescribeCollection; where a collection itself is dropped or renamed, or gets an
+    alias, its own name is wanted, and an alias is refused with FAILED_PRECONDITION.
+    """
 
     @abc.abstractmethod
     def CreateCollection(
@@ -95,7 +148,7 @@ class CollectionsServiceServicer(metaclass=abc.ABCMeta):
         request: vecdb.v1.collections_pb2.DropCollectionRequest,
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.collections_pb2.DropCollectionResponse, collections.abc.Awaitable[vecdb.v1.collections_pb2.DropCollectionResponse]]:
-        """Removes a collection and everything in it, durably and for good. NOT_FOUND if there is none."""
+        """Removes a collection, everything in it and its aliases, durably and for good. NOT_FOUND if there is none."""
 
     @abc.abstractmethod
     def ListCollections(
@@ -112,5 +165,33 @@ class CollectionsServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.collections_pb2.DescribeCollectionResponse, collections.abc.Awaitable[vecdb.v1.collections_pb2.DescribeCollectionResponse]]:
         """Describes one collection. Changes nothing. NOT_FOUND if there is none."""
+
+    @abc.abstractmethod
+    def RenameCollection(
+        self,
+        request: vecdb.v1.collections_pb2.RenameCollectionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.collections_pb2.RenameCollectionResponse, collections.abc.Awaitable[vecdb.v1.collections_pb2.RenameCollectionResponse]]:
+        """Gives a collection another name, durably; its points and aliases stay. NOT_FOUND if there is no such collection,
+        ALREADY_EXISTS if the new name is taken.
+        """
+
+    @abc.abstractmethod
+    def SetAlias(
+        self,
+        request: vecdb.v1.collections_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.collections_pb2.SetAliasResponse, collections.abc.Awaitable[vecdb.v1.collections_pb2.SetAliasResponse]]:
+        """Makes an alias stand for a collection, durably. An alias that stood for another is moved in one step: every call
+        finds the one or the other. NOT_FOUND if there is no such collection, ALREADY_EXISTS if a collection has the name.
+        """
+
+    @abc.abstractmethod
+    def DropAlias(
+        self,
+        request: vecdb.v1.collections_pb2.DropAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.collections_pb2.DropAliasResponse, collections.abc.Awaitable[vecdb.v1.collections_pb2.DropAliasResponse]]:
+        """Removes an alias, durably; the collection stays. NOT_FOUND if there is no such alias."""
 
 def add_CollectionsServiceServicer_to_server(servicer: CollectionsServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

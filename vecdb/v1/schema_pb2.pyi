@@ -198,6 +198,7 @@ class CollectionInfo(google.protobuf.message.Message):
     INDEXING_FIELD_NUMBER: builtins.int
     CREATED_AT_MS_FIELD_NUMBER: builtins.int
     POINTS_FIELD_NUMBER: builtins.int
+    ALIASES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Its name, [A-Za-z0-9._-]{1,128}."""
     indexing: global___Indexing.ValueType
@@ -210,6 +211,10 @@ class CollectionInfo(google.protobuf.message.Message):
     def schema(self) -> global___Schema:
         """Its fields."""
 
+    @property
+    def aliases(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Its aliases, in order."""
+
     def __init__(
         self,
         *,
@@ -218,8 +223,9 @@ class CollectionInfo(google.protobuf.message.Message):
         indexing: global___Indexing.ValueType = ...,
         created_at_ms: builtins.int = ...,
         points: builtins.int = ...,
+        aliases: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["schema", b"schema"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["created_at_ms", b"created_at_ms", "indexing", b"indexing", "name", b"name", "points", b"points", "schema", b"schema"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "created_at_ms", b"created_at_ms", "indexing", b"indexing", "name", b"name", "points", b"points", "schema", b"schema"]) -> None: ...
 
 global___CollectionInfo = CollectionInfo

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CollectionsServicer(collections_pb2_grpc.CollectionsServiceServicer):
-    """Creates, describes and drops collections of one database."""
+    """Creates, describes, names and drops collections of one database."""
 
     def __init__(self, database: Database, calls: Calls) -> None:
         self._database = database
@@ -46,3 +46,17 @@ class CollectionsServicer(collections_pb2_grpc.CollectionsServiceServicer):
     ) -> pb.DescribeCollectionResponse:
         info = self._database.describe(self._calls.context(context), request.name)
         return pb.DescribeCollectionResponse(collection=convert.collection_info_to_proto(info))
+
+    def RenameCollection(
+        self, request: pb.RenameCollectionRequest, context: grpc.ServicerContext
+    ) -> pb.RenameCollectionResponse:
+        self._database.rename_collection(self._calls.context(context), request.name, request.new_name)
+        return pb.RenameCollectionResponse()
+
+    def SetAlias(self, request: pb.SetAliasRequest, context: grpc.ServicerContext) -> pb.SetAliasResponse:
+        self._database.set_alias(self._calls.context(context), request.alias, request.collection)
+        return pb.SetAliasResponse()
+
+    def DropAlias(self, request: pb.DropAliasRequest, context: grpc.ServicerContext) -> pb.DropAliasResponse:
+        self._database.drop_alias(self._calls.context(context), request.alias)
+        return pb.DropAliasResponse()

@@ -299,6 +299,7 @@ def collection_info_to_proto(info: CollectionInfo) -> schema_pb2.CollectionInfo:
         indexing=_INDEXING[info.indexing],
         created_at_ms=info.created_at_ms,
         points=info.points,
+        aliases=info.aliases,
     )
 
 
@@ -309,6 +310,7 @@ def collection_info_from_proto(message: schema_pb2.CollectionInfo) -> Collection
         indexing=indexing_from_proto(message.indexing),
         created_at_ms=message.created_at_ms,
         points=message.points,
+        aliases=tuple(message.aliases),
     )
 
 
