@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import truth
+from vecdb.model.schema import Metric
 
 SEED = 7
 K = 10
@@ -20,7 +23,7 @@ class VectorSet:
     """``vectors`` float32 ``[n, dim]``, ``queries`` ``[q, dim]``, ``true`` int64 ``[q, 10]`` exact neighbours."""
 
     name: str
-    metric: Any
+    metric: Metric
     vectors: NDArray[np.float32]
     queries: NDArray[np.float32]
     true: NDArray[np.int64]
@@ -30,20 +33,45 @@ class VectorSet:
         return int(self.vectors.shape[1])
 
 
-REAL = {"glove": "glove-100-angular", "mnist": "mnist-784-euclidean", "movies": "movies-384-minilm"}
+@dataclass(frozen=True, slots=True)
+class RealSet:
+    """Where a real set lies in the data folder, and the SHA-256 of its file: other data, other figures."""
+
+    folder: str
+    metric: Metric
+    sha256: str
+
+    def read(self, data: Path) -> Any:
+        """The arrays of the set. Raises FileNotFoundError, and ValueError for another file."""
+        content = (data / self.folder / "data.npz").read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != self.sha256:
+            raise ValueError(f"{self.folder}/data.npz is another file: sha256 {self.sha256} expected, {found} found")
+        return np.load(io.BytesIO(content))
+
+
+REAL = {
+    "glove": RealSet("glove-100-angular", "cosine", "7e01ae6a1ba8d4664822d8c755b54c4821a38729815c505d801dfee2587124a7"),
+    "mnist": RealSet(
+        "mnist-784-euclidean", "euclidean", "3f422d0cdab424568f9b37c14b1a1265c74876eef970deb2e4f53668d56c2b1a"
+    ),
+    "movies": RealSet(
+        "movies-384-minilm", "cosine", "50ef9f6ef81b91ba508233fc92e22ef2fd717856d836cc19aa25963d2e529a20"
+    ),
+}
 
 
 def real(name: str, data: Path, rows: int | None = None, queries: int = 1_000) -> VectorSet:
     """A real set, or its first ``rows`` with their own exact neighbours."""
-    with np.load(data / REAL[name] / "data.npz") as file:
-        vectors = file["train"].astype(np.float32)
-        asked = file["test"][:queries].astype(np.float32)
-        true = file["neighbors"][:queries, :K].astype(np.int64)
-    metric = "euclidean" if name == "mnist" else "cosine"
+    known = REAL[name]
+    arrays = known.read(data)
+    vectors = arrays["train"].astype(np.float32)
+    asked = arrays["test"][:queries].astype(np.float32)
+    true = arrays["neighbors"][:queries, :K].astype(np.int64)
     if rows is not None and rows < len(vectors):
         vectors = vectors[:rows]
-        true = truth.neighbours(metric, asked, vectors, K)
-    return VectorSet(name, metric, vectors, asked, true)
+        true = truth.neighbours(known.metric, asked, vectors, K)
+    return VectorSet(name, known.metric, vectors, asked, true)
 
 
 def enlarged(data: Path, rows: int, queries: int = 1_000) -> VectorSet:

@@ -12,7 +12,7 @@ from benchmarks.figure import Figure, median_ratio
 from benchmarks.process import bytes_written, disk_bytes, memory
 from benchmarks.rows import TEXT_CHARACTERS, batches, row_id, row_number
 from benchmarks.run import Run
-from benchmarks.sets import made
+from benchmarks.sets import REAL, made
 from benchmarks.truth import distances, neighbours, recall
 
 
@@ -52,6 +52,13 @@ def test_made_sets_repeat_themselves() -> None:
     first, second = made(200, 12, queries=3), made(200, 12, queries=3)
     assert np.array_equal(first.vectors, second.vectors) and np.array_equal(first.true, second.true)
     assert recall("cosine", first.queries, first.vectors, first.true.tolist(), first.true) == 1.0
+
+
+def test_another_file_is_not_the_set(tmp_path: Path) -> None:
+    (tmp_path / REAL["glove"].folder).mkdir()
+    np.savez(tmp_path / REAL["glove"].folder / "data.npz", train=np.zeros((1, 100), np.float16))
+    with pytest.raises(ValueError, match="is another file: sha256 7e01ae6a"):
+        REAL["glove"].read(tmp_path)
 
 
 def test_a_run_is_stored_with_its_samples(tmp_path: Path) -> None:
