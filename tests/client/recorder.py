@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from vecdb.client.calls import Call, Info, Write
 from vecdb.client.client import Client
 from vecdb.client.collection import Collection
-from vecdb.client.transport_embedded import EmbeddedTransport
 from vecdb.errors import VecdbError
 from vecdb.model.info import Limits, ServerInfo
 from vecdb.model.point import WriteBatch, WriteResult
 
 
-class Recorder(EmbeddedTransport):
+class Recorder:
     """Accepts writes; the one with number ``fail_at`` (from 0) raises ``failure``."""
 
     def __init__(self, message_bytes: int = 64 << 20) -> None:
@@ -21,17 +23,21 @@ class Recorder(EmbeddedTransport):
         self.failure: VecdbError | None = None
         self.limits = Limits(message_bytes=message_bytes)
 
-    def info(self, timeout: float | None) -> ServerInfo:
-        return ServerInfo(limits=self.limits)
-
-    def write(self, name: str, batch: WriteBatch, request_id: bytes, timeout: float | None) -> WriteResult:
+    def send(self, call: Call[Any], timeout: float | None) -> Any:
+        if isinstance(call, Info):
+            return ServerInfo(limits=self.limits)
+        assert isinstance(call, Write)
         if self.failure is not None and len(self.batches) == self.fail_at:
             raise self.failure
-        self.batches.append(batch)
-        self.request_ids.append(request_id)
+        self.batches.append(call.batch)
+        self.request_ids.append(call.request_id)
         self.timeouts.append(timeout)
-        count = sum(len(op.rows.ids) if hasattr(op, "rows") else len(getattr(op, "ids", ())) for op in batch.operations)
+        operations = call.batch.operations
+        count = sum(len(op.rows.ids) if hasattr(op, "rows") else len(getattr(op, "ids", ())) for op in operations)
         return WriteResult(len(self.batches), count)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def docs(self, timeout: float | None = 30) -> Collection:
         return Client(self, timeout).collection("docs")

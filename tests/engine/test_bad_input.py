@@ -17,6 +17,7 @@ import pytest
 import vecdb
 from tests.engine.handle import SMALL
 from vecdb import Near, TextField, VectorField, errors
+from vecdb.client.calls import Write
 from vecdb.client.client import Client
 from vecdb.client.collection import Collection
 from vecdb.client.transport import Transport
@@ -266,7 +267,7 @@ def test_another_schema_is_told_from_the_one_there_is(site: Site) -> None:
 def test_a_payload_that_is_no_json_object(site: Site, payload: bytes, received: str) -> None:
     """As another client may send it: ours encodes payloads itself."""
     write = WriteBatch([Put(PutMode.UPSERT, Rows(["x", "y"], payloads=[b"{}", payload]))])
-    error = refused(site, lambda: site.transport.write("docs", write, b"request", 30))
+    error = refused(site, lambda: site.transport.send(Write("docs", write, b"request"), 30))
     assert (type(error), error.field) == (A, OP + "payloads[1]")
     assert error.expected == "a JSON object"
     assert received in (error.received or "")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from vecdb.client import build
+from vecdb.client import build, calls
+from vecdb.client.calls import Call
 from vecdb.client.collection import Collection
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, DatabaseStats
 from vecdb.model.info import ServerInfo
 from vecdb.model.schema import Metric, TextField, VectorField, validate_collection_name
+
+T = TypeVar("T")
 
 
 class Client:
@@ -55,7 +58,7 @@ class Client:
             ef_construction=ef_construction,
         )
         collection = self.collection(name)
-        self._transport.create_collection(name, made, exist_ok, self._timeout)
+        self._run(calls.CreateCollection(name, made, exist_ok))
         return collection
 
     def collection(self, name: str) -> Collection:
@@ -66,25 +69,28 @@ class Client:
 
     def list_collections(self) -> list[CollectionInfo]:
         """All collections, by name."""
-        return self._transport.list_collections(self._timeout)
+        return self._run(calls.ListCollections())
 
     def drop_collection(self, name: str) -> None:
         """Remove a collection and everything in it, for good. Raises CollectionNotFound."""
         build.text(name, "name")
         validate_collection_name(name)
-        self._transport.drop_collection(name, self._timeout)
+        self._run(calls.DropCollection(name))
 
     def info(self) -> ServerInfo:
         """Release, features and limits of the engine behind this client."""
-        return self._transport.info(self._timeout)
+        return self._run(calls.Info())
 
     def stats(self) -> DatabaseStats:
         """Numbers of the whole database."""
-        return self._transport.database_stats(self._timeout)
+        return self._run(calls.DatabaseStats())
 
     def check(self, timeout: float | None = None) -> list[str]:
         """Verify everything the engine holds; what is wrong, a sentence each. ``timeout`` None: no limit."""
-        return self._transport.check(timeout)
+        return self._transport.send(calls.Check(), timeout)
+
+    def _run(self, call: Call[T]) -> T:
+        return self._transport.send(call, self._timeout)
 
     def close(self) -> None:
         """Release everything. Later calls raise Closed; closing again does nothing."""

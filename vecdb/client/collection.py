@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, parse, split
-from vecdb.client.ids import to_ids
+from vecdb.client import build, calls, steps
+from vecdb.client.calls import Call, Steps
 from vecdb.client.near import Near, Vector
-from vecdb.client.operations import Clear, Id, Insert, Model, Operation, Put, Update, Upsert
+from vecdb.client.operations import Id, Insert, Model, Operation, Update, Upsert
+from vecdb.client.run import Budget, run
 from vecdb.client.transport import Transport
-from vecdb.errors import DeadlineExceeded, InvalidArgument, PartialWrite, VecdbError
-from vecdb.model import point
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
-from vecdb.model.hit import Point, SearchResult, points_in
-from vecdb.model.point import DeleteIds, PutMode, Select, WriteBatch, WriteResult
-from vecdb.model.query import MAX_WINDOW, Rrf
+from vecdb.model.hit import Point, SearchResult
+from vecdb.model.point import Select, WriteResult
+from vecdb.model.query import Rrf
 
-# Ids of 512 bytes each, so many just fit one message.
-IDS_PER_CALL = 100_000
+T = TypeVar("T")
 
 Payloads = Iterable[Mapping[str, Any] | None]
 
@@ -31,8 +27,9 @@ Payloads = Iterable[Mapping[str, Any] | None]
 class Collection:
     """A collection of points; made by ``Client.collection`` or ``Client.create_collection``.
 
-    Every method takes ``timeout`` in seconds (None: the client's) and raises CollectionNotFound when there
-    is no such collection. Thread rule: may be used from any number of threads.
+    Every method takes ``timeout``, the seconds it may take in all, however many messages that are (None: the
+    client's timeout, for each message), and raises CollectionNotFound when there is no such collection.
+    Thread rule: may be used from any number of threads.
     """
 
     def __init__(self, transport: Transport, name: str, timeout: float | None) -> None:
@@ -50,7 +47,7 @@ class Collection:
 
     def describe(self, *, timeout: float | None = None) -> CollectionInfo:
         """Schema, indexing mode, creation time and number of points."""
-        return self._transport.describe(self._name, self._within(timeout))
+        return self._run(calls.Describe(self._name), timeout)
 
     # -- writing --
 
@@ -77,7 +74,8 @@ class Collection:
         What fits one message (64 MiB) is one atomic batch. More goes as several batches in order, and a
         failure raises PartialWrite. Raises InvalidArgument and its kin, naming the row, before anything is sent.
         """
-        return self._put(Upsert(ids, vectors, texts, payloads, model), durability, request_id, timeout)
+        given = Upsert(ids, vectors, texts, payloads, model)
+        return self._run(steps.put(self._name, given, durability, request_id), timeout)
 
     def insert(
         self,
@@ -92,7 +90,8 @@ class Collection:
         timeout: float | None = None,
     ) -> WriteResult:
         """Write new points; see ``upsert``. Raises PointExists for an id that exists, InvalidArgument for equal ids."""
-        return self._put(Insert(ids, vectors, texts, payloads, model), durability, request_id, timeout)
+        given = Insert(ids, vectors, texts, payloads, model)
+        return self._run(steps.put(self._name, given, durability, request_id), timeout)
 
     def update(
         self,
@@ -107,7 +106,8 @@ class Collection:
         timeout: float | None = None,
     ) -> WriteResult:
         """Change only what is given; see ``upsert``. Ids that do not exist are skipped and not counted."""
-        return self._put(Update(ids, vectors, texts, payloads, model), durability, request_id, timeout)
+        given = Update(ids, vectors, texts, payloads, model)
+        return self._run(steps.put(self._name, given, durability, request_id), timeout)
 
     def delete(
         self,
@@ -118,13 +118,13 @@ class Collection:
         timeout: float | None = None,
     ) -> WriteResult:
         """Delete points by id; those that do not exist are not counted. Raises InvalidArgument without ids."""
-        return self._write_pieces(build.delete(ids), durability, request_id, timeout)
+        return self._run(steps.delete(self._name, ids, durability, request_id), timeout)
 
     def clear(
         self, *, durability: str | None = None, request_id: bytes | None = None, timeout: float | None = None
     ) -> WriteResult:
         """Delete every point."""
-        return self._write([Clear()], durability, request_id, timeout)
+        return self._run(steps.clear(self._name, durability, request_id), timeout)
 
     def write(
         self,
@@ -135,52 +135,7 @@ class Collection:
         timeout: float | None = None,
     ) -> WriteResult:
         """Apply operations in order as one atomic batch. Raises TooLarge when they do not fit one message."""
-        made = build.operations(operations)
-        if not made:
-            return NOTHING_WRITTEN
-        split.require_one_message(made, self._message_bytes(timeout))
-        return self._write(made, durability, request_id, timeout)
-
-    def _put(self, given: Put, durability: str | None, request_id: bytes | None, timeout: float | None) -> WriteResult:
-        return self._write_pieces(build.put(given), durability, request_id, timeout)
-
-    def _write_pieces(
-        self,
-        operation: point.Put | DeleteIds,
-        durability: str | None,
-        request_id: bytes | None,
-        timeout: float | None,
-    ) -> WriteResult:
-        if not build.size_of(operation):
-            return NOTHING_WRITTEN
-        pieces = split.pieces(operation, self._message_bytes(timeout))
-        if len(pieces) == 1:
-            return self._write([operation], durability, request_id, timeout)
-        if isinstance(operation, point.Put) and operation.mode is PutMode.INSERT:
-            build.different(operation.rows.ids)
-        whole_id = request_id or uuid.uuid4().bytes
-        count = 0
-        result = NOTHING_WRITTEN
-        for i, (start, stop) in enumerate(pieces):
-            try:
-                result = self._write(
-                    [split.piece(operation, start, stop)], durability, split.piece_id(whole_id, i), timeout
-                )
-            except VecdbError as cause:
-                raise PartialWrite(written=start, next_index=start, cause=cause) from cause
-            count += result.count
-        return WriteResult(result.seq, count)
-
-    def _write(
-        self,
-        operations: Sequence[point.Operation],
-        durability: str | None,
-        request_id: bytes | None,
-        timeout: float | None,
-    ) -> WriteResult:
-        batch = WriteBatch(operations, build.durability(durability))
-        made = uuid.uuid4().bytes if request_id is None else build.request_id(request_id)
-        return self._transport.write(self._name, batch, made, self._within(timeout))
+        return self._run(steps.write(self._name, operations, durability, request_id), timeout)
 
     # -- searching --
 
@@ -210,7 +165,8 @@ class Collection:
         graph is searched, None for the default; ``exact`` scans instead. ``min_score``: no hits below it.
         Raises DimensionMismatch, InvalidVector, FieldNotFound, ModelMismatch and InvalidArgument.
         """
-        request = build.search(
+        found = steps.search(
+            self._name,
             vector,
             legs,
             using=using,
@@ -224,7 +180,7 @@ class Collection:
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
         )
-        return parse.results(self._transport.search(self._name, request, self._within(timeout)))[0]
+        return self._run(found, timeout)
 
     def search_batch(
         self,
@@ -247,7 +203,8 @@ class Collection:
 
         As many queries travel in one call as fit a message and its answer.
         """
-        request = build.search_batch(
+        found = steps.search_batch(
+            self._name,
             vectors,
             using=using,
             model=model,
@@ -260,13 +217,7 @@ class Collection:
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
         )
-        if request is None:
-            return []
-        limits = self._transport.info(self._within(timeout)).limits
-        results: list[SearchResult] = []
-        for part in split.queries(request, limits.message_bytes, limits.search_hits):
-            results += parse.results(self._transport.search(self._name, part, self._within(timeout)))
-        return results
+        return self._run(found, timeout)
 
     # -- reading --
 
@@ -280,27 +231,16 @@ class Collection:
         timeout: float | None = None,
     ) -> list[Point]:
         """Points by id, in the order asked; those that do not exist are left out."""
-        wanted = to_ids(ids)
         select = Select(with_payload, with_text, with_vectors)
-        found: list[Point] = []
-        start = 0
-        while start < len(wanted):
-            part = wanted[start : start + IDS_PER_CALL]
-            points, answered = self._transport.get(self._name, part, select, self._within(timeout))
-            found += points_in(points)
-            start += answered
-        return found
+        return self._run(steps.get(self._name, ids, select), timeout)
 
     def exists(self, ids: Iterable[Id], *, timeout: float | None = None) -> NDArray[np.bool_]:
         """Which of ``ids`` exist, bool ``[n]``."""
-        wanted = to_ids(ids)
-        parts = [wanted[start : start + IDS_PER_CALL] for start in range(0, len(wanted), IDS_PER_CALL)]
-        found = [self._transport.exists(self._name, part, self._within(timeout)) for part in parts]
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.bool_)
+        return self._run(steps.exists(self._name, ids), timeout)
 
     def count(self, *, timeout: float | None = None) -> int:
         """How many points there are."""
-        return self._transport.count(self._name, self._within(timeout))
+        return self._run(calls.Count(self._name), timeout)
 
     def scroll(
         self,
@@ -316,44 +256,33 @@ class Collection:
         A point that is there from beginning to end comes exactly once, whatever is written meanwhile.
         ``timeout`` is for each fetch.
         """
-        if not 1 <= build.whole(batch, "batch") <= MAX_WINDOW:
-            raise InvalidArgument("batch out of range", field="batch", expected=f"1..{MAX_WINDOW}", received=str(batch))
-        return self._scroll(int(batch), Select(with_payload, with_text, with_vectors), self._within(timeout))
+        walk = steps.Scrolling(self._name, batch, Select(with_payload, with_text, with_vectors))
+        return self._scroll(walk, timeout)
 
-    def _scroll(self, batch: int, select: Select, timeout: float | None) -> Iterator[Point]:
-        after: str | None = None
-        end = False
-        while not end:
-            points, end = self._transport.scroll(self._name, after, batch, select, timeout)
-            yield from points_in(points)
-            after = points.ids[-1] if len(points) else after
+    def _scroll(self, walk: steps.Scrolling, timeout: float | None) -> Iterator[Point]:
+        while not walk.ended:
+            yield from self._run(walk.more(), timeout)
 
     # -- looking after it --
 
     def stats(self, *, timeout: float | None = None) -> CollectionStats:
         """Counts, bytes by purpose and the progress of indexing."""
-        return self._transport.stats(self._name, self._within(timeout))
+        return self._run(calls.Stats(self._name), timeout)
 
     def compact(self, *, timeout: float | None = None) -> int:
         """Give back the space of deleted points; the bytes freed. ``timeout`` None: as long as it takes."""
-        return self._transport.compact(self._name, timeout)
+        return self._run_unbounded(calls.Compact(self._name), timeout)
 
     def wait_indexed(self, *, timeout: float | None = None) -> None:
         """Wait until every vector that should be in a graph is. ``timeout`` None: as long as it takes."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._transport.wait_indexed(self._name, None if deadline is None else deadline - time.monotonic()):
-            if deadline is not None and time.monotonic() >= deadline:
-                raise DeadlineExceeded("the deadline passed while the collection was being indexed")
+        self._run_unbounded(steps.wait_indexed(self._name), timeout)
 
     def set_indexing(self, mode: Indexing, *, timeout: float | None = None) -> None:
         """ "deferred": build no graphs for now (bulk loading); "auto": build them as points come."""
-        self._transport.set_indexing(self._name, build.indexing(mode), self._within(timeout))
+        self._run(calls.SetIndexing(self._name, build.indexing(mode)), timeout)
 
-    def _within(self, timeout: float | None) -> float | None:
-        return self._timeout if timeout is None else timeout
+    def _run(self, operation: Steps[T] | Call[T], timeout: float | None) -> T:
+        return run(iter(operation), self._transport.send, Budget(timeout, self._timeout))
 
-    def _message_bytes(self, timeout: float | None) -> int:
-        return self._transport.info(self._within(timeout)).limits.message_bytes
-
-
-NOTHING_WRITTEN = WriteResult(seq=0, count=0)
+    def _run_unbounded(self, operation: Steps[T] | Call[T], timeout: float | None) -> T:
+        return run(iter(operation), self._transport.send, Budget(timeout, None))

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from vecdb.errors import Aborted, DeadlineExceeded
+from vecdb.client.calls import Get, Search, Steps
+from vecdb.errors import Aborted
 from vecdb.model.point import Points, VectorColumn
 from vecdb.model.query import SearchAnswer
 
 # A point that changed between search and fetch makes the search start again; see complete.
 ATTEMPTS = 3
 
-Search = Callable[[float | None], tuple[SearchAnswer, int]]
-Get = Callable[[Sequence[str], float | None], tuple[Points, int]]
 
-
-def complete(search: Search, get: Get, timeout: float | None) -> SearchAnswer:
-    """The whole answer: ``search`` gives it with the content of some first hits, ``get`` fetches the rest.
+def complete(search: Search) -> Steps[SearchAnswer]:
+    """The whole answer: the search gives it with the content of some first hits, the rest is fetched by id.
 
     A hit's content is of the version that was found: when a point was changed in between, the search is
-    done again. Raises Aborted when that happens three times, DeadlineExceeded after ``timeout`` seconds.
+    done again. Raises Aborted when that happens three times.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
     for _ in range(ATTEMPTS):
-        answer, content = search(_remaining(deadline))
+        answer, content = yield from search
         missing = range(content, len(answer.points))
         if not missing:
             return answer
-        fetched = _fetch([answer.points.ids[i] for i in missing], get, deadline)
+        fetched = yield from _fetch(search, [answer.points.ids[i] for i in missing])
         versions = {id: int(version) for part in fetched for id, version in zip(part.ids, part.versions, strict=True)}
         if all(versions.get(answer.points.ids[i]) == answer.points.versions[i] for i in missing):
             _fill(answer.points, missing, fetched)
@@ -38,11 +34,11 @@ def complete(search: Search, get: Get, timeout: float | None) -> SearchAnswer:
     raise Aborted("the points found kept changing while their contents were fetched; ask for fewer hits or no vectors")
 
 
-def _fetch(ids: Sequence[str], get: Get, deadline: float | None) -> list[Points]:
+def _fetch(search: Search, ids: Sequence[str]) -> Steps[list[Points]]:
     wanted = list(dict.fromkeys(ids))
     parts = []
     while wanted:
-        points, answered = get(wanted, _remaining(deadline))
+        points, answered = yield from Get(search.collection, wanted, search.request.select)
         parts.append(points)
         wanted = wanted[answered:]
     return parts
@@ -77,12 +73,3 @@ def _joined(held: VectorColumn | None, more: VectorColumn, target: Sequence[tupl
         at, data = np.concatenate([before, at]), np.concatenate([held.data, data])
     order = np.argsort(at, kind="stable")
     return VectorColumn(data[order], at[order])
-
-
-def _remaining(deadline: float | None) -> float | None:
-    if deadline is None:
-        return None
-    remaining = deadline - time.monotonic()
-    if remaining <= 0:
-        raise DeadlineExceeded("the deadline passed while the contents of hits were fetched")
-    return remaining

@@ -1,0 +1,229 @@
+"""Every call to an engine as a value, in the nouns of the model: what is asked, and how an engine answers it.
+
+The steps of an operation (vecdb/client/steps.py) yield calls and are sent their answers; a transport carries them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.model import collection
+from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
+from vecdb.model.context import CallContext
+from vecdb.model.info import ServerInfo
+from vecdb.model.point import Points, Select, WriteBatch, WriteResult
+from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.schema import Schema
+
+if TYPE_CHECKING:
+    from vecdb.engine.database import Database
+
+T = TypeVar("T")
+
+Steps = Generator["Call[Any]", Any, T]
+
+
+class Call(ABC, Generic[T]):
+    """One question to an engine, answered by a T."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def on(self, engine: Database, context: CallContext) -> T:
+        """Ask an engine in this process. Raises VecdbError."""
+
+    def __iter__(self) -> Steps[T]:
+        """``answer = yield from call``: how steps ask, with the type of the answer."""
+        answer: T = yield self
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Info(Call[ServerInfo]):
+    """Release, features and limits of the engine."""
+
+    def on(self, engine: Database, context: CallContext) -> ServerInfo:
+        return ServerInfo()
+
+
+# -- collections --
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCollection(Call[CollectionInfo]):
+    """A new collection."""
+
+    name: str
+    schema: Schema
+    exist_ok: bool
+
+    def on(self, engine: Database, context: CallContext) -> CollectionInfo:
+        return engine.create_collection(context, self.name, self.schema, self.exist_ok)
+
+
+@dataclass(frozen=True, slots=True)
+class DropCollection(Call[None]):
+    """The end of a collection."""
+
+    name: str
+
+    def on(self, engine: Database, context: CallContext) -> None:
+        engine.drop_collection(context, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ListCollections(Call[list[CollectionInfo]]):
+    """All collections, by name."""
+
+    def on(self, engine: Database, context: CallContext) -> list[CollectionInfo]:
+        return engine.list_collections(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Describe(Call[CollectionInfo]):
+    """What a collection is."""
+
+    collection: str
+
+    def on(self, engine: Database, context: CallContext) -> CollectionInfo:
+        return engine.describe(context, self.collection)
+
+
+# -- points --
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write(Call[WriteResult]):
+    """One atomic batch; ``request_id`` (1..64 bytes) makes it safe to send again."""
+
+    collection: str
+    batch: WriteBatch
+    request_id: bytes
+
+    def on(self, engine: Database, context: CallContext) -> WriteResult:
+        return engine.write(replace(context, request_id=self.request_id), self.collection, self.batch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search(Call[tuple[SearchAnswer, int]]):
+    """The hits of each query, and how many of them, from the first, came with their contents."""
+
+    collection: str
+    request: SearchRequest
+
+    def on(self, engine: Database, context: CallContext) -> tuple[SearchAnswer, int]:
+        answer = engine.search(context, self.collection, self.request)
+        return answer, len(answer.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Call[tuple[Points, int]]):
+    """The points of the first ids, and how many of ``ids`` that answers (at least one)."""
+
+    collection: str
+    ids: Sequence[str]
+    select: Select
+
+    def on(self, engine: Database, context: CallContext) -> tuple[Points, int]:
+        return engine.get(context, self.collection, self.ids, self.select), len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(Call[NDArray[np.bool_]]):
+    """Which of ``ids`` exist, bool ``[n]``."""
+
+    collection: str
+    ids: Sequence[str]
+
+    def on(self, engine: Database, context: CallContext) -> NDArray[np.bool_]:
+        return engine.exists(context, self.collection, self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Call[int]):
+    """How many points there are."""
+
+    collection: str
+
+    def on(self, engine: Database, context: CallContext) -> int:
+        return engine.count(context, self.collection)
+
+
+@dataclass(frozen=True, slots=True)
+class Scroll(Call[tuple[Points, bool]]):
+    """Up to ``limit`` points after an id (None: from the first), and whether the end was reached."""
+
+    collection: str
+    after: str | None
+    limit: int
+    select: Select
+
+    def on(self, engine: Database, context: CallContext) -> tuple[Points, bool]:
+        return engine.scroll(context, self.collection, self.after, self.limit, self.select)
+
+
+# -- looking after the engine --
+
+
+@dataclass(frozen=True, slots=True)
+class Stats(Call[CollectionStats]):
+    """Numbers of one collection."""
+
+    collection: str
+
+    def on(self, engine: Database, context: CallContext) -> CollectionStats:
+        return engine.stats(context, self.collection)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStats(Call[collection.DatabaseStats]):
+    """Numbers of the whole database."""
+
+    def on(self, engine: Database, context: CallContext) -> collection.DatabaseStats:
+        return engine.database_stats(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Compact(Call[int]):
+    """Give back the space of deleted points; the bytes freed."""
+
+    collection: str
+
+    def on(self, engine: Database, context: CallContext) -> int:
+        return engine.compact(context, self.collection)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitIndexed(Call[bool]):
+    """Whether all is indexed; False when it is worth asking again."""
+
+    collection: str
+
+    def on(self, engine: Database, context: CallContext) -> bool:
+        engine.wait_indexed(context, self.collection)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class SetIndexing(Call[None]):
+    """Whether graphs are built while writes go on."""
+
+    collection: str
+    mode: Indexing
+
+    def on(self, engine: Database, context: CallContext) -> None:
+        engine.set_indexing(context, self.collection, self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Call[list[str]]):
+    """What is wrong with anything the engine holds, a sentence each."""
+
+    def on(self, engine: Database, context: CallContext) -> list[str]:
+        return engine.check(context)

@@ -1,0 +1,232 @@
+"""Calls as gRPC carries them. Pure: nothing is sent, nothing is read.
+
+Every sender, blocking or not, sends what ``encode`` makes of a call and gives the answer to its ``decode``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from google.protobuf.message import DecodeError, Message
+from numpy.typing import NDArray
+
+from vecdb.client import calls
+from vecdb.client.calls import Call
+from vecdb.errors import Internal, InvalidArgument
+from vecdb.model.point import Points
+from vecdb.model.query import SearchAnswer
+from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
+from vecdb.wire import convert
+
+T = TypeVar("T")
+
+# The server itself gives up waiting after ten seconds and says "ask again".
+WAIT_CALL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc(Generic[T]):
+    """A call as bytes: the method's ``path``, the ``request``, the ``features`` that a server must have for it.
+
+    ``decode`` turns the bytes of the answer into what the call is answered by; raises Internal when they do
+    not fit together. ``longest_s``: the call ends within that many seconds however much time there is.
+    """
+
+    path: str
+    request: bytes
+    features: Sequence[str]
+    decode: Callable[[bytes], T]
+    longest_s: float | None = None
+
+
+def encode(call: Call[T]) -> Rpc[T]:
+    """The call for gRPC. Raises InvalidArgument for what protobuf cannot hold, such as a name that is no text."""
+    method = _METHODS[type(call)]
+    try:
+        request = method.request(call).SerializeToString()
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument("the request cannot be encoded", received=str(error)) from None
+
+    def decode(raw: bytes) -> T:
+        try:
+            answer: T = method.decode(call, method.answer.FromString(raw))
+        except (DecodeError, InvalidArgument) as error:  # the server's mistake, not the caller's
+            raise Internal("the server's answer is malformed", received=str(error)) from None
+        return answer
+
+    return Rpc(method.path, request, method.features(call), decode, method.longest_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """How calls of one kind cross: ``decode`` takes the call and the answering message."""
+
+    path: str
+    request: Callable[[Any], Message]
+    answer: type[Message]
+    decode: Callable[[Any, Any], Any]
+    features: Callable[[Any], Sequence[str]] = lambda call: ()
+    longest_s: float | None = None
+
+
+def _search_features(call: calls.Search) -> list[str]:
+    features = ["search.near"]
+    if len(call.request.legs) > 1:
+        features.append("search.rrf")
+    if call.request.explain:
+        features.append("search.explain")
+    return features
+
+
+def _searched(call: calls.Search, answer: search_pb2.SearchResponse) -> tuple[SearchAnswer, int]:
+    return convert.answer_from_proto(answer, call.request.select), answer.content_hits
+
+
+def _got(call: calls.Get, answer: points_pb2.GetResponse) -> tuple[Points, int]:
+    if call.ids and not 1 <= answer.answered <= len(call.ids):
+        raise InvalidArgument("out of range", field="answered", received=str(answer.answered))
+    return convert.points_from_proto(answer.points, call.select, "points"), answer.answered
+
+
+def _existing(call: calls.Exists, answer: points_pb2.ExistsResponse) -> NDArray[np.bool_]:
+    if len(answer.exists) != len(call.ids):
+        raise InvalidArgument("out of range", field="exists", received=f"{len(answer.exists)} bytes")
+    return np.frombuffer(answer.exists, dtype=np.uint8).astype(np.bool_)
+
+
+def _scrolled(call: calls.Scroll, answer: points_pb2.ScrollResponse) -> tuple[Points, bool]:
+    return convert.points_from_proto(answer.points, call.select, "points"), answer.end
+
+
+def _create(call: calls.CreateCollection) -> Message:
+    call.schema.validate()
+    return collections_pb2.CreateCollectionRequest(
+        name=call.name, schema=convert.schema_to_proto(call.schema), exist_ok=call.exist_ok
+    )
+
+
+def _one_collection(call: object, answer: Any) -> object:
+    return convert.collection_info_from_proto(answer.collection)
+
+
+_COLLECTIONS = "/vecdb.v1.CollectionsService/"
+_POINTS = "/vecdb.v1.PointsService/"
+_SEARCH = "/vecdb.v1.SearchService/"
+_ADMIN = "/vecdb.v1.AdminService/"
+
+_METHODS: dict[type[Call[Any]], _Method] = {
+    calls.CreateCollection: _Method(
+        _COLLECTIONS + "CreateCollection", _create, collections_pb2.CreateCollectionResponse, _one_collection
+    ),
+    calls.DropCollection: _Method(
+        _COLLECTIONS + "DropCollection",
+        lambda call: collections_pb2.DropCollectionRequest(name=call.name),
+        collections_pb2.DropCollectionResponse,
+        lambda call, answer: None,
+    ),
+    calls.ListCollections: _Method(
+        _COLLECTIONS + "ListCollections",
+        lambda call: collections_pb2.ListCollectionsRequest(),
+        collections_pb2.ListCollectionsResponse,
+        lambda call, answer: [convert.collection_info_from_proto(found) for found in answer.collections],
+    ),
+    calls.Describe: _Method(
+        _COLLECTIONS + "DescribeCollection",
+        lambda call: collections_pb2.DescribeCollectionRequest(name=call.collection),
+        collections_pb2.DescribeCollectionResponse,
+        _one_collection,
+    ),
+    calls.Write: _Method(
+        _POINTS + "Write",
+        lambda call: convert.write_to_proto(call.collection, call.batch, call.request_id),
+        points_pb2.WriteResponse,
+        lambda call, answer: convert.write_result_from_proto(answer),
+        lambda call: ("write.request_id",),
+    ),
+    calls.Get: _Method(
+        _POINTS + "Get",
+        lambda call: points_pb2.GetRequest(
+            collection=call.collection, ids=call.ids, select=convert.select_to_proto(call.select)
+        ),
+        points_pb2.GetResponse,
+        _got,
+    ),
+    calls.Exists: _Method(
+        _POINTS + "Exists",
+        lambda call: points_pb2.ExistsRequest(collection=call.collection, ids=call.ids),
+        points_pb2.ExistsResponse,
+        _existing,
+    ),
+    calls.Count: _Method(
+        _POINTS + "Count",
+        lambda call: points_pb2.CountRequest(collection=call.collection),
+        points_pb2.CountResponse,
+        lambda call, answer: answer.count,
+    ),
+    calls.Scroll: _Method(
+        _POINTS + "Scroll",
+        lambda call: points_pb2.ScrollRequest(
+            collection=call.collection,
+            after=call.after,
+            limit=call.limit,
+            select=convert.select_to_proto(call.select),
+        ),
+        points_pb2.ScrollResponse,
+        _scrolled,
+    ),
+    calls.Search: _Method(
+        _SEARCH + "Search",
+        lambda call: convert.search_to_proto(call.collection, call.request),
+        search_pb2.SearchResponse,
+        _searched,
+        _search_features,
+    ),
+    calls.Info: _Method(
+        _ADMIN + "Info",
+        lambda call: admin_pb2.InfoRequest(),
+        admin_pb2.InfoResponse,
+        lambda call, answer: convert.server_info_from_proto(answer),
+    ),
+    calls.Stats: _Method(
+        _ADMIN + "Stats",
+        lambda call: admin_pb2.StatsRequest(collection=call.collection),
+        admin_pb2.StatsResponse,
+        lambda call, answer: convert.collection_stats_from_proto(answer.stats),
+    ),
+    calls.DatabaseStats: _Method(
+        _ADMIN + "DatabaseStats",
+        lambda call: admin_pb2.DatabaseStatsRequest(),
+        admin_pb2.DatabaseStatsResponse,
+        lambda call, answer: convert.database_stats_from_proto(answer.stats),
+    ),
+    calls.Compact: _Method(
+        _ADMIN + "Compact",
+        lambda call: admin_pb2.CompactRequest(collection=call.collection),
+        admin_pb2.CompactResponse,
+        lambda call, answer: answer.freed_bytes,
+    ),
+    calls.WaitIndexed: _Method(
+        _ADMIN + "WaitIndexed",
+        lambda call: admin_pb2.WaitIndexedRequest(collection=call.collection),
+        admin_pb2.WaitIndexedResponse,
+        lambda call, answer: answer.indexed,
+        longest_s=WAIT_CALL_S,
+    ),
+    calls.SetIndexing: _Method(
+        _ADMIN + "SetIndexing",
+        lambda call: admin_pb2.SetIndexingRequest(
+            collection=call.collection, indexing=convert.indexing_to_proto(call.mode)
+        ),
+        admin_pb2.SetIndexingResponse,
+        lambda call, answer: None,
+    ),
+    calls.Check: _Method(
+        _ADMIN + "Check",
+        lambda call: admin_pb2.CheckRequest(),
+        admin_pb2.CheckResponse,
+        lambda call, answer: list(answer.problems),
+    ),
+}

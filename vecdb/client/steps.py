@@ -1,0 +1,165 @@
+"""What a collection's operations consist of, written once for every sender: generators that yield calls.
+
+Requests are built when the steps are first run, so that a sender chooses where. ``collection`` is a name.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.client import build, calls, parse, split
+from vecdb.client.calls import Steps
+from vecdb.client.content import complete
+from vecdb.client.ids import to_ids
+from vecdb.client.near import Near
+from vecdb.client.operations import Operation, Put
+from vecdb.errors import InvalidArgument, PartialWrite, VecdbError
+from vecdb.model import point
+from vecdb.model.hit import Point, SearchResult, points_in
+from vecdb.model.point import Clear, DeleteIds, Points, PutMode, Select, WriteBatch, WriteResult
+from vecdb.model.query import MAX_WINDOW
+
+# Ids of 512 bytes each, so many just fit one message.
+IDS_PER_CALL = 100_000
+
+NOTHING_WRITTEN = WriteResult(seq=0, count=0)
+
+
+# -- writing --
+
+
+def put(collection: str, given: Put, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
+    """Write points: one batch where all fits a message, else several in order."""
+    return (yield from _in_pieces(collection, build.put(given), durability, request_id))
+
+
+def delete(collection: str, ids: object, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
+    """Delete points by id, in as many batches as it takes."""
+    return (yield from _in_pieces(collection, build.delete(ids), durability, request_id))
+
+
+def clear(collection: str, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
+    """Delete every point."""
+    return (yield from _batch(collection, [Clear()], durability, request_id))
+
+
+def write(
+    collection: str, given: Iterable[Operation], durability: str | None, request_id: bytes | None
+) -> Steps[WriteResult]:
+    """One atomic batch, or TooLarge."""
+    operations = build.operations(given)
+    if not operations:
+        return NOTHING_WRITTEN
+    split.require_one_message(operations, (yield from calls.Info()).limits.message_bytes)
+    return (yield from _batch(collection, operations, durability, request_id))
+
+
+def _in_pieces(
+    collection: str, operation: point.Put | DeleteIds, durability: str | None, request_id: bytes | None
+) -> Steps[WriteResult]:
+    if not build.size_of(operation):
+        return NOTHING_WRITTEN
+    pieces = split.pieces(operation, (yield from calls.Info()).limits.message_bytes)
+    if len(pieces) == 1:
+        return (yield from _batch(collection, [operation], durability, request_id))
+    if isinstance(operation, point.Put) and operation.mode is PutMode.INSERT:
+        build.different(operation.rows.ids)
+    build.durability(durability)
+    whole_id = uuid.uuid4().bytes if request_id is None else build.request_id(request_id)
+    count = 0
+    result = NOTHING_WRITTEN
+    for i, (start, stop) in enumerate(pieces):
+        part = split.piece(operation, start, stop)
+        try:
+            result = yield from _batch(collection, [part], durability, split.piece_id(whole_id, i))
+        except VecdbError as cause:
+            raise PartialWrite(written=start, next_index=start, cause=cause) from cause
+        count += result.count
+    return WriteResult(result.seq, count)
+
+
+def _batch(
+    collection: str, operations: Sequence[point.Operation], durability: str | None, request_id: bytes | None
+) -> Steps[WriteResult]:
+    batch = WriteBatch(operations, build.durability(durability))
+    made = uuid.uuid4().bytes if request_id is None else build.request_id(request_id)
+    return (yield from calls.Write(collection, batch, made))
+
+
+# -- searching --
+
+
+def search(collection: str, vector: Any, legs: Sequence[Near] | None, **options: Any) -> Steps[SearchResult]:
+    """The hits of one query; ``options`` are those of ``build.search``."""
+    request = build.search(vector, legs, **options)
+    return parse.results((yield from complete(calls.Search(collection, request))))[0]
+
+
+def search_batch(collection: str, vectors: Any, **options: Any) -> Steps[list[SearchResult]]:
+    """The hits of each query, as many queries a call as fit a message and its answer."""
+    request = build.search_batch(vectors, **options)
+    if request is None:
+        return []
+    limits = (yield from calls.Info()).limits
+    results: list[SearchResult] = []
+    for part in split.queries(request, limits.message_bytes, limits.search_hits):
+        results += parse.results((yield from complete(calls.Search(collection, part))))
+    return results
+
+
+# -- reading --
+
+
+def get(collection: str, ids: Iterable[object], select: Select) -> Steps[list[Point]]:
+    """Points by id, in the order asked."""
+    wanted = to_ids(ids)
+    found: list[Point] = []
+    start = 0
+    while start < len(wanted):
+        points, answered = yield from calls.Get(collection, wanted[start : start + IDS_PER_CALL], select)
+        found += points_in(points)
+        start += answered
+    return found
+
+
+def exists(collection: str, ids: Iterable[object]) -> Steps[NDArray[np.bool_]]:
+    """Which ids exist, bool ``[n]``."""
+    wanted = to_ids(ids)
+    found = [np.zeros(0, dtype=np.bool_)]
+    for start in range(0, len(wanted), IDS_PER_CALL):
+        found.append((yield from calls.Exists(collection, wanted[start : start + IDS_PER_CALL])))
+    return np.concatenate(found)
+
+
+class Scrolling:
+    """A walk over all points in the order of their ids, ``batch`` (1..10,000) at a time. Raises InvalidArgument."""
+
+    def __init__(self, collection: str, batch: int, select: Select) -> None:
+        if not 1 <= build.whole(batch, "batch") <= MAX_WINDOW:
+            raise InvalidArgument("batch out of range", field="batch", expected=f"1..{MAX_WINDOW}", received=str(batch))
+        self._collection = collection
+        self._batch = int(batch)
+        self._select = select
+        self._after: str | None = None
+        self.ended = False
+
+    def more(self) -> Steps[list[Point]]:
+        """The next points; none, once, at the end of a collection without any."""
+        points: Points
+        points, self.ended = yield from calls.Scroll(self._collection, self._after, self._batch, self._select)
+        self._after = points.ids[-1] if len(points) else self._after
+        return points_in(points)
+
+
+# -- looking after it --
+
+
+def wait_indexed(collection: str) -> Steps[None]:
+    """Ask until everything is indexed; each asking waits a while."""
+    while not (yield from calls.WaitIndexed(collection)):
+        pass
