@@ -145,3 +145,59 @@ class SearchResponse(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_distances", b"_distances"]) -> typing.Literal["distances"] | None: ...
 
 global___SearchResponse = SearchResponse
+
+@typing.final
+class SearchStreamRequest(google.protobuf.message.Message):
+    """See SearchStream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: builtins.int
+    SEARCH_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """The answer bears the same number."""
+    timeout_ms: builtins.float
+    """What is left of the caller's time when the message's turn comes, milliseconds. Not given: no limit."""
+    search: builtins.bytes
+    """A SearchRequest, encoded: one that cannot be parsed is refused alone."""
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        timeout_ms: builtins.float | None = ...,
+        search: builtins.bytes = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_timeout_ms", b"_timeout_ms", "timeout_ms", b"timeout_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_timeout_ms", b"_timeout_ms", "number", b"number", "search", b"search", "timeout_ms", b"timeout_ms"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_timeout_ms", b"_timeout_ms"]) -> typing.Literal["timeout_ms"] | None: ...
+
+global___SearchStreamRequest = SearchStreamRequest
+
+@typing.final
+class SearchStreamResponse(google.protobuf.message.Message):
+    """See SearchStream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    ANSWER_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """The number of the message that this answers."""
+    answer: builtins.bytes
+    """A SearchResponse, encoded."""
+    status: builtins.bytes
+    """A google.rpc.Status, encoded: the error, as a call of its own would have it in `grpc-status-details-bin`."""
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        answer: builtins.bytes = ...,
+        status: builtins.bytes = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "result", b"result", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "number", b"number", "result", b"result", "status", b"status"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["answer", "status"] | None: ...
+
+global___SearchStreamResponse = SearchStreamResponse

@@ -45,6 +45,11 @@ class SearchServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.SearchStream = channel.stream_stream(
+                '/vecdb.v1.SearchService/SearchStream',
+                request_serializer=vecdb_dot_v1_dot_search__pb2.SearchStreamRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_search__pb2.SearchStreamResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer(object):
@@ -58,6 +63,16 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchStream(self, request_iterator, context):
+        """Searches again and again over one stream, at less cost than as many calls. Messages are answered one after another,
+        in order; an error is the answer of its message and does not end the stream. Who asks is decided when the stream
+        begins. The server ends a stream between two messages when it stops; what was not answered may be sent again.
+        RESOURCE_EXHAUSTED if there are too many streams: use Search. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -65,6 +80,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=vecdb_dot_v1_dot_search__pb2.SearchRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
+            ),
+            'SearchStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.SearchStream,
+                    request_deserializer=vecdb_dot_v1_dot_search__pb2.SearchStreamRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_search__pb2.SearchStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +114,33 @@ class SearchService(object):
             '/vecdb.v1.SearchService/Search',
             vecdb_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
             vecdb_dot_v1_dot_search__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/vecdb.v1.SearchService/SearchStream',
+            vecdb_dot_v1_dot_search__pb2.SearchStreamRequest.SerializeToString,
+            vecdb_dot_v1_dot_search__pb2.SearchStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

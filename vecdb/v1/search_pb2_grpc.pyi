@@ -27,6 +27,16 @@ class SearchServiceStub:
     ]
     """Answers q queries at once, each with exactly min(limit, matches) hits. Changes nothing."""
 
+    SearchStream: grpc.StreamStreamMultiCallable[
+        vecdb.v1.search_pb2.SearchStreamRequest,
+        vecdb.v1.search_pb2.SearchStreamResponse,
+    ]
+    """Searches again and again over one stream, at less cost than as many calls. Messages are answered one after another,
+    in order; an error is the answer of its message and does not end the stream. Who asks is decided when the stream
+    begins. The server ends a stream between two messages when it stops; what was not answered may be sent again.
+    RESOURCE_EXHAUSTED if there are too many streams: use Search. Changes nothing.
+    """
+
 class SearchServiceAsyncStub:
     """Finds points."""
 
@@ -35,6 +45,16 @@ class SearchServiceAsyncStub:
         vecdb.v1.search_pb2.SearchResponse,
     ]
     """Answers q queries at once, each with exactly min(limit, matches) hits. Changes nothing."""
+
+    SearchStream: grpc.aio.StreamStreamMultiCallable[
+        vecdb.v1.search_pb2.SearchStreamRequest,
+        vecdb.v1.search_pb2.SearchStreamResponse,
+    ]
+    """Searches again and again over one stream, at less cost than as many calls. Messages are answered one after another,
+    in order; an error is the answer of its message and does not end the stream. Who asks is decided when the stream
+    begins. The server ends a stream between two messages when it stops; what was not answered may be sent again.
+    RESOURCE_EXHAUSTED if there are too many streams: use Search. Changes nothing.
+    """
 
 class SearchServiceServicer(metaclass=abc.ABCMeta):
     """Finds points."""
@@ -46,5 +66,17 @@ class SearchServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.search_pb2.SearchResponse, collections.abc.Awaitable[vecdb.v1.search_pb2.SearchResponse]]:
         """Answers q queries at once, each with exactly min(limit, matches) hits. Changes nothing."""
+
+    @abc.abstractmethod
+    def SearchStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[vecdb.v1.search_pb2.SearchStreamRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[vecdb.v1.search_pb2.SearchStreamResponse], collections.abc.AsyncIterator[vecdb.v1.search_pb2.SearchStreamResponse]]:
+        """Searches again and again over one stream, at less cost than as many calls. Messages are answered one after another,
+        in order; an error is the answer of its message and does not end the stream. Who asks is decided when the stream
+        begins. The server ends a stream between two messages when it stops; what was not answered may be sent again.
+        RESOURCE_EXHAUSTED if there are too many streams: use Search. Changes nothing.
+        """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +24,10 @@ class Calls:
     def context(self, rpc: grpc.ServicerContext, request_id: bytes | None = None) -> CallContext:
         """Deadline, scope and request id of the call."""
         remaining = rpc.time_remaining()
-        deadline = None if remaining is None or remaining > _FOREVER_S else time.monotonic() + remaining
-        scope = None if self.scope_of is None else self.scope_of(dict(rpc.invocation_metadata()))
-        return CallContext(deadline=deadline, scope=scope, request_id=request_id)
+        if remaining is not None and remaining > _FOREVER_S:
+            remaining = None
+        return CallContext.within(remaining, scope=self.scope(rpc), request_id=request_id)
+
+    def scope(self, rpc: grpc.ServicerContext) -> Filter | None:
+        """Whatever is read or written, only within this."""
+        return None if self.scope_of is None else self.scope_of(dict(rpc.invocation_metadata()))

@@ -1,46 +1,39 @@
 """What happens around every call of vecdb.v1: errors become statuses, and the server stays within its limits.
 
 gRPC answers bytes that do not parse with INTERNAL, and an exception of a handler with UNKNOWN. So the
-deserializer is wrapped too, and hands what it met to the handler.
+deserializer is wrapped too, and hands what it met to the handler. A stream is looked after from its
+beginning to its end; what happens to each message in it is ``Streams``' matter.
 """
 
 from __future__ import annotations
 
-import logging
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from vecdb.errors import Internal, InvalidArgument, ReadOnly, VecdbError
 from vecdb.wire.admission import Gate
+from vecdb.wire.failures import Failures, unparsable
 from vecdb.wire.status import to_rpc
-
-log = logging.getLogger(__name__)
 
 PREFIX = "/vecdb.v1."
 
-_Handler = Callable[[Any, grpc.ServicerContext], Any]
+_Parse = Callable[[bytes], Any]
 
 
 class TranslateErrors:
-    """Outermost: turns VecdbError into its status, and anything else into INTERNAL with a traceback in the log.
+    """Outermost: turns VecdbError into its status, and anything else into INTERNAL with a traceback in the log."""
 
-    ``on_read_only`` is called when the engine said that it takes no more writes.
-    """
-
-    def __init__(self, on_read_only: Callable[[], None]) -> None:
-        self._on_read_only = on_read_only
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         handler = continuation(details)
         if handler is None or not details.method.startswith(PREFIX):
             return handler
-        answer: _Handler = handler.unary_unary
-        parse: Callable[[bytes], Any] = handler.request_deserializer
+        parse: _Parse = handler.request_deserializer
 
         def parsed(raw: bytes) -> Any:
             try:
@@ -50,24 +43,24 @@ class TranslateErrors:
 
         def translated(request: Any, context: grpc.ServicerContext) -> Any:
             try:
-                if isinstance(request, _Unparsable):
-                    raise request.error()
-                return answer(request, context)
-            except VecdbError as error:
-                if isinstance(error, ReadOnly):
-                    self._on_read_only()
-                failed = error
-            except Exception:  # whatever it is, the caller gets a status and the log the rest
-                number = uuid.uuid4().hex[:8]
-                log.exception("defect %s in %s", number, details.method)
-                failed = Internal(f"a defect of vecdb; the server's log tells more at {number}")
+                return handler.unary_unary(_readable(request), context)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status
+                failed = self._failures.explain(error, details.method)
             context.abort_with_status(to_rpc(failed))
 
-        return _unary(translated, parsed, handler.response_serializer)
+        def translated_stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            try:
+                yield from handler.stream_stream(map(_readable, requests), context)
+                return
+            except Exception as error:  # noqa: BLE001 - as above
+                failed = self._failures.explain(error, details.method)
+            context.abort_with_status(to_rpc(failed))
+
+        return _like(handler, translated, translated_stream, parsed)
 
 
 class AdmitCalls:
-    """Holds a place in a call's gate while it is answered; methods without a gate always pass."""
+    """Holds a place in a call's gate while it is answered, in a stream's until it ends; without a gate all pass."""
 
     def __init__(self, gates: Mapping[str, Gate]) -> None:
         self._gates = gates
@@ -77,17 +70,20 @@ class AdmitCalls:
         gate = self._gates.get(details.method) if handler is not None else None
         if gate is None:
             return handler
-        answer: _Handler = handler.unary_unary
-        parse: Callable[[bytes], Any] = handler.request_deserializer
+        parse: _Parse = handler.request_deserializer
 
         def measured(raw: bytes) -> _Measured:
             return _Measured(parse(raw), len(raw))
 
         def admitted(request: _Measured, context: grpc.ServicerContext) -> Any:
             with gate.inside(request.nbytes):
-                return answer(request.message, context)
+                return handler.unary_unary(request.message, context)
 
-        return _unary(admitted, measured, handler.response_serializer)
+        def admitted_stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            with gate.inside(0):
+                yield from handler.stream_stream(requests, context)
+
+        return _like(handler, admitted, admitted_stream, parse if handler.request_streaming else measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +96,15 @@ class _Measured:
 class _Unparsable:
     nbytes: int
 
-    def error(self) -> InvalidArgument:
-        return InvalidArgument(
-            "the request cannot be parsed", expected="a message of this method", received=f"{self.nbytes} bytes"
-        )
+
+def _readable(request: Any) -> Any:
+    if isinstance(request, _Unparsable):
+        raise unparsable(request.nbytes)
+    return request
 
 
-def _unary(answer: _Handler, parse: Callable[[bytes], Any], serialize: Callable[[Any], bytes]) -> Any:
-    return grpc.unary_unary_rpc_method_handler(answer, request_deserializer=parse, response_serializer=serialize)
+def _like(handler: Any, answer: Callable[..., Any], answer_stream: Callable[..., Any], parse: _Parse) -> Any:
+    """A handler of the same kind: one message each way, or a stream each way."""
+    if handler.request_streaming:
+        return grpc.stream_stream_rpc_method_handler(answer_stream, parse, handler.response_serializer)
+    return grpc.unary_unary_rpc_method_handler(answer, parse, handler.response_serializer)

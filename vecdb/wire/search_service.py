@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import grpc
 
+from vecdb.model.context import CallContext
 from vecdb.model.info import Limits
 from vecdb.model.point import Points
 from vecdb.model.size import all_fit, fitting, row_sizes
@@ -13,6 +15,7 @@ from vecdb.v1 import search_pb2 as pb
 from vecdb.v1 import search_pb2_grpc
 from vecdb.wire import convert
 from vecdb.wire.calls import Calls
+from vecdb.wire.streams import Streams
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
@@ -21,14 +24,25 @@ if TYPE_CHECKING:
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     """Searches one database."""
 
-    def __init__(self, database: Database, calls: Calls, limits: Limits) -> None:
+    def __init__(self, database: Database, calls: Calls, limits: Limits, streams: Streams) -> None:
         self._database = database
         self._calls = calls
         self._limits = limits
+        self._streams = streams
 
     def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
+        return self._answer(request, self._calls.context(context))
+
+    def SearchStream(
+        self, requests: Iterator[pb.SearchStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.SearchStreamResponse]:
+        scope = self._calls.scope(context)
+        for message in self._streams.messages(requests, context):
+            yield self._streams.answer(message, scope, self._answer)
+
+    def _answer(self, request: pb.SearchRequest, caller: CallContext) -> pb.SearchResponse:
         search = convert.search_from_proto(request, self._limits)
-        answer = self._database.search(self._calls.context(context), request.collection, search)
+        answer = self._database.search(caller, request.collection, search)
         return convert.answer_to_proto(answer, self._content(answer.points))
 
     def _content(self, points: Points) -> int:

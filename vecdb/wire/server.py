@@ -26,10 +26,12 @@ from vecdb.wire.admin_service import AdminServicer
 from vecdb.wire.admission import Gate
 from vecdb.wire.calls import Calls, ScopeOf
 from vecdb.wire.collections_service import CollectionsServicer
+from vecdb.wire.failures import Failures
 from vecdb.wire.health import Health
 from vecdb.wire.interceptors import AdmitCalls, TranslateErrors
 from vecdb.wire.points_service import PointsServicer
 from vecdb.wire.search_service import SearchServicer
+from vecdb.wire.streams import Streams
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
@@ -56,12 +58,14 @@ class ServerOptions:
     """Options of a server. ``address``: ``host:port`` (port 0: any free one) or ``unix:/path``.
 
     ``max_calls`` reads, and as many writes, are answered at a time, each kind with ``max_request_bytes`` of
-    requests together; more are refused with RESOURCE_EXHAUSTED. ``info`` holds the limits of one call.
+    requests together; more are refused with RESOURCE_EXHAUSTED. ``max_streams`` search streams may be open: an idle
+    one holds a thread, but is no read. ``info`` holds the limits of one call.
     """
 
     address: str = "127.0.0.1:50051"
     max_calls: int = 64
     max_request_bytes: int = 512 * MIB
+    max_streams: int = 256
     info: ServerInfo = ServerInfo()
 
 
@@ -84,15 +88,20 @@ class Server:
         for service in (_POINTS, _SEARCH):
             gates |= {f"/{service.full_name}/{name}": reads for name in service.methods_by_name}
         gates[f"/{_POINTS.full_name}/Write"] = writes
+        gates[f"/{_SEARCH.full_name}/SearchStream"] = Gate("search streams", options.max_streams, 0)
+        failures = Failures(self.health.refresh)
+        self._streams = Streams(reads, failures)
+        threads = 2 * options.max_calls + options.max_streams + SLOW_CALLS + SPARE_THREADS
         self._server = grpc.server(
-            ThreadPoolExecutor(2 * options.max_calls + SLOW_CALLS + SPARE_THREADS, thread_name_prefix="rpc"),
-            interceptors=(TranslateErrors(self.health.refresh), AdmitCalls(gates)),
+            ThreadPoolExecutor(threads, thread_name_prefix="rpc"),
+            interceptors=(TranslateErrors(failures), AdmitCalls(gates)),
             options=_channel_options(options.info.limits.message_bytes),
         )
         add: Any = self._server
         collections_pb2_grpc.add_CollectionsServiceServicer_to_server(CollectionsServicer(database, calls), add)
         points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(database, calls, options.info.limits), add)
-        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(database, calls, options.info.limits), add)
+        search = SearchServicer(database, calls, options.info.limits, self._streams)
+        search_pb2_grpc.add_SearchServiceServicer_to_server(search, add)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(database, calls, options.info), add)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, add)
         reflection.enable_server_reflection((*SERVICES, _HEALTH, reflection.SERVICE_NAME), add)
@@ -103,9 +112,11 @@ class Server:
         self._server.start()
 
     def stop(self, grace_s: float) -> None:
-        """Say NOT_SERVING, take no new calls, and wait up to ``grace_s`` seconds for those under way."""
+        """Say NOT_SERVING, take no new calls, end streams, and wait up to ``grace_s`` seconds for what is under way."""
         self.health.enter_graceful_shutdown()
-        self._server.stop(grace_s).wait()
+        stopped = self._server.stop(grace_s)
+        self._streams.end()
+        stopped.wait()
 
     def _listen(self, address: str) -> str:
         host, _, asked = address.rpartition(":")

@@ -68,6 +68,7 @@ _FOREIGN = {
     _Code.UNAUTHENTICATED: errors.FailedPrecondition,
 }
 
+_BY_NUMBER = {code.value[0]: code for code in _Code}
 _KIND_OF_REASON = {kind.reason: kind for kind in CODES}
 _KIND_OF_CODE = {code: kind for kind, code in reversed(CODES.items()) if kind is not VecdbError} | _FOREIGN
 
@@ -83,9 +84,18 @@ class RpcStatus:
 
 def to_rpc(error: VecdbError) -> RpcStatus:
     """The status that says ``error`` to the other end."""
-    code = _code(type(error))
-    message = _cut(error.message, MAX_MESSAGE_BYTES)
-    status = status_pb2.Status(code=code.value[0], message=message)
+    code, status = _code(type(error)), to_message(error)
+    trailers: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
+    if isinstance(error, errors.ReadOnly):  # nothing but a restart helps
+        trailers.append((PUSHBACK_KEY, "-1"))
+    elif isinstance(error, errors.Unavailable) and error.retry_after_s is not None:
+        trailers.append((PUSHBACK_KEY, str(round(error.retry_after_s * 1000))))
+    return RpcStatus(code, status.message, tuple(trailers))
+
+
+def to_message(error: VecdbError) -> status_pb2.Status:
+    """``error`` as the message that crosses, in a trailer or in a stream."""
+    status = status_pb2.Status(code=_code(type(error)).value[0], message=_cut(error.message, MAX_MESSAGE_BYTES))
     stated = {"expected": error.expected, "received": error.received}
     metadata = {key: _cut(value, MAX_DETAIL_BYTES) for key, value in stated.items() if value is not None}
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
@@ -98,22 +108,27 @@ def to_rpc(error: VecdbError) -> RpcStatus:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(round(error.retry_after_s * 1e9))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
-    trailers: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
-    if isinstance(error, errors.ReadOnly):  # nothing but a restart helps
-        trailers.append((PUSHBACK_KEY, "-1"))
-    elif isinstance(error, errors.Unavailable) and error.retry_after_s is not None:
-        trailers.append((PUSHBACK_KEY, str(round(error.retry_after_s * 1000))))
-    return RpcStatus(code, message, tuple(trailers))
+    return status
 
 
 def from_rpc(rpc: grpc.RpcError) -> VecdbError:
     """The error that a failed call says; an unknown reason is kept on the general error of its code."""
     code: grpc.StatusCode = rpc.code()
-    details = _details(rpc)
+    encoded = dict(rpc.trailing_metadata() or ()).get(DETAILS_KEY)  # none when a proxy or gRPC itself made the error
+    return _error(code, _Details() if encoded is None else _details(encoded), rpc.details() or code.name)
+
+
+def from_message(encoded: bytes) -> VecdbError:
+    """The inverse of ``to_message``, of the encoded message."""
+    details = _details(encoded)
+    return _error(details.code, details, details.code.name)
+
+
+def _error(code: grpc.StatusCode, details: _Details, otherwise: str) -> VecdbError:
     info = details.info
     kind = _KIND_OF_REASON.get(info.reason) if info is not None else None
     error = (kind or _KIND_OF_CODE.get(code, errors.Internal))(
-        details.message or rpc.details() or code.name,
+        details.message or otherwise,
         field=details.field,
         expected=info.metadata.get("expected") if info is not None else None,
         received=info.metadata.get("received") if info is not None else None,
@@ -126,18 +141,16 @@ def from_rpc(rpc: grpc.RpcError) -> VecdbError:
 
 @dataclass(slots=True)
 class _Details:
+    code: grpc.StatusCode = _Code.UNKNOWN
     message: str = ""
     info: error_details_pb2.ErrorInfo | None = None
     field: str | None = None
     retry_after_s: float | None = None
 
 
-def _details(rpc: grpc.RpcError) -> _Details:
-    """What the trailer tells; nothing when a proxy or gRPC itself made the error."""
+def _details(encoded: bytes) -> _Details:
+    """What a google.rpc.Status tells; nothing when it is none."""
     found = _Details()
-    encoded = dict(rpc.trailing_metadata() or ()).get(DETAILS_KEY)
-    if encoded is None:
-        return found
     status = status_pb2.Status()
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     try:
@@ -151,6 +164,7 @@ def _details(rpc: grpc.RpcError) -> _Details:
                 found.retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
     except DecodeError:
         return _Details()
+    found.code = _BY_NUMBER.get(status.code, _Code.UNKNOWN)
     found.message = status.message
     return found
 
