@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 from vecdb.model.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from vecdb.client.async_client import AsyncClient as AsyncClient
+    from vecdb.client.async_collection import AsyncCollection as AsyncCollection
     from vecdb.client.client import Client as Client
     from vecdb.client.collection import Collection as Collection
     from vecdb.client.connect import connect as connect
+    from vecdb.client.connect import connect_async as connect_async
     from vecdb.client.connect import open as open
+    from vecdb.client.connect import open_async as open_async
     from vecdb.client.near import Near as Near
     from vecdb.client.operations import Clear as Clear
     from vecdb.client.operations import Delete as Delete
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from vecdb.model.collection import DatabaseStats as DatabaseStats
     from vecdb.model.collection import SegmentStats as SegmentStats
     from vecdb.model.hit import Hit as Hit
+    from vecdb.model.hit import Page as Page
     from vecdb.model.hit import Point as Point
     from vecdb.model.hit import SearchResult as SearchResult
     from vecdb.model.info import ServerInfo as ServerInfo
@@ -71,9 +76,11 @@ if TYPE_CHECKING:
     from vecdb.model.schema import VectorField as VectorField
 
 _PLACES = {
+    "vecdb.client.async_client": ("AsyncClient",),
+    "vecdb.client.async_collection": ("AsyncCollection",),
     "vecdb.client.client": ("Client",),
     "vecdb.client.collection": ("Collection",),
-    "vecdb.client.connect": ("connect", "open"),
+    "vecdb.client.connect": ("connect", "connect_async", "open", "open_async"),
     "vecdb.client.near": ("Near",),
     "vecdb.client.operations": ("Clear", "Delete", "Insert", "Update", "Upsert"),
     "vecdb.errors": (
@@ -110,7 +117,7 @@ _PLACES = {
         "VecdbError",
     ),
     "vecdb.model.collection": ("CollectionInfo", "CollectionStats", "DatabaseStats", "SegmentStats"),
-    "vecdb.model.hit": ("Hit", "Point", "SearchResult"),
+    "vecdb.model.hit": ("Hit", "Page", "Point", "SearchResult"),
     "vecdb.model.info": ("ServerInfo",),
     "vecdb.model.point": ("WriteResult",),
     "vecdb.model.query": ("Rrf",),

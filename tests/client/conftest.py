@@ -1,4 +1,4 @@
-"""A database of each kind: an engine in this process, and the same engine behind a server."""
+"""A database of each kind: an engine in this process, and the same engine behind a server; blocking and async."""
 
 from __future__ import annotations
 
@@ -9,26 +9,45 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.client.from_loop import LoopThread, from_loop
+from vecdb.client.async_client import AsyncClient
 from vecdb.client.client import Client
 from vecdb.client.collection import Collection
 from vecdb.client.transport_embedded import EmbeddedTransport, open_database
 from vecdb.client.transport_grpc import GrpcTransport
+from vecdb.client.transport_grpc_async import AsyncGrpcTransport
+from vecdb.client.transport_pooled import PooledTransport
 from vecdb.errors import Closed
 from vecdb.wire.server import Server, ServerOptions
 
 
-@pytest.fixture(params=["embedded", "grpc"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
+@pytest.fixture(scope="session")
+def loop() -> Iterator[LoopThread]:
+    """An event loop in a thread."""
+    running = LoopThread()
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=["embedded", "grpc", "embedded-async", "grpc-async"])
+def db(request: pytest.FixtureRequest, tmp_path: Path, loop: LoopThread) -> Iterator[Client]:
     """An empty database; it is checked when the test ends."""
     database = open_database(tmp_path / "data", {})
-    if request.param == "embedded":
-        with Client(EmbeddedTransport(database), 30) as client:
+    if request.param.startswith("embedded"):
+        client = Client(EmbeddedTransport(database), 30)
+        if request.param == "embedded-async":
+            client = from_loop(AsyncClient(PooledTransport(lambda: EmbeddedTransport(database)), 30), loop)
+        with client:
             yield client
             _check(client)
+        database.close()
         return
     server = Server(database, ServerOptions(address="127.0.0.1:0"))
     server.start()
-    with Client(GrpcTransport(server.address), 30) as client:
+    client = Client(GrpcTransport(server.address), 30)
+    if request.param == "grpc-async":
+        client = from_loop(AsyncClient(AsyncGrpcTransport(server.address), 30), loop)
+    with client:
         yield client
         _check(client)
     server.stop(grace_s=0)

@@ -11,10 +11,10 @@ from tests.project.repository import ROOT
 
 NAMES = """
     __version__
-    Client Collection connect open
+    Client Collection connect open AsyncClient AsyncCollection connect_async open_async
     Near Rrf
     Clear Delete Insert Update Upsert
-    Hit Point SearchResult WriteResult
+    Hit Page Point SearchResult WriteResult
     Schema TextField VectorField
     CollectionInfo CollectionStats DatabaseStats SegmentStats ServerInfo
     Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound DataDirInUse

@@ -18,7 +18,7 @@ from vecdb.model import point, query
 from vecdb.model.collection import INDEXING, Indexing
 from vecdb.model.point import DeleteIds, PutMode, Rows, Select
 from vecdb.model.query import Rrf, SearchRequest
-from vecdb.model.schema import Metric, Schema, TextField, VectorField
+from vecdb.model.schema import Metric, Schema, TextField, VectorField, validate_collection_name
 
 _MODES = {Upsert: PutMode.UPSERT, Insert: PutMode.INSERT, Update: PutMode.UPDATE}
 
@@ -224,10 +224,11 @@ def _leg(leg: Near, path: str) -> query.Near:
     )
 
 
-def text(value: object, path: str) -> str:
-    """A str. Raises InvalidArgument."""
+def name(value: object, path: str) -> str:
+    """The name of a collection or alias. Raises InvalidArgument."""
     if not isinstance(value, str):
         raise InvalidArgument("not a text", field=path, expected="str", received=type(value).__name__)
+    validate_collection_name(value, path)
     return value
 
 

@@ -78,6 +78,38 @@ class DropCollection(Call[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class RenameCollection(Call[None]):
+    """Another name for a collection."""
+
+    name: str
+    new_name: str
+
+    def on(self, engine: Database, context: CallContext) -> None:
+        engine.rename_collection(context, self.name, self.new_name)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAlias(Call[None]):
+    """From now on ``alias`` stands for the collection."""
+
+    alias: str
+    collection: str
+
+    def on(self, engine: Database, context: CallContext) -> None:
+        engine.set_alias(context, self.alias, self.collection)
+
+
+@dataclass(frozen=True, slots=True)
+class DropAlias(Call[None]):
+    """The end of an alias."""
+
+    alias: str
+
+    def on(self, engine: Database, context: CallContext) -> None:
+        engine.drop_alias(context, self.alias)
+
+
+@dataclass(frozen=True, slots=True)
 class ListCollections(Call[list[CollectionInfo]]):
     """All collections, by name."""
 

@@ -13,7 +13,7 @@ from vecdb.model.info import MAX_MESSAGE_BYTES
 
 DEFAULT_PORT = 50051
 
-# Creating and dropping a collection are not repeated: the second attempt would meet the first one's effect.
+# Creating, dropping and naming are not repeated: the second attempt would meet the first one's effect.
 # A write is: its request id makes the second attempt return the first one's result.
 _REPEATABLE = (
     {"service": "vecdb.v1.PointsService"},
@@ -56,17 +56,37 @@ _OPTIONS = (
 )
 
 
-def open_channel(address: str, tls: bool | str | os.PathLike[str] | None) -> grpc.Channel:
-    """A channel to ``address``; ``tls`` True trusts the system's roots, a path those in that PEM file."""
+def open_channel(address: str, tls: bool | str | os.PathLike[str] | None, retries: bool = True) -> grpc.Channel:
+    """A channel to ``address``; ``tls`` True trusts the system's roots, a path those in that PEM file.
+
+    Without ``retries`` a call that finds no server fails at once.
+    """
     if not tls:
-        return grpc.insecure_channel(address, options=_OPTIONS)
+        return grpc.insecure_channel(address, options=(*_OPTIONS, ("grpc.enable_retries", int(retries))))
+    return grpc.secure_channel(address, _credentials(tls), options=_OPTIONS)
+
+
+def open_async_channel(address: str, tls: bool | str | os.PathLike[str] | None) -> grpc.aio.Channel:
+    """As ``open_channel``, for the running event loop."""
+    if not tls:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    return grpc.aio.secure_channel(address, _credentials(tls), options=_OPTIONS)
+
+
+def _credentials(tls: bool | str | os.PathLike[str]) -> grpc.ChannelCredentials:
     try:
-        roots = None if tls is True else Path(tls).read_bytes()
+        roots = None if isinstance(tls, bool) else Path(tls).read_bytes()
     except OSError as error:
         raise InvalidArgument(
             "cannot read the certificates", field="tls", expected="a PEM file", received=str(error)
         ) from None
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options=_OPTIONS)
+    return grpc.ssl_channel_credentials(roots)
+
+
+def is_repeatable(path: str) -> bool:
+    """Whether a call of the method ``/service/method`` may be sent a second time."""
+    _, service, method = path.split("/")
+    return {"service": service} in _REPEATABLE or {"service": service, "method": method} in _REPEATABLE
 
 
 def with_port(address: str) -> str:

@@ -12,7 +12,7 @@ from vecdb.client.collection import Collection
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, DatabaseStats
 from vecdb.model.info import ServerInfo
-from vecdb.model.schema import Metric, TextField, VectorField, validate_collection_name
+from vecdb.model.schema import Metric, TextField, VectorField
 
 T = TypeVar("T")
 
@@ -63,9 +63,26 @@ class Client:
 
     def collection(self, name: str) -> Collection:
         """The collection of that name. Makes no call: whether it exists shows when it is used."""
-        build.text(name, "name")
-        validate_collection_name(name)
-        return Collection(self._transport, name, self._timeout)
+        return Collection(self._transport, build.name(name, "name"), self._timeout)
+
+    def rename_collection(self, name: str, new_name: str) -> None:
+        """Give a collection another name; its points and aliases stay.
+
+        Raises CollectionNotFound, CollectionExists if ``new_name`` is taken, FailedPrecondition for an alias.
+        """
+        self._run(calls.RenameCollection(build.name(name, "name"), build.name(new_name, "new_name")))
+
+    def alias(self, name: str, collection: str) -> None:
+        """Let ``name`` stand for a collection wherever points are written and read, at once and for everybody.
+
+        An alias that stood for another collection is moved in one step. Raises CollectionNotFound,
+        CollectionExists if a collection has that name, and FailedPrecondition if ``collection`` is an alias.
+        """
+        self._run(calls.SetAlias(build.name(name, "name"), build.name(collection, "collection")))
+
+    def drop_alias(self, name: str) -> None:
+        """Forget an alias; the collection stays. Raises NotFound."""
+        self._run(calls.DropAlias(build.name(name, "name")))
 
     def list_collections(self) -> list[CollectionInfo]:
         """All collections, by name."""
@@ -73,9 +90,7 @@ class Client:
 
     def drop_collection(self, name: str) -> None:
         """Remove a collection and everything in it, for good. Raises CollectionNotFound."""
-        build.text(name, "name")
-        validate_collection_name(name)
-        self._run(calls.DropCollection(name))
+        self._run(calls.DropCollection(build.name(name, "name")))
 
     def info(self) -> ServerInfo:
         """Release, features and limits of the engine behind this client."""
@@ -89,12 +104,12 @@ class Client:
         """Verify everything the engine holds; what is wrong, a sentence each. ``timeout`` None: no limit."""
         return self._transport.send(calls.Check(), timeout)
 
-    def _run(self, call: Call[T]) -> T:
-        return self._transport.send(call, self._timeout)
-
     def close(self) -> None:
         """Release everything. Later calls raise Closed; closing again does nothing."""
         self._transport.close()
+
+    def _run(self, call: Call[T]) -> T:
+        return self._transport.send(call, self._timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from vecdb.client import build, calls, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.near import Near, Vector
-from vecdb.client.operations import Id, Insert, Model, Operation, Update, Upsert
+from vecdb.client.operations import Id, Insert, Model, Operation, Put, Update, Upsert
+from vecdb.client.progress import Progress, reporting
 from vecdb.client.run import Budget, run
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
-from vecdb.model.hit import Point, SearchResult
+from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Rrf
 
@@ -61,6 +62,7 @@ class Collection:
         model: Model | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
+        progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
         """Write whole points: what is not given is gone. Of equal ids the last wins.
@@ -69,13 +71,14 @@ class Collection:
         there is no vector, or a dict of those by field. ``texts``: n of str or None, or a dict by field.
         ``payloads``: n of dict or None. ``model`` states the embedding model, and must agree with the field's.
         ``durability``: "fsync" (power loss), "os" (a killed process), None for the server's. ``request_id``:
-        1..64 bytes that make it safe to send the same write again; made anew when not given.
+        1..64 bytes that make it safe to send the same write again; made anew when not given. ``progress``: True for
+        a bar, or what is called with the numbers of points written and of all after each batch.
 
         What fits one message (64 MiB) is one atomic batch. More goes as several batches in order, and a
         failure raises PartialWrite. Raises InvalidArgument and its kin, naming the row, before anything is sent.
         """
         given = Upsert(ids, vectors, texts, payloads, model)
-        return self._run(steps.put(self._name, given, durability, request_id), timeout)
+        return self._put(given, durability, request_id, progress, timeout)
 
     def insert(
         self,
@@ -87,11 +90,12 @@ class Collection:
         model: Model | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
+        progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
         """Write new points; see ``upsert``. Raises PointExists for an id that exists, InvalidArgument for equal ids."""
         given = Insert(ids, vectors, texts, payloads, model)
-        return self._run(steps.put(self._name, given, durability, request_id), timeout)
+        return self._put(given, durability, request_id, progress, timeout)
 
     def update(
         self,
@@ -103,11 +107,12 @@ class Collection:
         model: Model | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
+        progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
         """Change only what is given; see ``upsert``. Ids that do not exist are skipped and not counted."""
         given = Update(ids, vectors, texts, payloads, model)
-        return self._run(steps.put(self._name, given, durability, request_id), timeout)
+        return self._put(given, durability, request_id, progress, timeout)
 
     def delete(
         self,
@@ -242,6 +247,24 @@ class Collection:
         """How many points there are."""
         return self._run(calls.Count(self._name), timeout)
 
+    def page(
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        with_payload: bool = True,
+        with_text: bool = True,
+        with_vectors: bool = False,
+        timeout: float | None = None,
+    ) -> Page:
+        """The next ``limit`` (1..10,000) points in the order of their ids, and the cursor of the page after them.
+
+        ``cursor``: that of the page before, None for the first page. It is a short text that stays good across
+        restarts, writes and deletes. Raises InvalidArgument for a cursor that no page gave.
+        """
+        select = Select(with_payload, with_text, with_vectors)
+        return self._run(steps.page(self._name, cursor, limit, select), timeout)
+
     def scroll(
         self,
         *,
@@ -280,6 +303,12 @@ class Collection:
     def set_indexing(self, mode: Indexing, *, timeout: float | None = None) -> None:
         """ "deferred": build no graphs for now (bulk loading); "auto": build them as points come."""
         self._run(calls.SetIndexing(self._name, build.indexing(mode)), timeout)
+
+    def _put(
+        self, given: Put, durability: str | None, request_id: bytes | None, progress: Progress, timeout: float | None
+    ) -> WriteResult:
+        with reporting(progress) as report:
+            return self._run(steps.put(self._name, given, durability, request_id, report), timeout)
 
     def _run(self, operation: Steps[T] | Call[T], timeout: float | None) -> T:
         return run(iter(operation), self._transport.send, Budget(timeout, self._timeout))

@@ -1,11 +1,13 @@
-"""The two ways to a Client: over gRPC, and with the engine in this process."""
+"""The ways to a client: over gRPC, and with the engine in this process; blocking, and for event loops."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+from vecdb.client.async_client import AsyncClient
 from vecdb.client.client import Client
+from vecdb.client.transport import Transport
 
 DEFAULT_TIMEOUT_S = 30.0
 
@@ -26,6 +28,21 @@ def connect(
     return Client(GrpcTransport(address, api_key, tls), timeout)
 
 
+def connect_async(
+    address: str,
+    api_key: Any = None,
+    tls: bool | str | os.PathLike[str] | None = None,
+    timeout: float | None = DEFAULT_TIMEOUT_S,
+) -> AsyncClient:
+    """``db = await connect_async(...)``: as ``connect``, for event loops.
+
+    May be called where no loop runs; the client is then awaited later, or simply used.
+    """
+    from vecdb.client.transport_grpc_async import AsyncGrpcTransport
+
+    return AsyncClient(AsyncGrpcTransport(address, api_key, tls), timeout)
+
+
 def open(path: str | os.PathLike[str], *, timeout: float | None = DEFAULT_TIMEOUT_S, **options: Any) -> Client:
     """A client of an engine in this process, on the data directory ``path``, made if it is not there.
 
@@ -33,6 +50,23 @@ def open(path: str | os.PathLike[str], *, timeout: float | None = DEFAULT_TIMEOU
     the thin client alone, DataDirInUse when another process has the directory open, DataDirUnusable,
     FormatTooNew and InvalidArgument.
     """
+    return Client(_transport(path, options), timeout)
+
+
+def open_async(
+    path: str | os.PathLike[str], *, timeout: float | None = DEFAULT_TIMEOUT_S, **options: Any
+) -> AsyncClient:
+    """``db = await open_async(path)``: as ``open``, for event loops; the engine works in threads of its own.
+
+    May be called where no loop runs. The directory is opened when the client is awaited or first used, and
+    what ``open`` raises is raised there.
+    """
+    from vecdb.client.transport_pooled import PooledTransport
+
+    return AsyncClient(PooledTransport(lambda: _transport(path, options)), timeout)
+
+
+def _transport(path: str | os.PathLike[str], options: dict[str, Any]) -> Transport:
     from vecdb.client.transport_embedded import EmbeddedTransport, open_database
 
-    return Client(EmbeddedTransport(open_database(os.fspath(path), options)), timeout)
+    return EmbeddedTransport(open_database(os.fspath(path), options))

@@ -60,6 +60,11 @@ def encode(call: Call[T]) -> Rpc[T]:
     return Rpc(method.path, request, method.features(call), decode, method.longest_s)
 
 
+def path(call: Call[Any]) -> str:
+    """The method that carries a call."""
+    return _METHODS[type(call)].path
+
+
 @dataclass(frozen=True, slots=True)
 class _Method:
     """How calls of one kind cross: ``decode`` takes the call and the answering message."""
@@ -126,6 +131,27 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         lambda call: collections_pb2.DropCollectionRequest(name=call.name),
         collections_pb2.DropCollectionResponse,
         lambda call, answer: None,
+    ),
+    calls.RenameCollection: _Method(
+        _COLLECTIONS + "RenameCollection",
+        lambda call: collections_pb2.RenameCollectionRequest(name=call.name, new_name=call.new_name),
+        collections_pb2.RenameCollectionResponse,
+        lambda call, answer: None,
+        lambda call: ("collections.aliases",),
+    ),
+    calls.SetAlias: _Method(
+        _COLLECTIONS + "SetAlias",
+        lambda call: collections_pb2.SetAliasRequest(alias=call.alias, collection=call.collection),
+        collections_pb2.SetAliasResponse,
+        lambda call, answer: None,
+        lambda call: ("collections.aliases",),
+    ),
+    calls.DropAlias: _Method(
+        _COLLECTIONS + "DropAlias",
+        lambda call: collections_pb2.DropAliasRequest(alias=call.alias),
+        collections_pb2.DropAliasResponse,
+        lambda call, answer: None,
+        lambda call: ("collections.aliases",),
     ),
     calls.ListCollections: _Method(
         _COLLECTIONS + "ListCollections",

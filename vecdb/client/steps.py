@@ -6,13 +6,13 @@ Requests are built when the steps are first run, so that a sender chooses where.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, calls, parse, split
+from vecdb.client import build, calls, cursor, parse, split
 from vecdb.client.calls import Steps
 from vecdb.client.content import complete
 from vecdb.client.ids import to_ids
@@ -20,12 +20,15 @@ from vecdb.client.near import Near
 from vecdb.client.operations import Operation, Put
 from vecdb.errors import InvalidArgument, PartialWrite, VecdbError
 from vecdb.model import point
-from vecdb.model.hit import Point, SearchResult, points_in
+from vecdb.model.hit import Page, Point, SearchResult, points_in
+from vecdb.model.info import MAX_SCROLL_POINTS
 from vecdb.model.point import Clear, DeleteIds, Points, PutMode, Select, WriteBatch, WriteResult
-from vecdb.model.query import MAX_WINDOW
 
 # Ids of 512 bytes each, so many just fit one message.
 IDS_PER_CALL = 100_000
+
+# How many points are written, of how many.
+Report = Callable[[int, int], object]
 
 NOTHING_WRITTEN = WriteResult(seq=0, count=0)
 
@@ -33,9 +36,11 @@ NOTHING_WRITTEN = WriteResult(seq=0, count=0)
 # -- writing --
 
 
-def put(collection: str, given: Put, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
-    """Write points: one batch where all fits a message, else several in order."""
-    return (yield from _in_pieces(collection, build.put(given), durability, request_id))
+def put(
+    collection: str, given: Put, durability: str | None, request_id: bytes | None, report: Report | None = None
+) -> Steps[WriteResult]:
+    """Write points: one batch where all fits a message, else several in order, each told to ``report``."""
+    return (yield from _in_pieces(collection, build.put(given), durability, request_id, report))
 
 
 def delete(collection: str, ids: object, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
@@ -60,13 +65,21 @@ def write(
 
 
 def _in_pieces(
-    collection: str, operation: point.Put | DeleteIds, durability: str | None, request_id: bytes | None
+    collection: str,
+    operation: point.Put | DeleteIds,
+    durability: str | None,
+    request_id: bytes | None,
+    report: Report | None = None,
 ) -> Steps[WriteResult]:
-    if not build.size_of(operation):
+    total = build.size_of(operation)
+    if not total:
         return NOTHING_WRITTEN
+    report = report or _unheard
     pieces = split.pieces(operation, (yield from calls.Info()).limits.message_bytes)
     if len(pieces) == 1:
-        return (yield from _batch(collection, [operation], durability, request_id))
+        result = yield from _batch(collection, [operation], durability, request_id)
+        report(total, total)
+        return result
     if isinstance(operation, point.Put) and operation.mode is PutMode.INSERT:
         build.different(operation.rows.ids)
     build.durability(durability)
@@ -80,7 +93,12 @@ def _in_pieces(
         except VecdbError as cause:
             raise PartialWrite(written=start, next_index=start, cause=cause) from cause
         count += result.count
+        report(stop, total)
     return WriteResult(result.seq, count)
+
+
+def _unheard(done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
 def _batch(
@@ -136,14 +154,25 @@ def exists(collection: str, ids: Iterable[object]) -> Steps[NDArray[np.bool_]]:
     return np.concatenate(found)
 
 
+def page(collection: str, place: str | None, limit: int, select: Select) -> Steps[Page]:
+    """Up to ``limit`` points after the cursor ``place``; several calls where they do not fit one message."""
+    after = None if place is None else cursor.decode(place)
+    limit = _points_at_once(limit, "limit")
+    found: list[Point] = []
+    end = False
+    while not end and len(found) < limit:
+        points, end = yield from calls.Scroll(collection, after, limit - len(found), select)
+        found += points_in(points)
+        after = found[-1].id if found else after
+    return Page(found, None if end or after is None else cursor.encode(after))
+
+
 class Scrolling:
     """A walk over all points in the order of their ids, ``batch`` (1..10,000) at a time. Raises InvalidArgument."""
 
     def __init__(self, collection: str, batch: int, select: Select) -> None:
-        if not 1 <= build.whole(batch, "batch") <= MAX_WINDOW:
-            raise InvalidArgument("batch out of range", field="batch", expected=f"1..{MAX_WINDOW}", received=str(batch))
         self._collection = collection
-        self._batch = int(batch)
+        self._batch = _points_at_once(batch, "batch")
         self._select = select
         self._after: str | None = None
         self.ended = False
@@ -154,6 +183,15 @@ class Scrolling:
         points, self.ended = yield from calls.Scroll(self._collection, self._after, self._batch, self._select)
         self._after = points.ids[-1] if len(points) else self._after
         return points_in(points)
+
+
+def _points_at_once(value: int, path: str) -> int:
+    number = build.whole(value, path)
+    if not 1 <= number <= MAX_SCROLL_POINTS:
+        raise InvalidArgument(
+            f"{path} out of range", field=path, expected=f"1..{MAX_SCROLL_POINTS}", received=str(number)
+        )
+    return number
 
 
 # -- looking after it --

@@ -1,6 +1,6 @@
-"""The narrow waist of the client: what a transport does.
+"""The narrow waist of the client: what a transport does, blocking or not.
 
-``timeout`` is in seconds, None for no limit; DeadlineExceeded is raised when it passes. A transport raises
+Times are in seconds, None for no limit; DeadlineExceeded is raised when they pass. A transport raises
 VecdbError and nothing else. Thread rule: all methods may be called from any thread.
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from vecdb.client.calls import Call
+from vecdb.client.calls import Call, Steps
+from vecdb.client.lanes import Lane
+from vecdb.client.run import Budget
 
 T = TypeVar("T")
 
@@ -21,3 +23,16 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Release everything. Later calls raise Closed."""
+
+
+class AsyncTransport(Protocol):
+    """Runs operations on an engine, from any event loop, and never blocks the loop."""
+
+    async def open(self) -> None:
+        """Open what is to be opened, which else the first operation does."""
+
+    async def run(self, steps: Steps[T], budget: Budget, lane: Lane) -> T:
+        """What the operation returns or raises, after its turn in ``lane`` has come."""
+
+    async def close(self) -> None:
+        """Release everything. Later operations raise Closed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ from vecdb.model.filter import Filter
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
+    from vecdb.engine.options import EngineOptions
 
 T = TypeVar("T")
 
@@ -21,17 +23,22 @@ def open_database(path: str | Path, options: dict[str, Any]) -> Database:
     """Open the engine on ``path``. Raises EngineNotInstalled, DataDirInUse, DataDirUnusable, FormatTooNew."""
     require_engine()
     from vecdb.engine.database import Database
+
+    return Database.open(path, engine_options(options))
+
+
+def engine_options(options: Mapping[str, Any]) -> EngineOptions:
+    """The engine's options by name. Raises InvalidArgument for one that there is not."""
     from vecdb.engine.options import EngineOptions
 
     try:
-        chosen = EngineOptions(**options)
+        return EngineOptions(**options)
     except TypeError:
         known = EngineOptions.__dataclass_fields__
         unknown = sorted(options.keys() - known)
         raise InvalidArgument(
             "unknown option", field="options", expected=", ".join(known), received=", ".join(unknown)
         ) from None
-    return Database.open(path, chosen)
 
 
 class EmbeddedTransport:

@@ -23,9 +23,9 @@ T = TypeVar("T")
 class _Connection:
     """A channel and its methods, of the process that made them: a channel does not survive a fork."""
 
-    def __init__(self, address: str, tls: bool | str | os.PathLike[str] | None) -> None:
+    def __init__(self, address: str, tls: bool | str | os.PathLike[str] | None, retries: bool) -> None:
         self.pid = os.getpid()
-        self.channel = open_channel(address, tls)
+        self.channel = open_channel(address, tls, retries)
         self._methods: dict[str, Callable[..., bytes]] = {}
 
     def method(self, path: str) -> Callable[..., bytes]:
@@ -37,7 +37,10 @@ class _Connection:
 
 
 class GrpcTransport(Remote):
-    """A connection to a server, made when first needed; see Remote for the parameters."""
+    """A connection to a server, made when first needed; see Remote for the parameters.
+
+    Without ``retries`` a call that finds no server fails at once, for the caller to do something about it.
+    """
 
     def __init__(
         self,
@@ -45,8 +48,10 @@ class GrpcTransport(Remote):
         api_key: ApiKey | None = None,
         tls: bool | str | os.PathLike[str] | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        retries: bool = True,
     ) -> None:
         super().__init__(address, api_key, tls, metadata)
+        self._retries = retries
         self._lock = threading.Lock()
         self._open: _Connection | None = None
 
@@ -92,5 +97,5 @@ class GrpcTransport(Remote):
                     raise self._was_closed()
                 connection = self._open
                 if connection is None or connection.pid != os.getpid():
-                    connection = self._open = _Connection(self._address, self._tls)
+                    connection = self._open = _Connection(self._address, self._tls, self._retries)
         return connection

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from vecdb.errors import FailedPrecondition
 from vecdb.model.point import Float32, Points
 from vecdb.model.table import table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Point:
@@ -156,6 +160,28 @@ class SearchResult(Sequence[Hit]):
         distance = None if self.distances is None else float(self.distances[i])
         return Hit(*_parts(self.points, i), float(self.scores[i]), distance)
 
+    def to_pandas(self) -> DataFrame:
+        """A row for each hit: id, score, distance (unless fused), and what was asked for of payload (a dict), texts and
+        vectors (arrays, or None) by field, version. Raises FailedPrecondition where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise FailedPrecondition(
+                "to_pandas needs pandas: pip install pandas", expected="pandas", received="not installed"
+            ) from None
+        hits = list(self)
+        columns: dict[str, Any] = {"id": self.ids, "score": self.scores}
+        if self.distances is not None:
+            columns["distance"] = self.distances
+        if self.points.payloads is not None:
+            columns["payload"] = [hit.payload for hit in hits]
+        for name in self.points.texts or ():
+            columns[f"text {name}" if name else "text"] = [hit.texts.get(name) for hit in hits]
+        for name in self.points.vectors or ():
+            columns[f"vector {name}" if name else "vector"] = [hit.vectors.get(name) for hit in hits]
+        return pandas.DataFrame({**columns, "version": self.versions})
+
     def __repr__(self) -> str:
         shown = self[:_SHOWN]
         columns: dict[str, list[str]] = {
@@ -177,6 +203,14 @@ class SearchResult(Sequence[Hit]):
 
 
 _SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some points in the order of their ids, and the ``cursor`` of the page after them, None at the end."""
+
+    points: list[Point]
+    cursor: str | None
 
 
 def points_in(columns: Points) -> list[Point]:

@@ -1,0 +1,291 @@
+"""AsyncCollection: everything one does with points, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.client import build, calls, steps
+from vecdb.client.calls import Call, Steps
+from vecdb.client.collection import Payloads
+from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
+from vecdb.client.near import Near, Vector
+from vecdb.client.operations import Id, Insert, Model, Operation, Put, Update, Upsert
+from vecdb.client.progress import Progress, in_loop, reporting
+from vecdb.client.run import Budget
+from vecdb.client.transport import AsyncTransport
+from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
+from vecdb.model.hit import Page, Point, SearchResult
+from vecdb.model.point import Select, WriteResult
+from vecdb.model.query import Rrf
+
+T = TypeVar("T")
+
+
+class AsyncCollection:
+    """A collection of points; made by ``AsyncClient.collection`` or ``AsyncClient.create_collection``.
+
+    Its methods are those of Collection, with the same parameters, awaited; they are told in full there. Nothing
+    blocks the event loop: what takes long to build or to read is done in a thread, and of many operations that
+    begin at once the later wait for their turn. Thread rule: may be used from any number of loops and threads.
+    """
+
+    def __init__(self, transport: AsyncTransport, name: str, timeout: float | None) -> None:
+        self._transport = transport
+        self._name = name
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"AsyncCollection({self._name!r})"
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    async def describe(self, *, timeout: float | None = None) -> CollectionInfo:
+        """Schema, indexing mode, creation time and number of points."""
+        return await self._run(calls.Describe(self._name), timeout)
+
+    # -- writing --
+
+    async def upsert(
+        self,
+        ids: Iterable[Id],
+        vectors: Any = None,
+        texts: Any = None,
+        payloads: Payloads | None = None,
+        *,
+        model: Model | None = None,
+        durability: str | None = None,
+        request_id: bytes | None = None,
+        progress: Progress = False,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Write whole points: what is not given is gone. Of equal ids the last wins."""
+        given = Upsert(ids, vectors, texts, payloads, model)
+        return await self._put(given, durability, request_id, progress, timeout)
+
+    async def insert(
+        self,
+        ids: Iterable[Id],
+        vectors: Any = None,
+        texts: Any = None,
+        payloads: Payloads | None = None,
+        *,
+        model: Model | None = None,
+        durability: str | None = None,
+        request_id: bytes | None = None,
+        progress: Progress = False,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Write new points; see ``upsert``. Raises PointExists for an id that exists, InvalidArgument for equal ids."""
+        given = Insert(ids, vectors, texts, payloads, model)
+        return await self._put(given, durability, request_id, progress, timeout)
+
+    async def update(
+        self,
+        ids: Iterable[Id],
+        vectors: Any = None,
+        texts: Any = None,
+        payloads: Payloads | None = None,
+        *,
+        model: Model | None = None,
+        durability: str | None = None,
+        request_id: bytes | None = None,
+        progress: Progress = False,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Change only what is given; see ``upsert``. Ids that do not exist are skipped and not counted."""
+        given = Update(ids, vectors, texts, payloads, model)
+        return await self._put(given, durability, request_id, progress, timeout)
+
+    async def delete(
+        self,
+        ids: Iterable[Id] | None = None,
+        *,
+        durability: str | None = None,
+        request_id: bytes | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Delete points by id; those that do not exist are not counted. Raises InvalidArgument without ids."""
+        return await self._run(steps.delete(self._name, ids, durability, request_id), timeout, WRITE)
+
+    async def clear(
+        self, *, durability: str | None = None, request_id: bytes | None = None, timeout: float | None = None
+    ) -> WriteResult:
+        """Delete every point."""
+        return await self._run(steps.clear(self._name, durability, request_id), timeout, WRITE)
+
+    async def write(
+        self,
+        operations: Iterable[Operation],
+        *,
+        durability: str | None = None,
+        request_id: bytes | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Apply operations in order as one atomic batch. Raises TooLarge when they do not fit one message."""
+        return await self._run(steps.write(self._name, operations, durability, request_id), timeout, WRITE)
+
+    # -- searching --
+
+    async def search(
+        self,
+        vector: Vector | None = None,
+        *,
+        legs: Sequence[Near] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        using: str | None = None,
+        model: str | None = None,
+        ef: int | None = None,
+        exact: bool = False,
+        min_score: float | None = None,
+        fusion: Rrf | None = None,
+        with_payload: bool = True,
+        with_text: bool = True,
+        with_vectors: bool = False,
+        explain: bool = False,
+        timeout: float | None = None,
+    ) -> SearchResult:
+        """The nearest points to ``vector`` (``[dim]``), best first: exactly min(limit, matches) hits."""
+        found = steps.search(
+            self._name,
+            vector,
+            legs,
+            using=using,
+            model=model,
+            limit=limit,
+            offset=offset,
+            ef=ef,
+            exact=exact,
+            min_score=min_score,
+            fusion=fusion,
+            select=Select(with_payload, with_text, with_vectors),
+            explain=explain,
+        )
+        return await self._run(found, timeout)
+
+    async def search_batch(
+        self,
+        vectors: Any,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        using: str | None = None,
+        model: str | None = None,
+        ef: int | None = None,
+        exact: bool = False,
+        min_score: float | None = None,
+        with_payload: bool = True,
+        with_text: bool = True,
+        with_vectors: bool = False,
+        explain: bool = False,
+        timeout: float | None = None,
+    ) -> list[SearchResult]:
+        """One result for each row of ``vectors`` (``[q, dim]``); see ``search``."""
+        found = steps.search_batch(
+            self._name,
+            vectors,
+            using=using,
+            model=model,
+            limit=limit,
+            offset=offset,
+            ef=ef,
+            exact=exact,
+            min_score=min_score,
+            fusion=None,
+            select=Select(with_payload, with_text, with_vectors),
+            explain=explain,
+        )
+        return await self._run(found, timeout, BULK)
+
+    # -- reading --
+
+    async def get(
+        self,
+        ids: Iterable[Id],
+        *,
+        with_payload: bool = True,
+        with_text: bool = True,
+        with_vectors: bool = False,
+        timeout: float | None = None,
+    ) -> list[Point]:
+        """Points by id, in the order asked; those that do not exist are left out."""
+        select = Select(with_payload, with_text, with_vectors)
+        return await self._run(steps.get(self._name, ids, select), timeout)
+
+    async def exists(self, ids: Iterable[Id], *, timeout: float | None = None) -> NDArray[np.bool_]:
+        """Which of ``ids`` exist, bool ``[n]``."""
+        return await self._run(steps.exists(self._name, ids), timeout)
+
+    async def count(self, *, timeout: float | None = None) -> int:
+        """How many points there are."""
+        return await self._run(calls.Count(self._name), timeout)
+
+    async def page(
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        with_payload: bool = True,
+        with_text: bool = True,
+        with_vectors: bool = False,
+        timeout: float | None = None,
+    ) -> Page:
+        """The next ``limit`` (1..10,000) points in the order of their ids, and the cursor of the page after them."""
+        select = Select(with_payload, with_text, with_vectors)
+        return await self._run(steps.page(self._name, cursor, limit, select), timeout)
+
+    def scroll(
+        self,
+        *,
+        batch: int = 1000,
+        with_payload: bool = True,
+        with_text: bool = True,
+        with_vectors: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Point]:
+        """All points in the order of their ids, fetched ``batch`` (1..10,000) at a time."""
+        walk = steps.Scrolling(self._name, batch, Select(with_payload, with_text, with_vectors))
+        return self._scroll(walk, timeout)
+
+    async def _scroll(self, walk: steps.Scrolling, timeout: float | None) -> AsyncIterator[Point]:
+        while not walk.ended:
+            for found in await self._run(walk.more(), timeout):
+                yield found
+
+    # -- looking after it --
+
+    async def stats(self, *, timeout: float | None = None) -> CollectionStats:
+        """Counts, bytes by purpose and the progress of indexing."""
+        return await self._run(calls.Stats(self._name), timeout)
+
+    async def compact(self, *, timeout: float | None = None) -> int:
+        """Give back the space of deleted points; the bytes freed. ``timeout`` None: as long as it takes."""
+        return await self._run_unbounded(calls.Compact(self._name), timeout)
+
+    async def wait_indexed(self, *, timeout: float | None = None) -> None:
+        """Wait until every vector that should be in a graph is. ``timeout`` None: as long as it takes."""
+        await self._run_unbounded(steps.wait_indexed(self._name), timeout)
+
+    async def set_indexing(self, mode: Indexing, *, timeout: float | None = None) -> None:
+        """ "deferred": build no graphs for now (bulk loading); "auto": build them as points come."""
+        await self._run(calls.SetIndexing(self._name, build.indexing(mode)), timeout, WRITE)
+
+    async def _put(
+        self, given: Put, durability: str | None, request_id: bytes | None, progress: Progress, timeout: float | None
+    ) -> WriteResult:
+        with reporting(progress) as report:
+            heard = report and in_loop(report)
+            return await self._run(steps.put(self._name, given, durability, request_id, heard), timeout, WRITE)
+
+    async def _run(self, operation: Steps[T] | Call[T], timeout: float | None, lane: Lane = READ) -> T:
+        return await self._transport.run(iter(operation), Budget(timeout, self._timeout), lane)
+
+    async def _run_unbounded(self, operation: Steps[T] | Call[T], timeout: float | None) -> T:
+        return await self._transport.run(iter(operation), Budget(timeout, None), SLOW)

@@ -1,0 +1,31 @@
+"""How far a write is, for whoever wants to know."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from vecdb.client.steps import Report
+from vecdb.errors import InvalidArgument
+
+Progress = bool | Callable[[int, int], object]
+
+
+@contextmanager
+def reporting(progress: Progress) -> Iterator[Report | None]:
+    """What to call after each batch, None when nobody wants to know. Raises InvalidArgument."""
+    if progress is False:
+        yield None
+    elif callable(progress):
+        yield progress
+    else:
+        raise InvalidArgument(
+            "not a progress", field="progress", expected="False or a callable", received=repr(progress)[:40]
+        )
+
+
+def in_loop(report: Report) -> Report:
+    """The same, called in the running loop wherever the news comes from, before the write is over for its caller."""
+    loop = asyncio.get_running_loop()
+    return lambda done, total: loop.call_soon_threadsafe(report, done, total)
