@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 
 from vecdb import config
+from vecdb.cli import exits as cli_exits
 from vecdb.cli.main import main as command_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +80,9 @@ def _commands(group: click.Command, prefix: str) -> Iterator[str]:
         return
     arguments = [p for p in group.params if isinstance(p, click.Argument)]
     usage = " ".join([prefix, "[OPTIONS]", *(_metavar(argument) for argument in arguments)])
-    yield f"### `{prefix}`\n\n{inspect.cleandoc(group.help or '')}\n\n```text\n{usage}\n```"
+    about, _, example = inspect.cleandoc(group.help or "").partition("\n\nExample: ")
+    shown = f"\n\n```sh\n{example}\n```" if example else ""
+    yield f"### `{prefix}`\n\n{about}\n\n```text\n{usage}\n```{shown}"
     rows = [_option(p) for p in group.params if isinstance(p, click.Option) and not p.hidden]
     if rows:
         yield "\n".join(["| option | |", "|---|---|", *rows])
@@ -98,16 +101,35 @@ def _metavar(parameter: click.Parameter) -> str:
     return str(parameter.make_metavar(*([click.Context(command_line)] if wanted else [])))  # type: ignore[call-arg]
 
 
+def exits() -> str:
+    """What each exit status says."""
+    rows = [f"| {status} | {meaning} |" for status, meaning in cli_exits.MEANINGS.items()]
+    return "\n".join(["| status | |", "|---|---|", *rows])
+
+
 def settings() -> str:
-    """The table of settings."""
+    """The settings of the server."""
+    return _settings(config.SERVE)
+
+
+def client_settings() -> str:
+    """The settings of commands that ask a server."""
+    return _settings(config.CLIENT)
+
+
+def test_settings() -> str:
+    """The settings of the tests."""
+    return _settings(config.TESTS)
+
+
+def _settings(table: tuple[config.Setting, ...]) -> str:
     rows = []
-    for setting in config.SERVE:
-        default = "none" if setting.default is None else f"`{setting.default}`"
+    for setting in table:
         cells = (
-            f"`{setting.name}`",
-            f"`{setting.flag}`",
+            f"`{setting.name}`" + ("" if setting.by_file or table is not config.SERVE else " (not in a file)"),
+            f"`{setting.flag}`" if setting.by_flag else "none",
             f"`{setting.variable}`",
-            default,
+            "none" if setting.default is None else f"`{setting.default}`",
             setting.unit,
             _cell(setting.help),
         )
@@ -147,9 +169,13 @@ LAYERS = {
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/architecture.md": {"modules": modules},
-    "docs/cli.md": {"commands": commands},
+    "docs/cli.md": {"exits": exits, "commands": commands},
     "docs/decisions/README.md": {"decisions": decisions},
-    "docs/settings.md": {"settings": settings},
+    "docs/settings.md": {
+        "settings": settings,
+        "client settings": client_settings,
+        "test settings": test_settings,
+    },
     "docs/wire.md": {"calls": calls},
 }
 

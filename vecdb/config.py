@@ -1,15 +1,17 @@
-"""The settings of ``vecdb serve``: one table that feeds flags, VECDB_* variables and the documentation.
+"""The settings of vecdb: one table that feeds flags, VECDB_* variables, a TOML file and the documentation.
 
-A setting is taken from its flag, else from its variable, else it is the default. This is the only module
-that reads the environment.
+A setting is taken from its flag, else from its variable, else from the file, else it is the default. A
+name that is in no table is refused with the nearest one. This is the only module that reads the environment.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from vecdb.errors import InvalidArgument
@@ -19,40 +21,22 @@ PREFIX = "VECDB_"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
+# Kubernetes tells every container of services beside it: of one called vecdb, in VECDB_PORT and the like.
+_TELLS_OF_A_SERVICE = re.compile(
+    r"(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+
 # Libraries read these when they are first imported. One thread each: calls are the parallelism.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: ``parse`` makes its value from text and raises ValueError saying what it expects.
-
-    ``unit`` is for people ("" where there is none); a ``default`` of None is told by ``help``.
-    """
-
-    name: str
-    default: str | None
-    unit: str
-    help: str
-    parse: Callable[[str], Any]
-
-    @property
-    def flag(self) -> str:
-        """Its flag, ``--max-memory``."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """Its environment variable, ``VECDB_MAX_MEMORY``."""
-        return PREFIX + self.name.upper()
-
-
 def size(text: str) -> int:
-    """Bytes from ``4GiB``, ``512m`` or ``1048576``; units are powers of 1,024."""
+    """Bytes, at least one, from ``4GiB``, ``512m`` or ``1048576``; units are powers of 1,024."""
     found = _SIZE.fullmatch(text.strip())
-    if not found:
+    nbytes = int(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
+    if nbytes < 1:
         raise ValueError("a size such as 4GiB, 512MiB or 1048576")
-    return int(float(found[1]) * _UNITS[found[2].lower()])
+    return nbytes
 
 
 def seconds(text: str) -> float:
@@ -81,6 +65,13 @@ def text(text: str) -> str:
     return text
 
 
+def switch(text: str) -> bool:
+    """``true`` or ``false``."""
+    if text not in ("true", "false"):
+        raise ValueError("true | false")
+    return text == "true"
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """A parser of one of ``choices``."""
 
@@ -92,33 +83,327 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: ``parse`` makes its value from text and raises ValueError saying what it expects.
+
+    ``unit`` is for people ("" where there is none); a ``default`` of None is told by ``help``. ``option``
+    is what takes the value, ``engine.max_memory_bytes``; "" is the command itself. ``by_flag``,
+    ``by_file``: whether it can be given so; by its variable it always can.
+    """
+
+    name: str
+    default: str | None
+    unit: str
+    help: str
+    parse: Callable[[str], Any] = text
+    option: str = ""
+    by_flag: bool = True
+    by_file: bool = True
+
+    @property
+    def flag(self) -> str:
+        """Its flag, ``--max-memory``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable, ``VECDB_MAX_MEMORY``."""
+        return PREFIX + self.name.upper()
+
+
 SERVE: tuple[Setting, ...] = (
-    Setting("data", None, "path", "Directory of the data; made if it is not there. Required.", text),
-    Setting("address", "127.0.0.1:50051", "", "Where to listen: host:port, or unix:/path.", text),
+    Setting("config", None, "path", "TOML file of settings, each by its name: max_calls = 128.", by_file=False),
+    Setting("data", None, "path", "Directory of the data; made if it is not there. Required."),
+    # -- the server
+    Setting("address", "127.0.0.1:50051", "", "Where to listen: host:port, or unix:/path.", text, "server.address"),
     Setting(
-        "durability", "fsync", "", "What a write survives: fsync (power loss), os (a kill).", one_of("fsync", "os")
+        "max_calls",
+        "64",
+        "",
+        "Reads, and as many writes, answered at a time; more are refused at once.",
+        count,
+        "server.max_calls",
     ),
-    Setting("max_memory", None, "bytes", "Bound on memory, for example 4GiB. Without it there is none.", size),
-    Setting("max_calls", "64", "", "Reads, and as many writes, answered at a time; more are refused at once.", count),
+    Setting(
+        "max_streams",
+        "256",
+        "",
+        "Search streams that may be open; each holds a thread, and one more is refused.",
+        count,
+        "server.max_streams",
+    ),
+    Setting(
+        "max_requests",
+        "512MiB",
+        "bytes",
+        "Requests of the calls that are answered at a time, together; more are refused at once.",
+        size,
+        "server.max_request_bytes",
+    ),
     Setting("grace", "10", "seconds", "What calls under way get to finish when the server stops.", seconds),
     Setting("log_level", "info", "", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")),
+    # -- the engine
+    Setting(
+        "durability",
+        "fsync",
+        "",
+        "What a write survives: fsync (power loss), os (a kill).",
+        one_of("fsync", "os"),
+        "engine.durability",
+    ),
+    Setting(
+        "max_memory",
+        None,
+        "bytes",
+        "Bound on memory, for example 4GiB; writes past it are refused. Without it there is none.",
+        size,
+        "engine.max_memory_bytes",
+    ),
+    Setting(
+        "index_threads",
+        None,
+        "threads",
+        "Threads that build graphs. Unless set, half as many as there are cores.",
+        count,
+        "engine.index_threads",
+    ),
+    Setting(
+        "search_threads",
+        None,
+        "threads",
+        "Threads that one batch of searches uses. Unless set, as many as there are cores.",
+        count,
+        "engine.search_threads",
+    ),
+    Setting(
+        "max_unindexed",
+        "128MiB",
+        "bytes",
+        "Vectors of a collection without a graph; a write past it waits for the builder, then is refused.",
+        size,
+        "engine.max_unindexed_bytes",
+    ),
+    Setting(
+        "graph_rows",
+        "4096",
+        "rows",
+        "No graph for fewer rows than this, unless their vectors would fill a growing segment.",
+        count,
+        "engine.graph_rows",
+    ),
+    Setting(
+        "growing_vectors",
+        "32MiB",
+        "bytes",
+        "A growing segment ends when it has so many bytes of vectors.",
+        size,
+        "engine.growing_vector_bytes",
+    ),
+    Setting("growing_rows", "65536", "rows", "A growing segment ends at so many rows.", count, "engine.growing_rows"),
+    Setting(
+        "growing_bodies",
+        "16MiB",
+        "bytes",
+        "A growing segment ends when it has so many bytes of text and payload.",
+        size,
+        "engine.growing_body_bytes",
+    ),
+    Setting(
+        "seal_size",
+        "64MiB",
+        "bytes",
+        "The graph under construction becomes a segment at this size while writes go on.",
+        size,
+        "engine.seal_bytes",
+    ),
+    Setting("max_segment", "1GiB", "bytes", "No segment grows larger.", size, "engine.max_segment_bytes"),
+    Setting(
+        "idle_seal",
+        "5",
+        "seconds",
+        "What was written becomes a segment when nothing more came for so long.",
+        seconds,
+        "engine.idle_seal_s",
+    ),
+    Setting(
+        "request_memory",
+        "600",
+        "seconds",
+        "How long a request id is remembered, so that a write sent twice is done once.",
+        seconds,
+        "engine.request_memory_s",
+    ),
+    Setting(
+        "open_collections",
+        "1000",
+        "",
+        "Collections kept open at a time; of more, small idle ones are closed.",
+        count,
+        "engine.open_collections",
+    ),
+    Setting(
+        "evict_idle",
+        "5",
+        "seconds",
+        "A collection unused for so long may be closed when too many are open.",
+        seconds,
+        "engine.evict_idle_s",
+    ),
+    Setting("max_payload", "1MiB", "bytes", "The payload of one point, as JSON.", size, "engine.max_payload_bytes"),
+    Setting("max_text", "8MiB", "bytes", "The texts of one point together.", size, "engine.max_text_bytes"),
+    Setting("max_batch", "256MiB", "bytes", "One write batch.", size, "engine.max_batch_bytes"),
+    Setting("max_collections", "100000", "", "Collections of the database.", count, "engine.max_collections"),
+    Setting("max_aliases", "100000", "", "Aliases of its collections.", count, "engine.max_aliases"),
+    Setting(
+        "write_buffer",
+        "64MiB",
+        "bytes",
+        "Memory in which the store gathers writes before it makes files of them.",
+        size,
+        "engine.write_buffer_bytes",
+    ),
+    Setting(
+        "max_log",
+        "64MiB",
+        "bytes",
+        "Write-ahead logs of the store; more of them makes opening after a crash slower.",
+        size,
+        "engine.max_total_wal_bytes",
+    ),
+    Setting(
+        "block_cache",
+        "128MiB",
+        "bytes",
+        "Memory in which the store keeps what it read from files.",
+        size,
+        "engine.block_cache_bytes",
+    ),
 )
+"""What ``vecdb serve`` can be told. The engine's part holds for commands with ``--data`` too."""
+
+CLIENT: tuple[Setting, ...] = (
+    Setting("address", "127.0.0.1:50051", "", "The server: host:port, or unix:/path.", by_file=False),
+    Setting("timeout", "30", "seconds", "What one call may take.", seconds, by_file=False),
+    Setting("api_key", None, "", "Key that goes with every call.", by_flag=False, by_file=False),
+)
+"""What commands that ask a server can be told. A key has no flag: other users of a machine see those."""
+
+TESTS: tuple[Setting, ...] = (
+    Setting("test_data", None, "path", "Folder of real data sets, for tests and benchmarks.", by_flag=False),
+    Setting("test_bound", None, "", "Factor on the rounds of the slow tests.", by_flag=False),
+)
+"""What the tests of the repository read; nothing in vecdb does."""
 
 
-def settings(table: tuple[Setting, ...], flags: Mapping[str, str | None]) -> dict[str, Any]:
-    """The value of every setting in ``table``. Raises InvalidArgument naming the flag or variable."""
-    return {setting.name: _value(setting, flags.get(setting.name)) for setting in table}
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a setting is: its value, the text that says so (None: nothing does), and where that stands.
+
+    ``source``: ``--max-memory``, ``VECDB_MAX_MEMORY``, ``max_memory in FILE`` or ``default``.
+    """
+
+    setting: Setting
+    value: Any
+    text: str | None
+    source: str
 
 
-def _value(setting: Setting, flag: str | None) -> Any:
+class Settings:
+    """The settings of a table as they were chosen; ``settings["max_calls"]`` is a value."""
+
+    def __init__(self, chosen: Iterable[Chosen]) -> None:
+        self.chosen = {one.setting.name: one for one in chosen}
+
+    def __getitem__(self, name: str) -> Any:
+        return self.chosen[name].value
+
+    def options(self, kind: str) -> dict[str, Any]:
+        """Values for the options of ``kind`` ("engine", "server") by their names; what is not set is left out."""
+        taken = {}
+        for one in self.chosen.values():
+            of, _, option = one.setting.option.partition(".")
+            if of == kind and one.value is not None:
+                taken[option] = one.value
+        return taken
+
+
+def settings(table: tuple[Setting, ...], flags: Mapping[str, str | None]) -> Settings:
+    """The value of every setting in ``table``. Reads the file that the setting ``config`` names.
+
+    Raises InvalidArgument naming the flag, variable, or file and name: for a value that cannot be, for a
+    name in no table, for a file that cannot be read.
+    """
+    _refuse_unknown_variables()
+    in_file: dict[str, str] = {}
+    path = None
+    if any(setting.name == "config" for setting in table):
+        path = flags.get("config") or os.environ.get(PREFIX + "CONFIG") or None
+    if path is not None:
+        in_file = _read(path, [setting.name for setting in table if setting.by_file])
+    return Settings(_choose(setting, flags.get(setting.name), in_file.get(setting.name), path) for setting in table)
+
+
+def _choose(setting: Setting, flag: str | None, in_file: str | None, path: str | None) -> Chosen:
     variable = os.environ.get(setting.variable) or None  # an empty variable is one that is not set
-    for source, text in ((setting.flag, flag), (setting.variable, variable)):
-        if text is not None:
-            try:
-                return setting.parse(text)
-            except ValueError as error:
-                raise InvalidArgument("bad setting", field=source, expected=str(error), received=repr(text)) from None
-    return None if setting.default is None else setting.parse(setting.default)
+    sources = ((setting.flag, flag), (setting.variable, variable), (f"{setting.name} in {path}", in_file))
+    source, given = next(((s, t) for s, t in sources if t is not None), ("default", setting.default))
+    if given is None:
+        return Chosen(setting, None, None, source)
+    try:
+        return Chosen(setting, setting.parse(given), given, source)
+    except ValueError as error:
+        raise InvalidArgument("bad setting", field=source, expected=str(error), received=repr(given)) from None
+
+
+def _read(path: str, known: list[str]) -> dict[str, str]:
+    """The settings in a TOML file, as text."""
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise InvalidArgument(
+            "the file of settings cannot be read", field=path, expected="a TOML file", received=error.strerror
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument(
+            "the file of settings is not TOML",
+            field=path,
+            expected='lines such as max_memory = "4GiB"',
+            received=str(error),
+        ) from None
+    _refuse_unknown([name for name in document if name not in known], known, path)
+    return {name: _as_text(name, value, path) for name, value in document.items()}
+
+
+def _as_text(name: str, value: object, path: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise InvalidArgument(
+        "bad setting", field=f"{name} in {path}", expected="text, a number, true or false", received=repr(value)
+    )
+
+
+def _refuse_unknown_variables() -> None:
+    known = [setting.variable for setting in (*SERVE, *CLIENT, *TESTS)]
+    ours = [name for name in os.environ if name.startswith(PREFIX)]
+    told = [name for name in ours if name not in known and not _TELLS_OF_A_SERVICE.fullmatch(name, len(PREFIX))]
+    _refuse_unknown(sorted(told), known, "environment")
+
+
+def _refuse_unknown(unknown: list[str], known: list[str], where: str) -> None:
+    if unknown:
+        names = [name.removeprefix(PREFIX) for name in known]  # which all begin alike, and would all be near
+        near = [get_close_matches(name.removeprefix(PREFIX), names, n=1) for name in unknown]
+        nearest = [known[names.index(found[0])] if found else "a name from docs/settings.md" for found in near]
+        raise InvalidArgument(
+            "unknown setting",
+            field=where,
+            expected=", ".join(nearest),
+            received=", ".join(unknown),
+        )
 
 
 def one_thread_for_libraries() -> None:

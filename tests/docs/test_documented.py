@@ -66,9 +66,11 @@ def test_every_call_is_described(call: str) -> None:
     assert f"`{call}`" in headings(read(Path("docs/wire.md")))
 
 
-@pytest.mark.parametrize("setting", [setting.name for setting in vecdb.config.SERVE])
-def test_every_setting_is_described(setting: str) -> None:
-    assert f"`{setting}`" in read(Path("docs/settings.md"))
+@pytest.mark.parametrize(
+    "variable", sorted({s.variable for s in (*vecdb.config.SERVE, *vecdb.config.CLIENT, *vecdb.config.TESTS)})
+)
+def test_every_setting_is_described(variable: str) -> None:
+    assert f"`{variable}`" in read(Path("docs/settings.md"))
 
 
 @pytest.mark.parametrize("limit", [field.name for field in dataclasses.fields(Limits)])
@@ -94,8 +96,9 @@ def test_a_shell_line_uses_what_exists(page: str, line: str) -> None:
     program = next((i for i, word in enumerate(words) if word.rpartition("/")[2] == "vecdb"), None)
     if program is None or words[0] == "docker":
         return
-    command = COMMANDS.get(f"vecdb {words[program + 1]}")
-    assert command is not None, f"{page}: no command {words[program + 1]}"
+    said = words[program + 1 :]
+    command = COMMANDS.get(f"vecdb {said[0]}") or COMMANDS.get(f"vecdb {' '.join(said[:2])}")
+    assert command is not None, f"{page}: no command {said[0]}"
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    given = {word.partition("=")[0] for word in words[program + 2 :] if word.startswith("-") and word != "-"}
+    given = {word.partition("=")[0] for word in said[1:] if word.startswith("-") and word != "-"}
     assert given - known - {"--help"} == set(), page

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import click
 
+from vecdb import config
+from vecdb.cli import exits
+from vecdb.cli.flags import chosen, flags
+
+ADDRESS = tuple(setting for setting in config.CLIENT if setting.name == "address")
+
 
 @click.command()
-@click.option("--address", default="127.0.0.1:50051", show_default=True, help="The server: host:port, or unix:/path.")
+@flags(ADDRESS)
 @click.option("--service", default="", help="One service, such as vecdb.v1.SearchService. [the whole server]")
 @click.option("--timeout", default=3.0, show_default=True, help="Seconds to wait.")
-def healthcheck(address: str, service: str, timeout: float) -> None:
-    """Exit with 0 if a server is serving, with 1 if it is not or does not answer."""
+def healthcheck(address: str | None, service: str, timeout: float) -> None:
+    """Exit with 0 if a server is serving, with 3 if it is not or does not answer.
+
+    Example: vecdb healthcheck --address db.internal:50051
+    """
+    where = chosen(ADDRESS, {"address": address})["address"]
     from vecdb.client.health import health
 
-    status = health(address, service, timeout)
+    status = health(where, service, timeout)
     click.echo(status)
     if status != "SERVING":
-        raise SystemExit(1)
+        raise SystemExit(exits.NO_ANSWER)

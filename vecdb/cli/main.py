@@ -2,31 +2,90 @@
 
 from __future__ import annotations
 
+import errno
+import traceback
+from pathlib import Path
+
 import click
 
+from vecdb.cli import exits
+from vecdb.cli.check import check
+from vecdb.cli.collections import collections
+from vecdb.cli.compact import compact
+from vecdb.cli.completion import completion
 from vecdb.cli.demo.command import demo
+from vecdb.cli.get import count, get
 from vecdb.cli.healthcheck import healthcheck
+from vecdb.cli.inspect import inspect
+from vecdb.cli.search import search
 from vecdb.cli.serve import serve
+from vecdb.cli.stats import info, stats
 from vecdb.errors import VecdbError
 from vecdb.model.version import VERSION
 
+PACKAGE = Path(__file__).parents[1]
+
+
+class _Failure(click.ClickException):
+    """One line on standard error, and an exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = status
+
 
 class _Commands(click.Group):
-    """Shows an error of vecdb as one line, without a traceback."""
+    """Whatever happens in a command ends as one line and an exit status, never as a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except VecdbError as error:
-            raise click.ClickException(f"{error.reason}: {error}") from error
+            raise _Failure(f"{error.reason}: {error}", exits.status_of(error)) from error
+        except KeyboardInterrupt:
+            raise SystemExit(exits.INTERRUPTED) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has seen enough; click ends in peace
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise _Failure(f"{where}{error.strerror or error}", exits.REFUSED) from error
+        except Exception as error:  # the outermost place: whatever comes here is ours to mend
+            if ctx.params["traceback"]:
+                traceback.print_exc()
+            raise _Failure(_defect(error), exits.DEFECT) from error
+
+
+def _defect(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = next((f for f in reversed(frames) if Path(f.filename).is_relative_to(PACKAGE)), frames[-1])
+    return (
+        f"INTERNAL: {type(error).__name__}: {error} [at {ours.filename}:{ours.lineno}]; this is a defect of vecdb "
+        f"{VERSION}: `vecdb --traceback ...` shows where, please report that"
+    )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="vecdb")
-def main() -> None:
+@click.option("--traceback", is_flag=True, help="Show where a defect of vecdb happened.")
+def main(traceback: bool) -> None:
     """A self-hosted vector database."""
 
 
-main.add_command(serve)
-main.add_command(demo)
-main.add_command(healthcheck)
+for _command in (
+    check,
+    collections,
+    compact,
+    completion,
+    count,
+    demo,
+    get,
+    healthcheck,
+    info,
+    inspect,
+    search,
+    serve,
+    stats,
+):
+    main.add_command(_command)

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import click
 
 from vecdb import config
+from vecdb.cli.flags import chosen, flags
+from vecdb.config import Chosen, Settings
 
 CLOSE_LIMIT_S = 20.0  # after the grace; then the process exits whatever the engine does
 
 
-def _flags(command: Callable[..., None]) -> Callable[..., None]:
-    for setting in reversed(config.SERVE):
-        shown = f" [{setting.default}]" if setting.default else ""
-        metavar = (setting.unit or "text").upper()
-        text = f"{setting.help}{shown} ({setting.variable})"
-        command = click.option(setting.flag, setting.name, metavar=metavar, help=text)(command)
-    return command
-
-
 @click.command()
-@_flags
-def serve(**flags: str | None) -> None:
-    """Serve a data directory over gRPC until SIGTERM or Ctrl-C."""
-    chosen = config.settings(config.SERVE, flags)
-    if chosen["data"] is None:
+@flags(config.SERVE)
+@click.option("--print-config", is_flag=True, help="Print the settings and where each comes from, as TOML, and exit.")
+def serve(print_config: bool, **given: str | None) -> None:
+    """Serve a data directory over gRPC until SIGTERM or Ctrl-C.
+
+    Example: vecdb serve --data ./data --max-memory 4GiB
+    """
+    settings = chosen(config.SERVE, given)
+    if print_config:
+        for one in settings.chosen.values():
+            if one.setting.by_file:
+                click.echo(_line(one))
+        return
+    if settings["data"] is None:
         raise click.UsageError("say where the data is: --data PATH, or VECDB_DATA")
-    logging.basicConfig(level=chosen["log_level"].upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=settings["log_level"].upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config.one_thread_for_libraries()
-    _serve(chosen)
+    _serve(settings)
 
 
-def _serve(chosen: dict[str, Any]) -> None:
+def _line(one: Chosen) -> str:
+    """A setting as a line of TOML, which read again says the same."""
+    name = one.setting.name
+    if one.text is None:
+        return f"# {name} is not set"
+    bare = one.text.isdecimal() or one.setting.parse is config.switch
+    return f"{name} = {one.text if bare else json.dumps(one.text, ensure_ascii=False)}  # {one.source}"
+
+
+def _serve(settings: Settings) -> None:
     from vecdb.client.installed import require_engine
 
     require_engine()
@@ -44,15 +54,14 @@ def _serve(chosen: dict[str, Any]) -> None:
     from vecdb.wire.lifetime import run
     from vecdb.wire.server import Server, ServerOptions
 
-    options = EngineOptions(durability=chosen["durability"], max_memory_bytes=chosen["max_memory"])
-    database = Database.open(chosen["data"], options)
+    database = Database.open(settings["data"], EngineOptions(**settings.options("engine")))
     try:
-        server = Server(database, ServerOptions(address=chosen["address"], max_calls=chosen["max_calls"]))
+        server = Server(database, ServerOptions(**settings.options("server")))
     except BaseException:
         database.close()
         raise
 
     def ready() -> None:
-        click.echo(f"vecdb {VERSION} ready on {server.address}, data in {chosen['data']}")
+        click.echo(f"vecdb {VERSION} ready on {server.address}, data in {settings['data']}")
 
-    run(server, database.close, ready, grace_s=chosen["grace"], limit_s=chosen["grace"] + CLOSE_LIMIT_S)
+    run(server, database.close, ready, grace_s=settings["grace"], limit_s=settings["grace"] + CLOSE_LIMIT_S)

@@ -19,6 +19,8 @@ from vecdb.storage import files
 from vecdb.storage.codec import FORMAT, OLDEST_FORMAT
 
 MARKER = "vecdb.json"
+ROCKSDB = "rocksdb"
+SEGMENTS = "segments"
 
 
 class DataDir:
@@ -49,11 +51,11 @@ class DataDir:
 
     @property
     def rocksdb(self) -> Path:
-        return self.path / "rocksdb"
+        return self.path / ROCKSDB
 
     @property
     def segments(self) -> Path:
-        return self.path / "segments"
+        return self.path / SEGMENTS
 
     def release(self) -> None:
         """Let others use the directory."""
@@ -66,18 +68,23 @@ class DataDir:
             document = {"format": FORMAT, "database": identity}
             files.write_file(marker, [orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"])
             return identity
-        try:
-            document = orjson.loads(marker.read_bytes())
-            format_number, identity = int(document["format"]), str(document["database"])
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise DataLoss(f"{marker.name} of {self.path} is damaged: {error}") from error
-        if format_number > FORMAT:
-            raise FormatTooNew(
-                f"{self.path} was written by a newer vecdb",
-                expected=f"format {OLDEST_FORMAT}..{FORMAT}",
-                received=f"format {format_number}",
-            )
-        return identity
+        return read_marker(self.path)[1]
+
+
+def read_marker(path: Path) -> tuple[int, str]:
+    """Format and identity of a data directory. Raises OSError, DataLoss, FormatTooNew."""
+    try:
+        document = orjson.loads((path / MARKER).read_bytes())
+        format_number, identity = int(document["format"]), str(document["database"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataLoss(f"{MARKER} of {path} is damaged: {error}") from error
+    if format_number > FORMAT:
+        raise FormatTooNew(
+            f"{path} was written by a newer vecdb",
+            expected=f"format {OLDEST_FORMAT}..{FORMAT}",
+            received=f"format {format_number}",
+        )
+    return format_number, identity
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -13,9 +13,12 @@ here. A live iterator keeps a closed database (and its lock) open: close takes t
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +32,7 @@ from vecdb.storage.kv import Batch, WriteStall
 MIN_BLOB_BYTES = 512
 SCAN_ROWS = 256
 SCAN_BYTES = 1 << 20
+_NOTE = "rocksdict-config.json"
 _BLOB_GC_CUTOFF = "blob_garbage_collection_age_cutoff"
 
 
@@ -87,14 +91,16 @@ class RocksBatch:
 class RocksKV:
     """A ``KV`` in one RocksDB directory, created when missing.
 
-    Raises DataDirInUse when another process has it open, DataDirUnusable when it cannot be made or
-    written, DataLoss when what is there is damaged.
+    ``links``: a folder of links to its files, see ``read_only``. Raises DataDirInUse when another process
+    has it open, DataDirUnusable when it cannot be made or written, DataLoss when what is there is damaged.
     """
 
-    def __init__(self, path: str | os.PathLike[str], options: StoreOptions | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], options: StoreOptions | None = None, links: Path | None = None
+    ) -> None:
         self.path = Path(path)
         self.options = options or StoreOptions()
-        self._failure: str | None = None
+        self._failure: str | None = None if links is None else "it was opened for reading"
         self._calls = _Gate(self.path)
         self._compactions = _Gate(self.path)
         self._close_lock = threading.Lock()
@@ -104,7 +110,11 @@ class RocksKV:
         self._write_options = rocksdict.WriteOptions()
         self._write_options.no_slowdown = True
         try:
-            self._db = rocksdict.Rdict(str(self.path), _rocks_options(self.options))
+            rocks = _rocks_options(self.options)
+            if links is None:
+                self._db = rocksdict.Rdict(str(self.path), rocks)
+            else:
+                self._db = rocksdict.Rdict(str(links), rocks, access_type=rocksdict.AccessType.read_only(False))
         except Exception as error:
             raise _open_error(self.path, error) from error
 
@@ -294,6 +304,27 @@ class RocksKV:
         if _is_damage(str(error)):
             return DataLoss(f"the data in {self.path} is damaged: {error}")
         return Unavailable(f"the data in {self.path} cannot be read now: {error}")
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[RocksKV]:
+    """The store in ``path`` for reading, also while another process writes it; nothing there is touched.
+
+    rocksdict writes a note of its own on every opening, one for reading too: so what is opened is a folder
+    of links, with a copy of the note. Raises DataLoss, also when files were replaced in that instant.
+    """
+    with tempfile.TemporaryDirectory(prefix="vecdb-") as folder:
+        links = Path(folder)
+        for entry in os.scandir(path.absolute()):
+            if entry.name == _NOTE:
+                shutil.copyfile(entry.path, links / _NOTE)
+            else:
+                os.symlink(entry.path, links / entry.name)
+        kv = RocksKV(path, links=links)
+        try:
+            yield kv
+        finally:
+            kv.close()
 
 
 class _Scan:

@@ -1,0 +1,48 @@
+"""Commands that change something, on a server and on a data directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import CommandLine, run
+
+
+def test_a_collection_comes_and_goes(vec: CommandLine) -> None:
+    how = ("--dim", 4, "--metric", "dot", "--model", "m-2", "--vector", "image:3", "--vector", "sound:2:euclidean")
+    (made,) = vec("collections", "create", "new", *how, "--json").documents()
+    fields = made["schema"]["vectors"]
+    assert {name: (f["dim"], f["metric"], f["model"]) for name, f in fields.items()} == {
+        "": (4, "dot", "m-2"),
+        "image": (3, "cosine", None),
+        "sound": (2, "euclidean", None),
+    }
+    assert "COLLECTION_EXISTS" in vec("collections", "create", "new", "--dim", 4, status=1).err
+    assert "created new" in vec("collections", "create", "new", *how, "--exist-ok").out
+    assert vec("collections", "drop", "new", "--yes").out == "dropped new\n"
+    assert "COLLECTION_NOT_FOUND" in vec("count", "new", status=1).err
+
+
+def test_nothing_is_dropped_without_being_asked_for(vec: CommandLine) -> None:
+    assert "docs has 3 points" in vec("collections", "drop", "docs", given="y\n", status=2).err
+    assert vec("count", "docs").out == "3\n"
+
+
+def test_a_field_that_cannot_be_is_refused(vec: CommandLine) -> None:
+    for text in ("image", "image:", ":3", "image:three"):
+        assert "NAME:DIM" in vec("collections", "create", "new", "--vector", text, status=2).err
+    assert "unknown metric" in vec("collections", "create", "new", "--dim", 2, "--metric", "taxi", status=1).err
+
+
+def test_compact(vec: CommandLine) -> None:
+    assert vec("compact", "docs").out.startswith("freed ")
+    assert isinstance(vec("compact", "docs", "--json").documents()[0]["freed_bytes"], int)
+
+
+def test_only_what_makes_a_collection_makes_a_directory(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    missing = run("count", "docs", "--data", new)
+    assert missing.status == 1
+    assert missing.err.startswith(f"Error: DATA_DIR_UNUSABLE: there is no database in {new}")
+    assert not new.exists()
+    assert run("collections", "create", "docs", "--dim", 2, "--data", new).status == 0
+    assert run("count", "docs", "--data", new).out == "0\n"

@@ -1,0 +1,117 @@
+"""Commands that only read, on a server and on a data directory; each for people and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vecdb
+from tests.cli.conftest import CommandLine
+
+
+def test_count(vec: CommandLine) -> None:
+    assert vec("count", "docs").out == "3\n"
+    assert vec("count", "docs", "--json").documents() == [{"count": 3}]
+
+
+def test_get(vec: CommandLine) -> None:
+    found = vec("get", "docs", "b", "a", "--with-vectors", "--json").documents()
+    assert [point["id"] for point in found] == ["b", "a"]
+    assert found[0]["payload"] == {"n": 2}
+    assert found[0]["text"] == "二"
+    assert found[0]["vector"] == [3.0, 4.0]
+    shown = vec("get", "docs", "b", "c").out
+    assert '{"n":2}' in shown
+    assert "vector" not in shown
+
+
+def test_what_is_not_there_is_said_and_the_rest_printed(vec: CommandLine) -> None:
+    done = vec("get", "docs", "nobody", "a", "--json", status=1)
+    assert [point["id"] for point in done.documents()] == ["a"]
+    assert done.err == "Error: NOT_FOUND: no point 'nobody' in docs\n"
+
+
+def test_search(vec: CommandLine) -> None:
+    hits = vec("search", "docs", "--vector", "[3, 3]", "--limit", 2, "--json").documents()
+    assert [(hit["query"], hit["id"], hit["distance"]) for hit in hits] == [
+        (0, "b", 1.0),
+        (0, "a", np.float32(18**0.5)),
+    ]
+    assert hits[0]["payload"] == {"n": 2}
+    assert hits[0]["vector"] is None
+    table = vec("search", "docs", "--vector", "[3, 3]", "--limit", 2).out
+    assert table.splitlines()[0].split() == ["id", "score", "distance", "text", "payload"]
+    assert "2 hits in " in table
+
+
+def test_search_says_how(vec: CommandLine) -> None:
+    how = ("--exact", "--min-score", 0.2, "--offset", 1, "--with-vectors", "--explain", "--json")
+    *hits, explained = vec("search", "docs", "--vector", "-", *how, given="[0, 0]").documents()
+    assert hits == []  # all but the nearest are below the score, and that one is left out
+    assert explained["explain"]["legs"]
+    assert vec("search", "docs", "--vector", "[0, 0]", "--min-score", 0.1, "--json").documents()[-1]["id"] == "b"
+    assert '"legs"' in vec("search", "docs", "--vector", "[0, 0]", "--explain").out
+
+
+def test_search_for_the_rows_of_a_file(vec: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "q.npy"
+    np.save(file, np.array([[0, 0], [6, 8]]))
+    hits = vec("search", "docs", "--vector-file", file, "--limit", 1, "--json").documents()
+    assert [(hit["query"], hit["id"]) for hit in hits] == [(0, "a"), (1, "c")]
+    assert vec("search", "docs", "--vector-file", file, "--limit", 1).out.count("1 hit in") == 2
+    np.save(file, np.array([6, 8]))
+    assert vec("search", "docs", "--vector-file", file, "--limit", 1, "--json").documents()[0]["id"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--vector or --vector-file"),
+        (("--vector", "[1, 2]", "--vector-file", "q.npy"), "--vector or --vector-file"),
+        (("--vector", "[1,"), "not JSON"),
+        (("--vector", '["a"]'), "a list of numbers"),
+        (("--vector", "[[1, 2]]"), "a list of numbers"),
+        (("--vector", "3"), "a list of numbers"),
+        (("--vector-file", __file__), "no numpy file"),
+        (("--vector", "[1, 2]", "--limit", "ten"), "--limit"),
+    ],
+)
+def test_a_query_that_cannot_be_is_a_mistake_of_usage(vec: CommandLine, words: tuple[str, ...], said: str) -> None:
+    assert said in vec("search", "docs", *words, status=2).err
+
+
+def test_stats(vec: CommandLine) -> None:
+    (found,) = vec("stats", "docs", "--json").documents()
+    assert (found["live"], found["vectors"], found["name"]) == (3, 3, "docs")
+    assert sum(segment["live"] for segment in found["segments"]) == 3
+    shown = vec("stats", "docs").out
+    assert "live " in shown
+    assert "segment" in shown
+    (whole,) = vec("stats", "--json").documents()
+    assert whole["collections"] == 2
+    assert "collections " in vec("stats").out
+
+
+def test_info(vec: CommandLine) -> None:
+    (found,) = vec("info", "--json").documents()
+    assert found["version"] == vecdb.__version__
+    assert found["limits"]["message_bytes"] == 64 << 20
+    assert "64.0 MiB" in vec("info").out
+
+
+def test_check(vec: CommandLine) -> None:
+    assert vec("check").out == "nothing is wrong: 2 collections, 3 points\n"
+    assert vec("check", "--json").documents() == [{"collections": 2, "problems": []}]
+
+
+def test_collections(vec: CommandLine) -> None:
+    found = {info["name"]: info for info in vec("collections", "list", "--json").documents()}
+    assert {name: info["points"] for name, info in found.items()} == {"docs": 3, "more": 0}
+    assert found["more"]["schema"]["vectors"]["image"]["dim"] == 3
+    lines = vec("collections", "list").out.splitlines()
+    assert lines[1].split() == ["docs", "3", "2", "euclidean", "auto"]
+    (docs,) = vec("collections", "describe", "docs", "--json").documents()
+    assert docs == found["docs"]
+    assert "3 dot, m 16, ef_construction 200, model m-1" in vec("collections", "describe", "more").out

@@ -1,0 +1,141 @@
+"""``vecdb collections``: what collections there are, and their making and end."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vecdb.cli import printed
+from vecdb.cli.target import Target, target
+
+if TYPE_CHECKING:
+    from vecdb import CollectionInfo, VectorField
+
+
+@click.group()
+def collections() -> None:
+    """List, describe, create, rename and drop collections, and their aliases."""
+
+
+@collections.command("list")
+@target
+@printed.as_json
+def list_(where: Target, as_json: bool) -> None:
+    """All collections, by name.
+
+    Example: vecdb collections list --data ./data
+    """
+    with where.open() as db:
+        found = db.list_collections()
+    if as_json:
+        for info in found:
+            printed.document(info)
+    elif found:
+        printed.rows([_summary(info) for info in found], {heading: _cell(heading) for heading in _summary(found[0])})
+    else:
+        click.echo("there are no collections")
+
+
+@collections.command()
+@click.argument("name")
+@target
+@printed.as_json
+def describe(where: Target, name: str, as_json: bool) -> None:
+    """Schema, indexing mode, creation time and number of points of NAME.
+
+    Example: vecdb collections describe docs
+    """
+    with where.open() as db:
+        info = db.collection(name).describe()
+    if as_json:
+        printed.document(info)
+        return
+    printed.facts(
+        {
+            **_summary(info),
+            "indexing": info.indexing,
+            "created": datetime.fromtimestamp(info.created_at_ms / 1000, UTC).isoformat(timespec="seconds"),
+            **{f"vector {name!r}": _field(field) for name, field in info.schema.vectors.items()},
+            **{f"text {name!r}": f"analyzer {field.analyzer}" for name, field in info.schema.texts.items()},
+        }
+    )
+
+
+@collections.command()
+@click.argument("name")
+@click.option("--dim", type=int, metavar="COUNT", help="Numbers of a vector of the unnamed field.")
+@click.option("--metric", default="cosine", show_default=True, help="cosine, euclidean or dot.")
+@click.option("--model", metavar="NAME", help="The embedding model of the unnamed field, which writes may then state.")
+@click.option("--m", type=int, default=16, show_default=True, help="Links that a node of the graph keeps.")
+@click.option(
+    "--ef-construction", type=int, default=200, show_default=True, help="How widely is searched for links to make."
+)
+@click.option(
+    "--vector", "named", multiple=True, metavar="NAME:DIM[:METRIC]", help="One more vector field; may be repeated."
+)
+@click.option("--exist-ok", is_flag=True, help="No error when there is such a collection with the same schema.")
+@target
+@printed.as_json
+def create(where: Target, name: str, named: tuple[str, ...], as_json: bool, **how: Any) -> None:
+    """Create the collection NAME. With --data, the directory is made if it is not there.
+
+    Example: vecdb collections create docs --dim 384 --metric dot
+    """
+    fields = dict(_named(text) for text in named)
+    with where.open(make=True) as db:
+        info = db.create_collection(name, vectors=fields or None, **how).describe()
+    if as_json:
+        printed.document(info)
+    else:
+        click.echo(f"created {info.name}: {_fields(info)}")
+
+
+@collections.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@target
+def drop(where: Target, name: str, yes: bool) -> None:
+    """Remove the collection NAME and everything in it, for good. Asks first, on a terminal.
+
+    Example: vecdb collections drop docs_old --yes
+    """
+    with where.open() as db:
+        if not yes:
+            points = db.collection(name).count()
+            if not sys.stdin.isatty():
+                raise click.UsageError(f"{name} has {points:,} points; to drop it without being asked, say --yes")
+            click.confirm(f"Drop {name} with {points:,} points, for good?", abort=True)
+        db.drop_collection(name)
+    click.echo(f"dropped {name}")
+
+
+def _summary(info: CollectionInfo) -> dict[str, Any]:
+    return {"name": info.name, "points": info.points, "vectors": _fields(info), "indexing": info.indexing}
+
+
+def _cell(heading: str) -> Any:
+    return lambda summary: printed.shown(heading, summary[heading])
+
+
+def _fields(info: CollectionInfo) -> str:
+    fields = info.schema.vectors.items()
+    return ", ".join(f"{name}: {f.dim} {f.metric}" if name else f"{f.dim} {f.metric}" for name, f in fields) or "none"
+
+
+def _field(field: VectorField) -> str:
+    model = f", model {field.model}" if field.model else ""
+    return f"{field.dim} {field.metric}, m {field.m}, ef_construction {field.ef_construction}{model}"
+
+
+def _named(text: str) -> tuple[str, VectorField]:
+    from vecdb import VectorField
+
+    name, _, rest = text.partition(":")
+    dim, _, metric = rest.partition(":")
+    if not name or not dim.isdecimal():
+        raise click.BadParameter(f"{text!r} is not NAME:DIM or NAME:DIM:METRIC", param_hint="--vector")
+    made: Any = VectorField
+    return name, made(int(dim), metric or "cosine")

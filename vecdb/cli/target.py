@@ -1,0 +1,65 @@
+"""Which database a command works on: a server's, or a data directory opened in this process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vecdb import config
+from vecdb.cli.flags import chosen, flags
+from vecdb.errors import DataDirUnusable
+
+if TYPE_CHECKING:
+    from vecdb import Client
+
+MARKER = "vecdb.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server, or the database in the directory ``data``; ``given`` are the flags."""
+
+    data: str | None
+    given: Mapping[str, str | None]
+
+    def open(self, make: bool = False) -> Client:
+        """A client of it. A directory without a database is refused, or with ``make`` becomes one."""
+        if self.data is not None and self.given["address"] is not None:
+            raise click.UsageError("--address and --data are two ways to one thing: give one of them")
+        client = chosen(config.CLIENT, self.given)
+        if self.data is None:
+            import vecdb
+
+            return vecdb.connect(client["address"], client["api_key"], timeout=client["timeout"])
+        if not make:
+            require_database(self.data)
+        engine = chosen(config.SERVE, {}).options("engine")
+        config.one_thread_for_libraries()
+        import vecdb
+
+        return vecdb.open(self.data, timeout=client["timeout"], **engine)
+
+
+def target(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command ``--address``, ``--data`` and ``--timeout``, and hands it them as ``where``."""
+
+    @functools.wraps(command)
+    def run(data: str | None, **given: Any) -> None:
+        client = {setting.name: given.pop(setting.name) for setting in config.CLIENT if setting.by_flag}
+        command(where=Target(data, client), **given)
+
+    with_data = click.option(
+        "--data", metavar="PATH", help="Instead of a server: the data directory, opened in this process."
+    )
+    return flags(config.CLIENT)(with_data(run))
+
+
+def require_database(data: str) -> None:
+    """Raise DataDirUnusable where there is no database."""
+    if not (Path(data) / MARKER).exists():
+        raise DataDirUnusable(f"there is no database in {data}", expected=f"a directory with {MARKER}", received="none")
