@@ -43,18 +43,30 @@ def connect_async(
     return AsyncClient(AsyncGrpcTransport(address, api_key, tls), timeout)
 
 
-def open(path: str | os.PathLike[str], *, timeout: float | None = DEFAULT_TIMEOUT_S, **options: Any) -> Client:
+def open(
+    path: str | os.PathLike[str],
+    *,
+    shared: bool = False,
+    timeout: float | None = DEFAULT_TIMEOUT_S,
+    **options: Any,
+) -> Client:
     """A client of an engine in this process, on the data directory ``path``, made if it is not there.
 
-    ``options`` are those of ``vecdb.engine.options.EngineOptions``. Raises EngineNotInstalled when this is
-    the thin client alone, DataDirInUse when another process has the directory open, DataDirUnusable,
-    FormatTooNew and InvalidArgument.
+    ``shared``: for several processes. The engine runs in a server process of its own, started by the first
+    that opens the directory so (within ``timeout``) and ended by the last that closes it. ``options`` are
+    those of ``vecdb.engine.options.EngineOptions``. Raises EngineNotInstalled when this is the thin client
+    alone, DataDirInUse when another process has the directory open (for itself, if ``shared``),
+    DataDirUnusable, FormatTooNew, InvalidArgument, and FailedPrecondition when it is shared with other options.
     """
-    return Client(_transport(path, options), timeout)
+    return Client(_transport(path, shared, timeout, options), timeout)
 
 
 def open_async(
-    path: str | os.PathLike[str], *, timeout: float | None = DEFAULT_TIMEOUT_S, **options: Any
+    path: str | os.PathLike[str],
+    *,
+    shared: bool = False,
+    timeout: float | None = DEFAULT_TIMEOUT_S,
+    **options: Any,
 ) -> AsyncClient:
     """``db = await open_async(path)``: as ``open``, for event loops; the engine works in threads of its own.
 
@@ -63,10 +75,14 @@ def open_async(
     """
     from vecdb.client.transport_pooled import PooledTransport
 
-    return AsyncClient(PooledTransport(lambda: _transport(path, options)), timeout)
+    return AsyncClient(PooledTransport(lambda: _transport(path, shared, timeout, options)), timeout)
 
 
-def _transport(path: str | os.PathLike[str], options: dict[str, Any]) -> Transport:
+def _transport(path: str | os.PathLike[str], shared: bool, timeout: float | None, options: dict[str, Any]) -> Transport:
+    if shared:
+        from vecdb.client.shared_transport import SharedTransport
+
+        return SharedTransport(path, options, timeout)
     from vecdb.client.transport_embedded import EmbeddedTransport, open_database
 
     return EmbeddedTransport(open_database(os.fspath(path), options))

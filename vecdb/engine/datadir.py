@@ -4,6 +4,7 @@ vecdb.json    format number and identity; the first file written, so a directory
 LOCK.pid      held while open
 rocksdb/      the truth
 segments/     derived files, one folder a sealed segment
+shared/       where the processes meet that share it (vecdb/client/shared_folder.py)
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vecdb.storage.codec import FORMAT, OLDEST_FORMAT
 MARKER = "vecdb.json"
 ROCKSDB = "rocksdb"
 SEGMENTS = "segments"
+SHARED = "shared"
 
 
 class DataDir:
@@ -33,7 +35,7 @@ class DataDir:
         DataLoss (its marker is damaged).
         """
         self.path = Path(path)
-        _refuse_foreign(self.path)
+        refuse_foreign(self.path)
         self._lock = files.DataDirLock(self.path)
         try:
             self.identity = self._identify()
@@ -87,8 +89,8 @@ def read_marker(path: Path) -> tuple[int, str]:
     return format_number, identity
 
 
-def _refuse_foreign(path: Path) -> None:
-    """A directory that holds something, but not our marker, is somebody else's."""
+def refuse_foreign(path: Path) -> None:
+    """Raise DataDirUnusable for a directory that holds something, but not our marker: it is somebody else's."""
     try:
         if not path.is_dir() or (path / MARKER).exists():
             return
@@ -103,5 +105,5 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-_EARLY = {files.LOCK_NAME, MARKER + files.TEMP_SUFFIX}
+_EARLY = {files.LOCK_NAME, MARKER + files.TEMP_SUFFIX, SHARED}
 """What a directory may hold when its making was interrupted."""

@@ -132,7 +132,7 @@ class DataDirLock:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 raise DataDirInUse(
                     f"{self.path} is in use by process {holder}",
-                    expected="a data directory no other process has open",
+                    expected="a directory no other process has open, or vecdb.open(path, shared=True) in all of them",
                     received=f"held by pid {holder}",
                 ) from error
             raise _unusable(self.path, error) from error
