@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -254,8 +255,8 @@ def test_an_idle_stream_does_not_hold_a_server_that_stops(
         stream = begin(channel)
         stream.ask(1, encoded())
         server.stop(grace_s=3_600)
-        with pytest.raises(grpc.RpcError):
-            next(stream.call)
+        with contextlib.suppress(grpc.RpcError):  # cancelled, or ended where it had not begun to wait
+            assert next(stream.call, None) is None
 
 
 def test_a_search_under_way_is_answered_before_its_stream_ends(serve: Serve, begin: Callable[..., Stream]) -> None:

@@ -17,7 +17,7 @@ DEFAULT_PORT = 50051
 # A write is: its request id makes the second attempt return the first one's result.
 _REPEATABLE = (
     {"service": "vecdb.v1.PointsService"},
-    {"service": "vecdb.v1.SearchService"},
+    {"service": "vecdb.v1.SearchService", "method": "Search"},
     {"service": "vecdb.v1.AdminService"},
     {"service": "vecdb.v1.CollectionsService", "method": "ListCollections"},
     {"service": "vecdb.v1.CollectionsService", "method": "DescribeCollection"},

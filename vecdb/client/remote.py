@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 
 import grpc
@@ -69,6 +70,11 @@ class Remote:
 
     def _was_closed(self) -> Closed:
         return Closed("the client was closed")
+
+
+def remaining(deadline: float | None) -> float | None:
+    """Seconds until a deadline on ``time.monotonic``'s clock, negative when it has passed; None: no limit."""
+    return None if deadline is None else deadline - time.monotonic()
 
 
 def within(timeout: float | None, longest: float | None) -> float | None:

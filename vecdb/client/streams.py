@@ -23,6 +23,8 @@ from vecdb.v1 import search_pb2
 from vecdb.wire.status import from_message
 
 PATH = "/vecdb.v1.SearchService/SearchStream"
+STREAMS = "search.stream"
+"""The feature of a server that has them."""
 
 Headers = Callable[[], Sequence[tuple[str, str]]]
 

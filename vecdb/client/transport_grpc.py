@@ -13,19 +13,21 @@ import grpc
 from vecdb.client import calls, rpc
 from vecdb.client.calls import Call
 from vecdb.client.channel import open_channel
-from vecdb.client.remote import ApiKey, Remote, within
+from vecdb.client.remote import ApiKey, Remote, remaining, within
 from vecdb.client.rpc import Rpc
+from vecdb.client.streams import STREAMS, Headers, SearchStreams
 from vecdb.model.info import ServerInfo
 
 T = TypeVar("T")
 
 
 class _Connection:
-    """A channel and its methods, of the process that made them: a channel does not survive a fork."""
+    """A channel, its methods and streams, of the process that made them: a channel does not survive a fork."""
 
-    def __init__(self, address: str, tls: bool | str | os.PathLike[str] | None, retries: bool) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, headers: Headers) -> None:
         self.pid = os.getpid()
-        self.channel = open_channel(address, tls, retries)
+        self.channel = channel
+        self.streams = SearchStreams(channel, address, headers)
         self._methods: dict[str, Callable[..., bytes]] = {}
 
     def method(self, path: str) -> Callable[..., bytes]:
@@ -34,6 +36,14 @@ class _Connection:
         if found is None:
             found = self._methods[path] = self.channel.unary_unary(path)
         return found
+
+    def close(self) -> None:
+        self.streams.close()
+        self.channel.close()
+
+
+# What a forked child inherited belongs to threads that it does not have: it is left alone, never taken apart.
+_inherited: list[_Connection] = []
 
 
 class GrpcTransport(Remote):
@@ -59,18 +69,23 @@ class GrpcTransport(Remote):
         message = rpc.encode(call)
         if isinstance(call, calls.Info):
             return self._known(timeout)  # type: ignore[return-value]
-        started = time.monotonic()
-        self._require(message.features, self._known(timeout))
-        if timeout is not None:
-            timeout -= time.monotonic() - started
-        return message.decode(self._send(message, within(timeout, message.longest_s)))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        known = self._known(timeout)
+        self._require(message.features, known)
+        raw = None
+        if isinstance(call, calls.Search) and STREAMS in known.features:
+            self._require_time(left := remaining(deadline))
+            raw = self._connection().streams.search(message.request, left)
+        if raw is None:
+            raw = self._send(message, within(remaining(deadline), message.longest_s))
+        return message.decode(raw)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             connection, self._open = self._open, None
         if connection is not None and connection.pid == os.getpid():
-            connection.channel.close()
+            connection.close()
 
     def _known(self, timeout: float | None) -> ServerInfo:
         if self._info is None:
@@ -96,6 +111,10 @@ class GrpcTransport(Remote):
                 if self._closed:
                     raise self._was_closed()
                 connection = self._open
-                if connection is None or connection.pid != os.getpid():
-                    connection = self._open = _Connection(self._address, self._tls, self._retries)
+                if connection is not None and connection.pid != os.getpid():
+                    _inherited.append(connection)
+                    connection = None
+                if connection is None:
+                    channel = open_channel(self._address, self._tls, self._retries)
+                    connection = self._open = _Connection(channel, self._address, self._headers)
         return connection

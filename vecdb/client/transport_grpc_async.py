@@ -15,10 +15,12 @@ from vecdb.client.calls import Call, Steps
 from vecdb.client.channel import open_async_channel
 from vecdb.client.lanes import Lane, Turns
 from vecdb.client.per_loop import PerLoop
-from vecdb.client.remote import ApiKey, Remote, within
+from vecdb.client.remote import ApiKey, Remote, remaining, within
 from vecdb.client.rpc import Rpc
 from vecdb.client.run import Budget
 from vecdb.client.run_async import run_async
+from vecdb.client.streams import STREAMS, Headers
+from vecdb.client.streams_async import AsyncSearchStreams
 from vecdb.model.info import ServerInfo
 
 T = TypeVar("T")
@@ -28,10 +30,11 @@ LARGE_BYTES = 1 << 20
 
 
 class _Connection:
-    """A channel, its methods and its turns, of the event loop that made them."""
+    """A channel, its methods, streams and turns, of the event loop that made them."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, address: str, headers: Headers) -> None:
         self.channel = channel
+        self.streams = AsyncSearchStreams(channel, address, headers)
         self.turns = Turns()
         self.asking = asyncio.Lock()
         self._methods: dict[str, Any] = {}
@@ -42,6 +45,10 @@ class _Connection:
         if found is None:
             found = self._methods[path] = self.channel.unary_unary(path)
         return found
+
+    async def close(self) -> None:
+        self.streams.close()
+        await self.channel.close()
 
 
 class AsyncGrpcTransport(Remote):
@@ -55,7 +62,7 @@ class AsyncGrpcTransport(Remote):
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(address, api_key, tls, metadata)
-        self._connections = PerLoop(lambda: _Connection(open_async_channel(self._address, self._tls)))
+        self._connections = PerLoop(self._connect)
 
     async def open(self) -> None:
         """Nothing goes out before it is needed."""
@@ -79,19 +86,26 @@ class AsyncGrpcTransport(Remote):
         running = asyncio.get_running_loop()
         for loop, connection in self._connections.take_all():
             if loop is running:
-                await connection.channel.close()
+                await connection.close()
             elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(connection.channel.close(), loop)
+                asyncio.run_coroutine_threadsafe(connection.close(), loop)
+
+    def _connect(self) -> _Connection:
+        return _Connection(open_async_channel(self._address, self._tls), self._address, self._headers)
 
     async def _answer(self, connection: _Connection, call: Call[T], timeout: float | None, heavy: bool) -> T:
         message = await asyncio.to_thread(rpc.encode, call) if heavy else rpc.encode(call)
         if isinstance(call, calls.Info):
             return await self._known(connection, timeout)  # type: ignore[return-value]
-        started = time.monotonic()
-        self._require(message.features, await self._known(connection, timeout))
-        if timeout is not None:
-            timeout -= time.monotonic() - started
-        raw = await self._send(connection, message, within(timeout, message.longest_s))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        known = await self._known(connection, timeout)
+        self._require(message.features, known)
+        raw = None
+        if isinstance(call, calls.Search) and STREAMS in known.features:
+            self._require_time(left := remaining(deadline))
+            raw = await connection.streams.search(message.request, left)
+        if raw is None:
+            raw = await self._send(connection, message, within(remaining(deadline), message.longest_s))
         return await asyncio.to_thread(message.decode, raw) if len(raw) > LARGE_BYTES else message.decode(raw)
 
     async def _known(self, connection: _Connection, timeout: float | None) -> ServerInfo:
