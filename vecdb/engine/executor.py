@@ -52,6 +52,11 @@ class _Hits:
     def flat(self) -> tuple[Int64, _Hits]:
         """How many hits each query has, and these without padding, ``[counts.sum()]``."""
         there = self.segments >= 0
+        if there.all():
+            queries, width = there.shape
+            return np.full(queries, width), _Hits(
+                self.segments.ravel(), self.ordinals.ravel(), self.scores.ravel(), self.distances.ravel()
+            )
         counts: Int64 = there.sum(axis=1, dtype=np.int64)
         return counts, _Hits(self.segments[there], self.ordinals[there], self.scores[there], self.distances[there])
 
@@ -163,11 +168,13 @@ class Executor:
     ) -> tuple[UInt64, Int64, Int64]:
         """The bodies that vectors belong to: rows, their segment indexes and ordinals (-1: none in this view)."""
         rows = np.empty(len(part_segments), dtype=np.uint64)
-        segments, ordinals = part_segments.copy(), part_ordinals.copy()
+        segments, ordinals = part_segments, part_ordinals
         for index, where in _by_segment(part_segments):
             part = view.segments[index].parts[field_id]
             owners = part.owner_rows(part_ordinals[where])
             if not part.same_rows or part.owners is not None:
+                if segments is part_segments:
+                    segments, ordinals = part_segments.copy(), part_ordinals.copy()
                 for i in np.flatnonzero(owners >= np.uint64(view.row_bound)).tolist():
                     back = self._lookup.step_back(view, int(owners[i]))
                     owners[i] = np.uint64(2**64 - 1) if back is None else np.uint64(back)
@@ -177,23 +184,20 @@ class Executor:
 
     def _ids(self, view: View, segments: Int64, ordinals: Int64) -> list[str]:
         """Ids of bodies at (segment index, ordinal)."""
-        out: list[str] = [""] * len(segments)
+        out = [""] * len(segments)
         for index, where in _by_segment(segments):
-            some = view.segments[index].ids.take(ordinals[where])
-            if len(some) == len(out):
-                return some
-            for i, point_id in zip(where.tolist(), some, strict=True):
-                out[i] = point_id
+            _put(out, where, view.segments[index].ids.take(ordinals[where]))
         return out
 
     def _fetch(self, view: View, rows: UInt64, segments: Int64, ordinals: Int64, select: Select) -> Points:
-        if len(segments) and int(segments.min()) < 0:
-            lost = int(rows[int(np.argmin(segments))])
-            raise DataLoss(f"a vector belongs to row {lost}, which this view does not have")
-        ids = self._ids(view, segments, ordinals)
-        versions = np.zeros(len(rows), dtype=np.uint64)
+        ids = [""] * len(rows)
+        versions = np.empty(len(rows), dtype=np.uint64)
         for index, where in _by_segment(segments):
-            versions[where] = view.segments[index].seqs[ordinals[where]]
+            if index < 0:
+                raise DataLoss(f"a vector belongs to row {rows[where][0]}, which this view does not have")
+            segment, at = view.segments[index], ordinals[where]
+            versions[where] = segment.seqs[at]
+            _put(ids, where, segment.ids.take(at))
         if not (select.payload or select.texts or select.vectors):
             return Points(ids, versions)
         wanted = rows.tolist()
@@ -277,8 +281,7 @@ class _Leg:
             began = time.perf_counter()
             ordinals = self._candidates(part, plan, queries, need, allowed)
             scores, distances = self._score(part, queries, ordinals)
-            segments = np.full(ordinals.shape, index)
-            segments[ordinals < 0] = -1
+            segments = np.where(ordinals < 0, -1, index)
             found.append(_Hits(segments, ordinals, scores, distances))
             if self._explain is not None:
                 self._explain["segments"].append(_story(segment, plan, facts, ordinals, began))
@@ -364,9 +367,12 @@ class _Leg:
 
     def _score_block(self, part: Part, queries: Float32, ordinals: Int64) -> tuple[Float32, Float32]:
         missing = ordinals < 0
-        vectors = part.take(np.where(missing, 0, ordinals).ravel()).reshape(*ordinals.shape, self._field.dim)
+        padded = bool(missing.any())
+        rows = np.where(missing, 0, ordinals) if padded else ordinals
+        vectors = part.take(rows.ravel()).reshape(*ordinals.shape, self._field.dim)
         scores, distances = metric.score(self._field.metric, queries[:, None, :], vectors)
-        scores[missing], distances[missing] = -np.inf, np.inf
+        if padded:
+            scores[missing], distances[missing] = -np.inf, np.inf
         return scores, distances
 
     def _order(self, found: Sequence[_Hits], queries: int, need: int) -> _Hits:
@@ -377,7 +383,7 @@ class _Leg:
             return _Hits(none, none, empty, empty)
         all = found[0] if len(found) == 1 else _side_by_side(found)
         order = (-all.scores).argsort(axis=1, kind="stable")
-        starts = np.arange(queries)[:, None] * order.shape[1]
+        starts = np.arange(queries)[:, None] * order.shape[1] if queries > 1 else 0
         best = all.scores.take(order[:, : need + 1] + starts)
         ties = best[:, 1:] == best[:, :-1]
         if ties.any():
@@ -407,6 +413,15 @@ def _by_segment(segments: Int64) -> Iterator[tuple[int, Any]]:
         return
     for index in sorted(found):
         yield index, np.flatnonzero(segments == index)
+
+
+def _put(out: list[str], where: Any, some: list[str]) -> None:
+    """``out[where] = some``; ``where`` as ``_by_segment`` gives it."""
+    if isinstance(where, slice):
+        out[where] = some
+        return
+    for i, value in zip(where.tolist(), some, strict=True):
+        out[i] = value
 
 
 def _side_by_side(found: Sequence[_Hits]) -> _Hits:
