@@ -2,4 +2,5 @@
 
 from vecdb.cli.main import main
 
-main()
+if __name__ == "__main__":  # the processes of `vecdb bench` import this module by another name
+    main()

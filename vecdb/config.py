@@ -58,6 +58,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def count_or_none(text: str) -> int:
+    """A whole number from 0."""
+    if not text.strip().isdecimal():
+        raise ValueError("a whole number from 0")
+    return int(text)
+
+
 def text(text: str) -> str:
     """Any text but none at all."""
     if not text:
@@ -129,8 +136,8 @@ SERVE: tuple[Setting, ...] = (
         "max_streams",
         "256",
         "",
-        "Search streams that may be open; each holds a thread, and one more is refused.",
-        count,
+        "Search streams that may be open, each with a thread; 0: clients ask one call at a time.",
+        count_or_none,
         "server.max_streams",
     ),
     Setting(
@@ -141,6 +148,13 @@ SERVE: tuple[Setting, ...] = (
         size,
         "server.max_request_bytes",
     ),
+    Setting(
+        "max_message", "64MiB", "bytes", "One message; clients split what is larger.", size, "limits.message_bytes"
+    ),
+    Setting(
+        "max_search_hits", "100000", "", "Hits of one call, its queries times their limit.", count, "limits.search_hits"
+    ),
+    Setting("max_page", "10000", "points", "Points of one page of a scroll.", count, "limits.scroll_points"),
     Setting("grace", "10", "seconds", "What calls under way get to finish when the server stops.", seconds),
     Setting("log_level", "info", "", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")),
     # -- the engine

@@ -33,6 +33,19 @@ def test_a_field_that_cannot_be_is_refused(vec: CommandLine) -> None:
     assert "unknown metric" in vec("collections", "create", "new", "--dim", 2, "--metric", "taxi", status=1).err
 
 
+def test_names(vec: CommandLine) -> None:
+    vec("collections", "alias", "current", "docs")
+    vec("collections", "rename", "docs", "docs_v1")
+    assert vec("count", "current").out == "3\n"
+    assert vec("collections", "describe", "docs_v1", "--json").documents()[0]["aliases"] == ["current"]
+    assert vec("collections", "list").out.splitlines()[1].split()[:2] == ["docs_v1", "current"]
+    vec("collections", "alias", "current", "more")
+    assert vec("count", "current").out == "0\n"
+    vec("collections", "unalias", "current")
+    assert "COLLECTION_NOT_FOUND" in vec("count", "current", status=1).err
+    assert "NOT_FOUND: no such alias" in vec("collections", "unalias", "current", status=1).err
+
+
 def test_compact(vec: CommandLine) -> None:
     assert vec("compact", "docs").out.startswith("freed ")
     assert isinstance(vec("compact", "docs", "--json").documents()[0]["freed_bytes"], int)

@@ -15,10 +15,15 @@ from vecdb.cli.main import main
 from vecdb.config import CLIENT, SERVE, TESTS, Setting, settings
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import InvalidArgument
+from vecdb.model.info import Limits
 from vecdb.wire.server import ServerOptions
 
 # Options that nobody should set on a server: for tests, or made from other settings.
-NOT_SETTINGS = {"engine": {"use_graphs", "background"}, "server": {"info"}}
+NOT_SETTINGS = {
+    "engine": {"use_graphs", "background"},
+    "server": {"info"},
+    "limits": {"search_window", "search_legs", "ef", "dim", "fields", "id_bytes"},  # of the wire, for every server
+}
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +97,7 @@ def test_sizes(text: str, nbytes: int) -> None:
         ("grace", "soon"),
         ("max_calls", "0"),
         ("max_calls", "1.5"),
+        ("max_streams", "-1"),
         ("log_level", "loud"),
         ("data", ""),
     ],
@@ -179,7 +185,9 @@ def test_every_setting_explains_itself() -> None:
                 setting.parse(setting.default)
 
 
-@pytest.mark.parametrize(("kind", "options"), [("engine", EngineOptions), ("server", ServerOptions)])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("engine", EngineOptions), ("server", ServerOptions), ("limits", Limits)]
+)
 def test_every_option_is_a_setting_with_the_same_default(kind: str, options: type) -> None:
     fields = {field.name: field.default for field in dataclasses.fields(options)}
     taken = {setting.option.partition(".")[2] for setting in SERVE if setting.option.startswith(kind + ".")}

@@ -56,7 +56,6 @@ def describe(where: Target, name: str, as_json: bool) -> None:
     printed.facts(
         {
             **_summary(info),
-            "indexing": info.indexing,
             "created": datetime.fromtimestamp(info.created_at_ms / 1000, UTC).isoformat(timespec="seconds"),
             **{f"vector {name!r}": _field(field) for name, field in info.schema.vectors.items()},
             **{f"text {name!r}": f"analyzer {field.analyzer}" for name, field in info.schema.texts.items()},
@@ -112,8 +111,55 @@ def drop(where: Target, name: str, yes: bool) -> None:
     click.echo(f"dropped {name}")
 
 
+@collections.command()
+@click.argument("name")
+@click.argument("new_name")
+@target
+def rename(where: Target, name: str, new_name: str) -> None:
+    """Give the collection NAME the name NEW_NAME; its points and aliases stay.
+
+    Example: vecdb collections rename docs docs_2026
+    """
+    with where.open() as db:
+        db.rename_collection(name, new_name)
+    click.echo(f"renamed {name} to {new_name}")
+
+
+@collections.command()
+@click.argument("alias")
+@click.argument("collection")
+@target
+def alias(where: Target, alias: str, collection: str) -> None:
+    """Let ALIAS stand for COLLECTION, and no longer for another, in one step.
+
+    Example: vecdb collections alias docs docs_v2
+    """
+    with where.open() as db:
+        db.alias(alias, collection)
+    click.echo(f"{alias} stands for {collection}")
+
+
+@collections.command()
+@click.argument("alias")
+@target
+def unalias(where: Target, alias: str) -> None:
+    """Forget ALIAS; the collection that it stands for stays.
+
+    Example: vecdb collections unalias docs
+    """
+    with where.open() as db:
+        db.drop_alias(alias)
+    click.echo(f"{alias} stands for nothing")
+
+
 def _summary(info: CollectionInfo) -> dict[str, Any]:
-    return {"name": info.name, "points": info.points, "vectors": _fields(info), "indexing": info.indexing}
+    return {
+        "name": info.name,
+        "aliases": ", ".join(info.aliases),
+        "points": info.points,
+        "vectors": _fields(info),
+        "indexing": info.indexing,
+    }
 
 
 def _cell(heading: str) -> Any:

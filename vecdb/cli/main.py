@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from vecdb.cli import exits
+from vecdb.cli.bench.command import bench
 from vecdb.cli.check import check
 from vecdb.cli.collections import collections
 from vecdb.cli.compact import compact
@@ -26,14 +28,6 @@ from vecdb.model.version import VERSION
 PACKAGE = Path(__file__).parents[1]
 
 
-class _Failure(click.ClickException):
-    """One line on standard error, and an exit status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(" ".join(message.split()))
-        self.exit_code = status
-
-
 class _Commands(click.Group):
     """Whatever happens in a command ends as one line and an exit status, never as a traceback."""
 
@@ -43,18 +37,23 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except VecdbError as error:
-            raise _Failure(f"{error.reason}: {error}", exits.status_of(error)) from error
+            _end(f"{error.reason}: {error}", exits.status_of(error))
         except KeyboardInterrupt:
             raise SystemExit(exits.INTERRUPTED) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read our output has seen enough; click ends in peace
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise _Failure(f"{where}{error.strerror or error}", exits.REFUSED) from error
-        except Exception as error:  # the outermost place: whatever comes here is ours to mend
+            _end(f"{where}{error.strerror or error}", exits.REFUSED)
+        except Exception as error:  # noqa: BLE001 - the outermost place; what comes here is ours to mend
             if ctx.params["traceback"]:
                 traceback.print_exc()
-            raise _Failure(_defect(error), exits.DEFECT) from error
+            _end(_defect(error), exits.DEFECT)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    raise SystemExit(status)
 
 
 def _defect(error: Exception) -> str:
@@ -74,6 +73,7 @@ def main(traceback: bool) -> None:
 
 
 for _command in (
+    bench,
     check,
     collections,
     compact,

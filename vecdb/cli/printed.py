@@ -25,7 +25,7 @@ def facts(pairs: Mapping[str, Any]) -> None:
         click.echo(f"{label:{width}}  {shown(label, value)}".rstrip())
 
 
-def rows(records: Iterable[Mapping[str, Any]], columns: Mapping[str, Callable[[Any], str]]) -> None:
+def rows(records: Iterable[Any], columns: Mapping[str, Callable[[Any], str]]) -> None:
     """A table: each column is made from a record."""
     from vecdb.model.table import table
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vecdb.cli import printed
 from vecdb.cli.points import hit_document
 from vecdb.cli.target import Target, target
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from vecdb.cli.vectors import from_file, from_json
 
 
 @click.command()
@@ -48,7 +43,10 @@ def search(
     """
     if (vector is None) == (vector_file is None):
         raise click.UsageError("say what to search for: --vector or --vector-file, one of them")
-    queries = _from_json(vector) if vector is not None else _from_file(Path(vector_file or ""))
+    if vector is not None:
+        queries = from_json(vector, "--vector")
+    else:
+        queries = from_file(str(vector_file), "--vector-file")
     with where.open() as db:
         docs = db.collection(collection)
         if queries.ndim == 1:
@@ -66,32 +64,6 @@ def search(
             printed.document({"query": i} | hit_document(hit))
         if explain:
             printed.document({"query": i, "explain": result.explain})
-
-
-def _from_json(text: str) -> NDArray[np.float32]:
-    import numpy as np
-    import orjson
-
-    given = sys.stdin.read() if text == "-" else text
-    try:
-        numbers = orjson.loads(given)
-    except orjson.JSONDecodeError as error:
-        raise click.BadParameter(f"not JSON: {error}", param_hint="--vector") from None
-    if not isinstance(numbers, list) or not all(type(number) in (int, float) for number in numbers):
-        raise click.BadParameter("a list of numbers is expected, such as [0.1, 0.9]", param_hint="--vector")
-    return np.array(numbers, dtype=np.float32)
-
-
-def _from_file(file: Path) -> NDArray[np.float32]:
-    import numpy as np
-
-    try:
-        array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise click.BadParameter(f"{file} is no numpy file: {error}", param_hint="--vector-file") from None
-    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
-        raise click.BadParameter(f"{file} is no array of numbers [dim] or [n, dim]", param_hint="--vector-file")
-    return array
 
 
 def _indented(answer: Any) -> str:

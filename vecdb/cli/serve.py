@@ -50,13 +50,15 @@ def _serve(settings: Settings) -> None:
     require_engine()
     from vecdb.engine.database import Database
     from vecdb.engine.options import EngineOptions
+    from vecdb.model.info import Limits, ServerInfo
     from vecdb.model.version import VERSION
     from vecdb.wire.lifetime import run
     from vecdb.wire.server import Server, ServerOptions
 
     database = Database.open(settings["data"], EngineOptions(**settings.options("engine")))
     try:
-        server = Server(database, ServerOptions(**settings.options("server")))
+        info = ServerInfo(limits=Limits(**settings.options("limits")))
+        server = Server(database, ServerOptions(info=info, **settings.options("server")))
     except BaseException:
         database.close()
         raise
