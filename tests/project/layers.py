@@ -36,8 +36,10 @@ ONLY_BY = {
     "google": ("vecdb.wire", "vecdb.client", "vecdb.v1"),
     "vecdb.v1": ("vecdb.wire", "vecdb.client", "vecdb.v1"),
     "click": ("vecdb.cli",),
-    "rich": ("vecdb.cli",),
+    "rich": ("vecdb.cli", "vecdb.client.load.progress"),
     "sklearn": ("vecdb.cli",),
+    "pyarrow": ("vecdb.client.load.source_arrow", "vecdb.client.load.sink_parquet"),
+    "h5py": ("vecdb.client.load.source_hdf5",),
     "pickle": (),
     "shelve": (),
     "marshal": (),
@@ -57,7 +59,7 @@ CLIENT_OF_WIRE = ("vecdb.wire.convert", "vecdb.wire.status")
 
 # Importing these runs neither the engine nor its libraries: the thin client has none.
 THIN = ("vecdb", "vecdb.client", "vecdb.cli.main")
-HEAVY = ("vecdb.engine", "vecdb.index", "vecdb.storage", "rocksdict", "hnswlib", "xxhash", "sklearn", "rich")
+HEAVY = ("vecdb.engine", "vecdb.index", "vecdb.storage", "rocksdict", "hnswlib", "xxhash", "sklearn", "rich", "pyarrow", "h5py")
 
 
 def violations(sources: Mapping[str, str]) -> list[str]:
