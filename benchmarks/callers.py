@@ -1,10 +1,11 @@
 """A client process: some callers at once, each searching one vector after another.
 
     python -m benchmarks.callers '{"address": ..., "queries": FILE.npy, "callers": 4, "calls": 1000, "full": true,
-                                   "empty": false}'
+                                   "stream": true, "empty": false}'
 
-Prints {"seconds": [each call's], "wall": seconds in all, "hits": the fewest hits of a call}. ``empty``: send
-the same messages, ready made, to a server that does nothing, and leave the answers as they come.
+Prints {"seconds": [each call's], "wall": seconds in all, "hits": the fewest hits of a call}. ``stream``: over
+streams, else each search is a call. ``empty``: send the same messages, ready made, to a server that does
+nothing, and leave the answers as they come.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import numpy as np
 
 import vecdb
 from benchmarks.filled import NAME
+from vecdb.client.streams import SearchStreams
 from vecdb.model.point import Select
 from vecdb.model.query import Near, SearchRequest
-from vecdb.v1 import search_pb2_grpc
+from vecdb.v1 import search_pb2, search_pb2_grpc
 from vecdb.wire import convert
 
 WARM_UP = 20
@@ -60,17 +62,30 @@ def main() -> None:
 
 
 def _search(given: dict[str, Any]) -> Callable[[Any], int]:
-    docs = vecdb.connect(given["address"]).collection(NAME)
+    db = vecdb.connect(given["address"])
+    if not given["stream"]:
+        db._transport._connection().streams.close()  # type: ignore[attr-defined]
+    docs = db.collection(NAME)
     full = given["full"]
     return lambda query: len(docs.search(query, limit=10, with_payload=full, with_text=full))
 
 
 def _empty(given: dict[str, Any]) -> Callable[[Any], int]:
-    stub = search_pb2_grpc.SearchServiceStub(grpc.insecure_channel(given["address"]))
+    channel = grpc.insecure_channel(given["address"])
     select = Select(given["full"], given["full"], False)
     queries = np.load(given["queries"])
     ready = {q.tobytes(): convert.search_to_proto(NAME, SearchRequest([Near(q[None])], select=select)) for q in queries}
-    return lambda query: int(stub.Search(ready[query.tobytes()]).counts[0])
+    if not given["stream"]:
+        stub = search_pb2_grpc.SearchServiceStub(channel)
+        return lambda query: int(stub.Search(ready[query.tobytes()]).counts[0])
+    streams = SearchStreams(channel, given["address"], lambda: ())
+    encoded = {query: message.SerializeToString() for query, message in ready.items()}
+    return lambda query: int(_parsed(streams.search(encoded[query.tobytes()], 30)).counts[0])
+
+
+def _parsed(answer: bytes | None) -> search_pb2.SearchResponse:
+    assert answer is not None, "there was no stream"
+    return search_pb2.SearchResponse.FromString(answer)
 
 
 if __name__ == "__main__":

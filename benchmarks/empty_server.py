@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ THREADS = 64  # as many as a server answers at a time
 class _Nothing(search_pb2_grpc.SearchServiceServicer):
     def __init__(self, response: search_pb2.SearchResponse) -> None:
         self._response = response
+        self._encoded = response.SerializeToString()
+
+    def SearchStream(self, requests: Any, context: Any) -> Iterator[search_pb2.SearchStreamResponse]:
+        for message in requests:
+            search_pb2.SearchRequest.FromString(message.search)
+            yield search_pb2.SearchStreamResponse(number=message.number, answer=self._encoded)
 
     def Search(self, request: Any, context: Any) -> search_pb2.SearchResponse:
         return self._response

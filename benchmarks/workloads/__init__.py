@@ -15,9 +15,10 @@ from benchmarks.workloads import (
     opening,
     recall,
     single,
+    transport,
 )
 
 WORKLOADS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (recall, batch, embedded, single, ingest, deletes, merging, memory, opening, collections)
+    for module in (recall, batch, embedded, single, transport, ingest, deletes, merging, memory, opening, collections)
 }

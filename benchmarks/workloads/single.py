@@ -1,7 +1,7 @@
-"""single: one query a call over gRPC, 1, 4 and 8 callers of another process, beside what cannot be less.
+"""single: one query a search over gRPC, 1, 4 and 8 callers of another process, beside what cannot be less.
 
 That is an empty handler on the same transport, with messages of the same size, and ``knn_query`` at the same ef
-by as many threads.
+by as many threads. Searches go over streams, as the client sends them, and in turn as calls of their own.
 """
 
 from __future__ import annotations
@@ -51,25 +51,24 @@ def measure(setup: Setup) -> Run:
             with child.serving("benchmarks.empty_server", response) as (empty, _):
                 for _ in range(setup.rounds):
                     for callers in CALLERS if setup.size >= FULL_ROWS else CALLERS[:1]:
-                        about = {"queries": str(queries), "callers": callers, "calls": calls, "full": full}
-                        ours = child.answer(
-                            "benchmarks.callers", json.dumps(about | {"address": address, "empty": False})
-                        )
-                        nothing = child.answer(
-                            "benchmarks.callers", json.dumps(about | {"address": empty, "empty": True})
-                        )
-                        if ours["hits"] != K:
-                            run.doubt(f"{ours['hits']} hits came, not {K}")
-                        run.add(
-                            "times",
-                            {
-                                "callers": callers,
-                                "full": full,
-                                "ours": ours,
-                                "empty": nothing,
-                                "raw": _raw(graph, ready, callers, calls),
-                            },
-                        )
+                        for stream in (True, False):
+                            about = {"queries": str(queries), "callers": callers, "calls": calls}
+                            about |= {"full": full, "stream": stream}
+                            ours = _call(about | {"address": address, "empty": False})
+                            nothing = _call(about | {"address": empty, "empty": True})
+                            if ours["hits"] != K:
+                                run.doubt(f"{ours['hits']} hits came, not {K}")
+                            run.add(
+                                "times",
+                                {
+                                    "callers": callers,
+                                    "full": full,
+                                    "stream": stream,
+                                    "ours": ours,
+                                    "empty": nothing,
+                                    "raw": _raw(graph, ready, callers, calls),
+                                },
+                            )
     return run
 
 
@@ -103,16 +102,17 @@ def _raw(graph: Any, queries: Any, callers: int, calls: int) -> list[float]:
 
 
 def figures(samples: dict[str, Any]) -> list[Figure]:
-    """The share of a call's time that could not be saved; medians of rounds."""
+    """The share of a search's time that could not be saved; medians of rounds. Runs of old had no streams."""
     out = []
-    for full in (False, True):
-        for callers in dict.fromkeys(t["callers"] for t in samples["times"]):
-            rounds = [t for t in samples["times"] if t["callers"] == callers and t["full"] is full]
-            what = f"{'ten RAG rows' if full else 'ids only'}, {callers} callers"
-            shares = [(median(t["empty"]["seconds"]) + median(t["raw"])) / median(t["ours"]["seconds"]) for t in rounds]
-            rates = [len(t["ours"]["seconds"]) / t["ours"]["wall"] for t in rounds]
-            tails = [percentile(t["ours"]["seconds"], 99) for t in rounds]
-            out.append(Figure(f"{what}: (empty + raw) / ours", median(shares), "x", at_least=SHARE))
-            out.append(Figure(f"{what}: searches a second", median(rates), "/s"))
-            out.append(Figure(f"{what}: p99", 1e3 * median(tails), "ms"))
+    for full, callers, stream in dict.fromkeys((t["full"], t["callers"], t.get("stream")) for t in samples["times"]):
+        rounds = [t for t in samples["times"] if (t["full"], t["callers"], t.get("stream")) == (full, callers, stream)]
+        what = f"{'ten RAG rows' if full else 'ids only'}, {callers} callers"
+        if stream is False:
+            what += ", as calls"
+        shares = [(median(t["empty"]["seconds"]) + median(t["raw"])) / median(t["ours"]["seconds"]) for t in rounds]
+        rates = [len(t["ours"]["seconds"]) / t["ours"]["wall"] for t in rounds]
+        tails = [percentile(t["ours"]["seconds"], 99) for t in rounds]
+        out.append(Figure(f"{what}: (empty + raw) / ours", median(shares), "x", at_least=SHARE))
+        out.append(Figure(f"{what}: searches a second", median(rates), "/s"))
+        out.append(Figure(f"{what}: p99", 1e3 * median(tails), "ms"))
     return out
