@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import weakref
 from pathlib import Path
 
 import grpc
 
-from vecdb.errors import InvalidArgument
+from vecdb.errors import FailedPrecondition, InvalidArgument
 from vecdb.model.info import MAX_MESSAGE_BYTES
 
 DEFAULT_PORT = 50051
@@ -61,6 +63,7 @@ def open_channel(address: str, tls: bool | str | os.PathLike[str] | None, retrie
 
     Without ``retries`` a call that finds no server fails at once.
     """
+    _refuse_torn()
     if not tls:
         return grpc.insecure_channel(address, options=(*_OPTIONS, ("grpc.enable_retries", int(retries))))
     return grpc.secure_channel(address, _credentials(tls), options=_OPTIONS)
@@ -68,9 +71,36 @@ def open_channel(address: str, tls: bool | str | os.PathLike[str] | None, retrie
 
 def open_async_channel(address: str, tls: bool | str | os.PathLike[str] | None) -> grpc.aio.Channel:
     """As ``open_channel``, for the running event loop."""
-    if not tls:
-        return grpc.aio.insecure_channel(address, options=_OPTIONS)
-    return grpc.aio.secure_channel(address, _credentials(tls), options=_OPTIONS)
+    _refuse_torn()
+    if tls:
+        channel = grpc.aio.secure_channel(address, _credentials(tls), options=_OPTIONS)
+    else:
+        channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+    _async_channels.add(channel)
+    return channel
+
+
+# gRPC prepares for a fork, but not while an event loop's channel has a thread inside it: the child's first call
+# would then end the process.
+_async_channels: weakref.WeakSet[grpc.aio.Channel] = weakref.WeakSet()
+_torn = threading.Event()
+
+
+def _in_child() -> None:
+    if len(_async_channels):
+        _torn.set()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+def _refuse_torn() -> None:
+    if _torn.is_set():
+        raise FailedPrecondition(
+            "gRPC cannot be used here: this process was forked from one in which an async client was in use",
+            expected="an async client that is first used after the fork, or closed before it, or a spawned process",
+            received="a forked process",
+        )
 
 
 def _credentials(tls: bool | str | os.PathLike[str]) -> grpc.ChannelCredentials:

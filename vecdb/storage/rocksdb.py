@@ -12,6 +12,7 @@ here. A live iterator keeps a closed database (and its lock) open: close takes t
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -117,6 +118,8 @@ class RocksKV:
                 self._db = rocksdict.Rdict(str(links), rocks, access_type=rocksdict.AccessType.read_only(False))
         except Exception as error:
             raise _open_error(self.path, error) from error
+        _stores.add(self)
+        _running.set()
 
     def batch(self) -> RocksBatch:
         return RocksBatch()
@@ -304,6 +307,27 @@ class RocksKV:
         if _is_damage(str(error)):
             return DataLoss(f"the data in {self.path} is damaged: {error}")
         return Unavailable(f"the data in {self.path} cannot be read now: {error}")
+
+
+_stores: weakref.WeakSet[RocksKV] = weakref.WeakSet()
+_running = threading.Event()  # set once RocksDB has started its threads
+
+
+def _abandon_all() -> None:
+    """In a forked child: never take down what it inherited, for that waits for threads only the parent has.
+
+    RocksDB does so when its last database is let go, and once more when the process exits: the child keeps the
+    databases for ever, and leaves before the exit handlers that were there when it was forked.
+    """
+    for store in list(_stores):
+        if not store._closed:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(store._db))
+    libc = ctypes.CDLL(None)
+    if _running.is_set() and hasattr(libc, "on_exit"):  # glibc
+        libc.on_exit(libc._exit, None)
+
+
+os.register_at_fork(after_in_child=_abandon_all)
 
 
 @contextmanager
