@@ -59,7 +59,18 @@ CLIENT_OF_WIRE = ("vecdb.wire.convert", "vecdb.wire.status")
 
 # Importing these runs neither the engine nor its libraries: the thin client has none.
 THIN = ("vecdb", "vecdb.client", "vecdb.cli.main")
-HEAVY = ("vecdb.engine", "vecdb.index", "vecdb.storage", "rocksdict", "hnswlib", "xxhash", "sklearn", "rich", "pyarrow", "h5py")
+HEAVY = (
+    "vecdb.engine",
+    "vecdb.index",
+    "vecdb.storage",
+    "rocksdict",
+    "hnswlib",
+    "xxhash",
+    "sklearn",
+    "rich",
+    "pyarrow",
+    "h5py",
+)
 
 
 def violations(sources: Mapping[str, str]) -> list[str]:

@@ -107,9 +107,12 @@ def resolve(head: Chunk, choice: Choice, schema: Schema | None) -> ColumnMap:
     used = {id, *vectors.values(), *texts.values()}
     rest = [name for name in names if name not in used and not name.startswith(_IGNORED)]
     payload, whole = _payload(head, choice.payload, rest)
-    others = rest if payload is None and whole is None else []
-    if others and isinstance(head, Columns):
-        payload, others = {name: name for name in rest}, []
+    others: list[str] = []
+    if payload is None and whole is None:
+        if isinstance(head, Columns):
+            payload = {name: name for name in rest}
+        else:
+            others = rest
     return ColumnMap(id, vectors, texts, payload, whole, tuple(choice.json_columns), tuple(others))
 
 

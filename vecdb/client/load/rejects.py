@@ -47,9 +47,8 @@ class Rejects:
             {"row": bad.row, "column": bad.column, "reason": str(bad.reason), "content": content}
             for bad, content in rows
         ]
-        options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
         try:
-            self._file.writelines(orjson.dumps(line, default=_shown, option=options) for line in lines)
+            self._file.writelines(map(_encode, lines))
             self._file.flush()
             if self.path.is_file():  # a pipe or a device cannot be synced
                 os.fsync(self._file.fileno())
@@ -67,6 +66,14 @@ class Rejects:
             self._file = open(self.path, mode)  # noqa: SIM115
         except OSError as error:
             raise _unwritable(error) from None
+
+
+def _encode(line: dict[str, Any]) -> bytes:
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
+    try:
+        return orjson.dumps(line, default=_shown, option=options)
+    except orjson.JSONEncodeError:  # half a character, say
+        return orjson.dumps({**line, "content": ascii(line["content"])}, option=options)
 
 
 def _shown(value: Any) -> Any:
