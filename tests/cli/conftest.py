@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ import vecdb
 from vecdb.cli.main import main
 from vecdb.client.transport_embedded import open_database
 from vecdb.wire.server import Server, ServerOptions
+
+# Before click 8.2 standard error went into standard output unless told otherwise.
+MIXED = "mix_stderr" in inspect.signature(CliRunner).parameters
+RUNNER = CliRunner(mix_stderr=False) if MIXED else CliRunner()  # type: ignore[call-arg, unused-ignore]
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class CommandLine:
 
 def run(*words: object, given: str | None = None) -> Done:
     """Run any command in this process."""
-    result = CliRunner().invoke(main, [str(word) for word in words], input=given, catch_exceptions=False)
+    result = RUNNER.invoke(main, [str(word) for word in words], input=given, catch_exceptions=False)
     return Done(result.exit_code, result.stdout, result.stderr)
 
 

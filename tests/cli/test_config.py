@@ -8,10 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
+from tests.cli.conftest import run
 from vecdb import config
-from vecdb.cli.main import main
 from vecdb.config import CLIENT, SERVE, TESTS, Setting, settings
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import InvalidArgument
@@ -22,7 +21,8 @@ from vecdb.wire.server import ServerOptions
 NOT_SETTINGS = {
     "engine": {"use_graphs", "background"},
     "server": {"info"},
-    "limits": {"search_window", "search_legs", "ef", "dim", "fields", "id_bytes"},  # of the wire, for every server
+    "limits": {"search_window", "search_legs", "ef", "dim", "fields", "id_bytes"}  # of the wire, for every server
+    | {"batch_rows", "payload_bytes", "text_bytes", "collections"},  # the engine's
 }
 
 
@@ -200,14 +200,13 @@ def test_every_option_is_a_setting_with_the_same_default(kind: str, options: typ
 def test_the_printed_settings_read_again_are_the_same(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     monkeypatch.setenv("VECDB_MAX_MEMORY", "4GiB")
     monkeypatch.setenv("VECDB_DATA", 'a "strange"\tname')
-    printed = CliRunner().invoke(main, ["serve", "--max-calls", "9", "--print-config"])
-    assert printed.exit_code == 0
-    assert 'max_memory = "4GiB"  # VECDB_MAX_MEMORY\n' in printed.stdout
-    assert "max_calls = 9  # --max-calls\n" in printed.stdout
-    assert 'max_batch = "256MiB"  # default\n' in printed.stdout
-    assert "# index_threads is not set\n" in printed.stdout
-    file.write_text(printed.stdout)
-    assert tomllib.loads(printed.stdout)["data"] == 'a "strange"\tname'
+    printed = run("serve", "--max-calls", "9", "--print-config").out
+    assert 'max_memory = "4GiB"  # VECDB_MAX_MEMORY\n' in printed
+    assert "max_calls = 9  # --max-calls\n" in printed
+    assert 'max_batch = "256MiB"  # default\n' in printed
+    assert "# index_threads is not set\n" in printed
+    file.write_text(printed)
+    assert tomllib.loads(printed)["data"] == 'a "strange"\tname'
     before = settings(SERVE, {"max_calls": "9"})
     for name in ("VECDB_MAX_MEMORY", "VECDB_DATA"):
         monkeypatch.delenv(name)

@@ -135,21 +135,6 @@ def test_the_settings_of_the_engine_hold_for_a_directory(path: Path, monkeypatch
     assert done.status == exits.REFUSED
 
 
-def test_help_is_quick() -> None:
-    program = """
-import sys
-from vecdb.cli.main import main
-for words in (["--help"], ["search", "--help"], ["serve", "--help"], ["collections", "create", "-h"]):
-    try:
-        main(words)
-    except SystemExit as end:
-        assert end.code == 0
-print(sorted({"grpc", "numpy", "google", "orjson", "rocksdict", "hnswlib"} & sys.modules.keys()))
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr
-
-
 def test_who_reads_only_the_beginning_is_no_error(path: Path) -> None:
     command = process("get", "docs", *["a", "b"] * 20_000, "--json", "--data", path)
     assert command.stdout is not None

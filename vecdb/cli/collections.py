@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def collections() -> None:
-    """List, describe, create, rename and drop collections, and their aliases."""
+    """Make, list, rename and drop collections, and their aliases."""
 
 
 @collections.command("list")
@@ -44,7 +44,7 @@ def list_(where: Target, as_json: bool) -> None:
 @target
 @printed.as_json
 def describe(where: Target, name: str, as_json: bool) -> None:
-    """Schema, indexing mode, creation time and number of points of NAME.
+    """Schema, names, indexing and number of points of NAME.
 
     Example: vecdb collections describe docs
     """
@@ -116,7 +116,9 @@ def drop(where: Target, name: str, yes: bool) -> None:
 @click.argument("new_name")
 @target
 def rename(where: Target, name: str, new_name: str) -> None:
-    """Give the collection NAME the name NEW_NAME; its points and aliases stay.
+    """Call the collection NAME something else.
+
+    Its points and aliases stay.
 
     Example: vecdb collections rename docs docs_2026
     """
@@ -130,7 +132,9 @@ def rename(where: Target, name: str, new_name: str) -> None:
 @click.argument("collection")
 @target
 def alias(where: Target, alias: str, collection: str) -> None:
-    """Let ALIAS stand for COLLECTION, and no longer for another, in one step.
+    """Let ALIAS stand for COLLECTION.
+
+    If it stood for another, it does no longer, in one step for everybody.
 
     Example: vecdb collections alias docs docs_v2
     """

@@ -16,7 +16,7 @@ ADDRESS = tuple(setting for setting in config.CLIENT if setting.name == "address
 @click.option("--service", default="", help="One service, such as vecdb.v1.SearchService. [the whole server]")
 @click.option("--timeout", default=3.0, show_default=True, help="Seconds to wait.")
 def healthcheck(address: str | None, service: str, timeout: float) -> None:
-    """Exit with 0 if a server is serving, with 3 if it is not or does not answer.
+    """Exit with 0 if a server is serving, else with 3.
 
     Example: vecdb healthcheck --address db.internal:50051
     """

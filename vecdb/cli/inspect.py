@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, metavar="PATH", help="The data directory.")
 @printed.as_json
 def inspect(data: str, as_json: bool) -> None:
-    """Look at a data directory without writing to it, also while a server has it open.
+    """Look at a data directory without writing to it.
 
-    Tells its format, who has it open, and every collection with its segments and sizes. Exits with 4 when a
-    file of a segment is missing or has another size. What is in the files, `vecdb check` looks at.
+    This is possible while a server has it open. Tells its format, who has it open, and every collection with
+    its segments and sizes. Exits with 4 when a file of a segment is missing or has another size; what is in
+    the files, `vecdb check` looks at.
 
     Example: vecdb inspect --data ./data
     """

@@ -16,8 +16,10 @@ from vecdb.cli.collections import collections
 from vecdb.cli.compact import compact
 from vecdb.cli.completion import completion
 from vecdb.cli.demo.command import demo
+from vecdb.cli.exporting import export
 from vecdb.cli.get import count, get
 from vecdb.cli.healthcheck import healthcheck
+from vecdb.cli.importing import import_
 from vecdb.cli.inspect import inspect
 from vecdb.cli.search import search
 from vecdb.cli.serve import serve
@@ -80,8 +82,10 @@ for _command in (
     completion,
     count,
     demo,
+    export,
     get,
     healthcheck,
+    import_,
     info,
     inspect,
     search,

@@ -11,15 +11,18 @@ SHOWN_NUMBERS = 4
 
 
 def as_document(point: Point) -> dict[str, Any]:
-    """The same keys for every point: null for what it has not. Fields with a name are in ``texts`` and ``vectors``."""
+    """A point by the keys that an export has too, and its version; null for what the unnamed fields have not."""
+    from vecdb.client.load.columns import text_column, vector_column
+
     return {
         "id": point.id,
         "version": point.version,
         "payload": point.payload,
-        "text": point.text,
-        "vector": point.vector,
-        "texts": {name: text for name, text in point.texts.items() if name},
-        "vectors": {name: vector for name, vector in point.vectors.items() if name},
+        "text": None,
+        "vector": None,
+        **{text_column(name): text for name, text in point.texts.items()},
+        # As float64 the shortest digits of a number are read back as the same float32.
+        **{vector_column(name): vector.astype("f8") for name, vector in point.vectors.items()},
     }
 
 

@@ -11,11 +11,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one 
 """The option of every command that answers."""
 
 
-def document(answer: Any) -> None:
-    """One answer as a line of JSON: a dict, a list, a dataclass, numpy arrays inside."""
+def document(answer: Any, err: bool = False) -> None:
+    """One answer as a line of JSON: a dict, a list, a dataclass, numpy arrays inside. ``err``: on standard error."""
     import orjson
 
-    click.echo(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS))
+    click.echo(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS), err=err)
 
 
 def facts(pairs: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ def search(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Print the nearest points of COLLECTION to a vector, best first.
+    """Print the points of COLLECTION nearest to a vector.
 
     With --json a line for each hit; "query" tells the row of the file that it answers.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @target
 @printed.as_json
 def stats(where: Target, collection: str | None, as_json: bool) -> None:
-    """Counts, bytes and indexing: of COLLECTION, or of the whole database.
+    """Counts and bytes of COLLECTION, or of the whole database.
 
     Example: vecdb stats docs
     """
@@ -67,7 +67,7 @@ _COUNTS = (
 @target
 @printed.as_json
 def info(where: Target, as_json: bool) -> None:
-    """Release, features and limits of a server, or of the engine installed here.
+    """Release, features and limits of a server, or of vecdb here.
 
     Example: vecdb info --address db.internal:50051
     """

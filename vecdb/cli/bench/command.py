@@ -54,11 +54,11 @@ def bench(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Search a server from several processes at once, and tell how fast and how well it answers.
+    """Measure how fast and how well a server answers searches.
 
-    Without --collection it makes one of random vectors and drops it again; one that is named is only read.
-    Beside the rate stands the share of the true hits that was found (recall). A run whose vectors are not
-    in graphs is called void.
+    Several processes search at once. Without --collection it makes one of random vectors and drops it again;
+    one that is named is only read. Beside the rate stands the share of the true hits that was found
+    (recall). A run whose vectors are not in graphs is called void.
 
     Example: vecdb bench --collection docs --callers 8 --seconds 30
     """
