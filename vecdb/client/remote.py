@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import grpc
 
 from vecdb.client.channel import with_port
-from vecdb.errors import Closed, DeadlineExceeded, Unavailable, Unimplemented, VecdbError
+from vecdb.errors import Cancelled, Closed, DeadlineExceeded, Unavailable, Unimplemented, VecdbError
 from vecdb.model.info import ServerInfo
 from vecdb.wire.status import from_rpc
 
@@ -66,6 +66,8 @@ class Remote:
             error.message = f"no answer from {self._address} within {timeout:.3g} s"
         elif self._closed:
             return self._was_closed()
+        elif type(error) is Cancelled:  # nobody here did that: the server stopped
+            return Unavailable(f"{self._address} ended the call before it was answered")
         return error
 
     def _was_closed(self) -> Closed:
