@@ -2,5 +2,4 @@
 
 from vecdb.cli.main import main
 
-if __name__ == "__main__":  # the processes of `vecdb bench` import this module by another name
-    main()
+main()

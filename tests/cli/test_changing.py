@@ -46,6 +46,14 @@ def test_names(vec: CommandLine) -> None:
     assert "NOT_FOUND: no such alias" in vec("collections", "unalias", "current", status=1).err
 
 
+def test_indexing(vec: CommandLine) -> None:
+    vec("collections", "indexing", "docs", "deferred")
+    assert vec("collections", "describe", "docs", "--json").documents()[0]["indexing"] == "deferred"
+    assert vec("collections", "indexing", "docs", "auto", "--wait").out == "indexing of docs is auto\n"
+    assert vec("collections", "describe", "docs", "--json").documents()[0]["indexing"] == "auto"
+    vec("collections", "indexing", "docs", "later", status=2)
+
+
 def test_compact(vec: CommandLine) -> None:
     assert vec("compact", "docs").out.startswith("freed ")
     assert isinstance(vec("compact", "docs", "--json").documents()[0]["freed_bytes"], int)

@@ -62,6 +62,43 @@ def test_it_serves_until_it_is_told_to_stop(
         assert db.check() == []
 
 
+def test_what_is_set_is_what_the_server_does(tmp_path: Path) -> None:
+    file = tmp_path / "vecdb.toml"
+    file.write_text(f'data = "{tmp_path / "data"}"\naddress = "127.0.0.1:0"\nmax_message = "1MiB"\nmax_calls = 5\n')
+    words = [sys.executable, "-m", "vecdb", "serve", "--config", str(file), "--max-collections", "1"]
+    environment = {**os.environ, "VECDB_MAX_TEXT": "10"}
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            address = process.stdout.readline().split(" on ")[1].split(",")[0]
+            with vecdb.connect(address) as db:
+                assert db.info().limits.message_bytes == 1 << 20  # of the server, from the file
+                docs = db.create_collection("docs", dim=2)
+                with pytest.raises(vecdb.ResourceExhausted, match="too many collections"):  # of the engine, by a flag
+                    db.create_collection("more", dim=2)
+                with pytest.raises(vecdb.VecdbError, match=r"expected .*10"):  # by a variable
+                    docs.upsert(["a"], [[1, 2]], texts=["more than ten bytes"])
+        finally:
+            process.terminate()
+
+
+def test_its_threads_hand_over_ten_times_as_often_as_pythons_do(tmp_path: Path) -> None:
+    program = """
+import sys
+sys.setswitchinterval = lambda seconds: print("handing over every", seconds, flush=True)
+from vecdb.cli.main import main
+main()
+"""
+    words = [sys.executable, "-c", program, "serve", "--data", str(tmp_path / "data"), "--address", "127.0.0.1:0"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "handing over every 0.0005\n"
+            assert " ready on " in process.stdout.readline()
+        finally:
+            process.terminate()
+
+
 def test_a_second_server_on_the_same_data_says_who_has_it(
     serving: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:

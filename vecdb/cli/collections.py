@@ -94,6 +94,25 @@ def create(where: Target, name: str, named: tuple[str, ...], as_json: bool, **ho
 
 @collections.command()
 @click.argument("name")
+@click.argument("mode", type=click.Choice(("auto", "deferred")))
+@click.option("--wait", is_flag=True, help="With auto: until every vector that should be in a graph is.")
+@target
+def indexing(where: Target, name: str, mode: Any, wait: bool) -> None:
+    """Build the graphs of NAME as points come, or not for now.
+
+    deferred is for loading much at once: nothing is built, and no write waits for it, until auto again.
+
+    Example: vecdb collections indexing docs auto --wait
+    """
+    with where.open() as db:
+        db.collection(name).set_indexing(mode)
+        if wait and mode == "auto":
+            db.collection(name).wait_indexed()
+    click.echo(f"indexing of {name} is {mode}")
+
+
+@collections.command()
+@click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @target
 def drop(where: Target, name: str, yes: bool) -> None:

@@ -35,7 +35,7 @@ def _print(answer: CollectionStats | DatabaseStats) -> None:
     fields = asdict(answer)
     nbytes, segments = fields.pop("bytes"), fields.pop("segments", [])
     sizes = {(name if name.endswith("_bytes") or name in _COUNTS else f"{name}_bytes"): n for name, n in nbytes.items()}
-    printed.facts(fields | sizes)
+    printed.facts(fields | dict(sorted(sizes.items())))
     if segments:
         click.echo()
         printed.rows(
