@@ -114,12 +114,23 @@ def test_every_write_has_a_request_id_of_its_own(sent: Recorder) -> None:
 
 def test_a_call_takes_its_own_timeout_or_the_clients(sent: Recorder) -> None:
     sent.docs(7).upsert(["a"])
-    sent.docs(7).upsert(["a"], timeout=3)
+    sent.docs(7).upsert(["a"], timeout=300)
     sent.docs(None).upsert(["a"])
     first, second, third = sent.timeouts
     assert (first, third) == (7, None)
     assert second is not None
-    assert 2 < second <= 3
+    assert 7 < second <= 300
+
+
+def test_a_timeout_is_for_all_batches_and_the_clients_for_each(small: Recorder) -> None:
+    small.docs(7).upsert(range(100))
+    assert set(small.timeouts) == {7}
+    count = len(small.timeouts)
+    small.docs(7).upsert(range(100), timeout=300)
+    left = [timeout for timeout in small.timeouts[count:] if timeout is not None]
+    assert len(left) == count > 1
+    assert left == sorted(left, reverse=True)
+    assert left[0] > left[-1]
 
 
 # -- what does not fit one message --

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vecdb.client import calls
 from vecdb.client.calls import Call
 from vecdb.errors import Internal, InvalidArgument
-from vecdb.model.point import Points
+from vecdb.model.point import Points, Put, Rows
 from vecdb.model.query import SearchAnswer
 from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
 from vecdb.wire import convert
@@ -107,10 +107,35 @@ def _scrolled(call: calls.Scroll, answer: points_pb2.ScrollResponse) -> tuple[Po
 
 
 def _create(call: calls.CreateCollection) -> Message:
-    call.schema.validate()
+    call.schema.validate()  # a metric that is none has no number to be sent as
     return collections_pb2.CreateCollectionRequest(
         name=call.name, schema=convert.schema_to_proto(call.schema), exist_ok=call.exist_ok
     )
+
+
+def _write(call: calls.Write) -> Message:
+    for i, operation in enumerate(call.batch.operations):
+        if isinstance(operation, Put):
+            _require_columns(operation.rows, f"operations[{i}]")
+    return convert.write_to_proto(call.collection, call.batch, call.request_id)
+
+
+def _require_columns(rows: Rows, path: str) -> None:
+    """Refuse columns of different lengths, which would be sent as columns with gaps. Raises InvalidArgument."""
+    n = len(rows.ids)
+    lengths = {f'texts["{name}"]': (n, len(column)) for name, column in rows.texts.items()}
+    for name, vectors in rows.vectors.items():
+        lengths[f'vectors["{name}"]'] = (n if vectors.rows is None else len(vectors.rows), len(vectors.data))
+    if rows.payloads is not None:
+        lengths["payloads"] = (n, len(rows.payloads))
+    for column, (expected, received) in lengths.items():
+        if expected != received:
+            raise InvalidArgument(
+                "columns differ in length",
+                field=f"{path}.{column}",
+                expected=f"{expected} entries",
+                received=str(received),
+            )
 
 
 def _one_collection(call: object, answer: Any) -> object:
@@ -167,7 +192,7 @@ _METHODS: dict[type[Call[Any]], _Method] = {
     ),
     calls.Write: _Method(
         _POINTS + "Write",
-        lambda call: convert.write_to_proto(call.collection, call.batch, call.request_id),
+        _write,
         points_pb2.WriteResponse,
         lambda call, answer: convert.write_result_from_proto(answer),
         lambda call: ("write.request_id",),
