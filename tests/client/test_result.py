@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
+from vecdb import errors
 from vecdb.client import parse
-from vecdb.model.hit import Hit, Point, SearchResult, points_in
-from vecdb.model.point import Points, VectorColumn
+from vecdb.client.near import Near
+from vecdb.model.collection import CollectionInfo, CollectionStats, DatabaseStats, SegmentStats
+from vecdb.model.hit import Hit, Page, Point, SearchResult, points_in
+from vecdb.model.info import Limits, ServerInfo
+from vecdb.model.point import Points, VectorColumn, WriteResult
 from vecdb.model.query import SearchAnswer
+from vecdb.model.schema import Schema, VectorField
 from vecdb.model.table import table
+
+SEGMENT = SegmentStats(1, "sealed", {"": "hnsw"}, 9, 1, 2, 3, 4)
 
 
 def answer(**more: object) -> SearchAnswer:
@@ -125,13 +134,77 @@ def test_cells_are_one_line_of_forty_columns() -> None:
     assert rows[3] == "e\u0301" * 40 + "  |"
 
 
-def test_it_can_be_pickled(result: SearchResult) -> None:
-    back = pickle.loads(pickle.dumps(result))
-    assert list(back) == list(result)
-    assert repr(back) == repr(result)
-    hit = pickle.loads(pickle.dumps(result[1]))
-    assert hit == result[1]
-    assert hit.vector.tolist() == [1, 2]
+@pytest.mark.parametrize(
+    "value",
+    [
+        points_in(answer().points),
+        list(parse.results(answer())[0]),
+        WriteResult(7, 3),
+        Page(points_in(answer().points), "cursor"),
+        CollectionInfo("docs", Schema({"": VectorField(2, "dot", model="m")}), "auto", 1, 2, ("a",)),
+        CollectionStats("docs", 1, 0, 1, 0, "auto", "ready", 9, {"disk": 1}, [SEGMENT], 1.0, 0.0),
+        DatabaseStats(1, 1, 9, None, {"resident": 1}),
+        ServerInfo(version="9", limits=Limits(message_bytes=7)),
+        Near([1.0, 2.0], "image", 2.0),
+    ],
+)
+def test_every_result_can_be_pickled_and_copied(value: object) -> None:
+    for back in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
+        assert type(back) is type(value)
+        assert repr(back) == repr(value)
+        assert isinstance(value, Near) or back == value
+
+
+def test_a_search_result_can_be_pickled_and_copied(result: SearchResult) -> None:
+    for back in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
+        assert list(back) == list(result)
+        assert back.scores.tolist() == result.scores.tolist()
+        assert repr(back) == repr(result)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DimensionMismatch("bad", field="vectors[3]", expected="4", received="2"),
+        errors.IndexingBehind("later", retry_after_s=1.5),
+        errors.PartialWrite(3, 3, errors.ReadOnly("disk", expected="a disk")),
+    ],
+)
+def test_errors_can_be_pickled_and_copied(error: errors.VecdbError) -> None:
+    for back in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(back) is type(error)
+        assert (str(back), back.reason, back.field, back.retry_after_s) == (
+            str(error),
+            error.reason,
+            error.field,
+            error.retry_after_s,
+        )
+        if isinstance(error, errors.PartialWrite):
+            assert (back.written, back.next_index, type(back.cause)) == (3, 3, errors.ReadOnly)
+            assert back.cause.expected == "a disk"
+
+
+def test_it_becomes_a_data_frame() -> None:
+    pytest.importorskip("pandas")
+    frame = parse.results(answer())[0].to_pandas()
+    assert list(frame) == ["id", "score", "distance", "payload", "text", "text title", "vector", "version"]
+    assert frame["id"].tolist() == ["a", "b", "c"]
+    assert frame["score"].dtype == np.float32
+    assert frame["payload"].tolist() == [{"n": 1}, None, {"n": {"deep": [True]}}]
+    assert frame["text title"][1] == "T"
+    assert (frame["vector"][0], frame["vector"][1].tolist()) == (None, [1, 2])
+    assert frame["version"].tolist() == [1, 2, 3]
+    lean = Points(["a"], np.array([1], np.uint64))
+    fused = parse.results(answer(counts=np.array([1]), points=lean, scores=np.ones(1, np.float32), distances=None))
+    assert list(fused[0].to_pandas()) == ["id", "score", "version"]
+    assert len(parse.results(answer(counts=np.array([0, 4])))[0].to_pandas()) == 0
+
+
+def test_without_pandas_it_says_how_to_install_it(result: SearchResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(errors.FailedPrecondition) as refused:
+        result.to_pandas()
+    assert "pip install pandas" in str(refused.value)
 
 
 def test_points_compare_by_all_they_hold() -> None:
