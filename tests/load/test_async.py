@@ -15,7 +15,7 @@ from vecdb import errors
 from vecdb.client.async_collection import AsyncCollection
 from vecdb.client.connect import open as open_client
 from vecdb.client.connect import open_async
-from vecdb.client.load import export_async, load_async
+from vecdb.client.load import load_async
 
 
 def with_docs(folder: Path, use: Callable[[AsyncCollection], Awaitable[None]]) -> Any:
@@ -49,10 +49,10 @@ def test_every_row_arrives(tmp_path: Path, name: str) -> None:
 def test_what_was_exported_is_loaded_again(tmp_path: Path, format: str) -> None:
     async def use(docs: AsyncCollection) -> None:
         await docs.upsert([1, 2, 3], [[1, 2, 3, 4]] * 2 + [None], ["a", None, "c"], [{"x": 1.0}, None, {}])
-        report = await export_async(docs, tmp_path / f"x.{format}", progress=lambda done, total: None)
+        report = await docs.export(tmp_path / f"x.{format}", progress=lambda done, total: None)
         assert report.written == 3
         await docs.clear()
-        await load_async(docs, tmp_path / f"x.{format}")
+        await docs.load(tmp_path / f"x.{format}")
 
     found = with_docs(tmp_path, use)
     assert {id: payload for id, (payload, _, _) in found.items()} == {"1": b'{"x":1.0}', "2": None, "3": b"{}"}

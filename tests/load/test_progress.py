@@ -43,6 +43,12 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
+def test_a_write_that_is_told_its_total_late(docs: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", err := io.StringIO())
+    docs.upsert([1, 2], [[1, 2, 3, 4]] * 2, progress=True)
+    assert err.getvalue() == "write: 2 of 2\n"
+
+
 @pytest.mark.parametrize("total", [20, None])
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
     pytest.importorskip("rich")

@@ -93,10 +93,10 @@ def test_what_was_exported_is_loaded_again(db: Client, tmp_path: Path, format: s
     first, second = fresh(db), fresh(db)
     fill(first, held)
     path = tmp_path / f"out.{format}"
-    report = export(first, path, overwrite=True)
+    report = first.export(path, overwrite=True)
     assert report.written == len(held)
     assert report.nbytes == sum(file.stat().st_size for file in report.paths)
-    load(second, path, batch=3)
+    second.load(path, batch=3)
     assert contents(second) == contents(first)
     for collection in (first, second):
         db.drop_collection(collection.name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any, TypeVar
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from vecdb.client import build, calls, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.collection import Payloads
+from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
 from vecdb.client.near import Near, Vector
 from vecdb.client.operations import Id, Insert, Model, Operation, Put, Update, Upsert
@@ -21,6 +23,10 @@ from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Rrf
+
+if TYPE_CHECKING:
+    from vecdb.client.load.options import LoadMore
+    from vecdb.client.load.report import ExportReport, LoadReport
 
 T = TypeVar("T")
 
@@ -258,6 +264,50 @@ class AsyncCollection:
         while not walk.ended:
             for found in await self._run(walk.more(), timeout):
                 yield found
+
+    # -- whole files --
+
+    async def load(
+        self,
+        source: Any,
+        *,
+        id: Column = GUESS,
+        vector: ByField = GUESS,
+        text: ByField = GUESS,
+        payload: PayloadColumns = GUESS,
+        **more: Unpack[LoadMore],
+    ) -> LoadReport:
+        """Load points from a file, a table, a DataFrame or any iterable; the source is read in a thread."""
+        from vecdb.client.load import load_async
+
+        return await load_async(self, source, id=id, vector=vector, text=text, payload=payload, **more)
+
+    async def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        with_vectors: bool = True,
+        with_text: bool = True,
+        with_payload: bool = True,
+        overwrite: bool = False,
+        timeout: float | None = None,
+        progress: bool | Callable[[int, int | None], object] = False,
+    ) -> ExportReport:
+        """Write all points to a file, which is written in a thread."""
+        from vecdb.client.load import export_async
+
+        return await export_async(
+            self,
+            path,
+            format=format,
+            with_vectors=with_vectors,
+            with_text=with_text,
+            with_payload=with_payload,
+            overwrite=overwrite,
+            timeout=timeout,
+            progress=progress,
+        )
 
     # -- looking after it --
 

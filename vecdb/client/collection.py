@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.client import build, calls, steps
 from vecdb.client.calls import Call, Steps
+from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.near import Near, Vector
 from vecdb.client.operations import Id, Insert, Model, Operation, Put, Update, Upsert
 from vecdb.client.progress import Progress, reporting
@@ -19,6 +21,10 @@ from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Rrf
+
+if TYPE_CHECKING:
+    from vecdb.client.load.options import LoadMore
+    from vecdb.client.load.report import ExportReport, LoadReport
 
 T = TypeVar("T")
 
@@ -285,6 +291,77 @@ class Collection:
     def _scroll(self, walk: steps.Scrolling, timeout: float | None) -> Iterator[Point]:
         while not walk.ended:
             yield from self._run(walk.more(), timeout)
+
+    # -- whole files --
+
+    def load(
+        self,
+        source: Any,
+        *,
+        id: Column = GUESS,
+        vector: ByField = GUESS,
+        text: ByField = GUESS,
+        payload: PayloadColumns = GUESS,
+        **more: Unpack[LoadMore],
+    ) -> LoadReport:
+        """Load points from files and tables, in bounded memory; the collection has to exist.
+
+        ``source``: a path (parquet, jsonl, csv, npy, npz, fvecs, bvecs, ivecs, hdf5), "-" for standard input, an
+        Arrow table, reader or data set, a DataFrame, or an iterable of dicts or of points. ``id``, ``vector``,
+        ``text``: names of columns; those not given are guessed, None is for none (ids are then row numbers, from
+        "0"). ``vector`` and ``text`` may be dicts of column by field. ``payload``: a list of columns, a dict of
+        column by key, or the name of the one that holds the whole object; not given: every other column.
+
+        Points are upserted, batch by batch. A load of a file that was killed and is started again goes on where it
+        was. The further parameters: ``format`` of a file (None: by extension); ``json_columns``, payload columns
+        whose text is parsed as JSON; ``on_error``: "raise" stops at the first batch with a row that cannot be a
+        point, "skip" writes such rows to the file ``rejects`` (None: beside the source); ``checkpoint``: the file by
+        which a load is resumed (None: beside the source, False: none), ``restart`` ignores it; ``batch``: the most
+        rows of a write (None: 10,000; a batch also ends at about 8 MiB); ``progress``: True for a bar, or what is
+        called with the numbers of rows done and of all; ``dry_run``: read and check the first batch, write nothing;
+        ``timeout``: seconds for each batch; ``model``, ``durability``: as for ``upsert``.
+
+        Raises what ``upsert`` raises while nothing is written, PartialWrite afterwards, FailedPrecondition when the
+        checkpoint is of another source, collection or mapping, or when a library is missing.
+        """
+        from vecdb.client.load import load
+
+        return load(self, source, id=id, vector=vector, text=text, payload=payload, **more)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        with_vectors: bool = True,
+        with_text: bool = True,
+        with_payload: bool = True,
+        overwrite: bool = False,
+        timeout: float | None = None,
+        progress: bool | Callable[[int, int | None], object] = False,
+    ) -> ExportReport:
+        """Write all points to ``path``, in the order of their ids; "-" is standard output (jsonl).
+
+        ``format``: parquet, jsonl or npy, None by extension (``.jsonl.gz`` is compressed). ``load`` reads each of them
+        back: ids, texts and payloads equal, vectors bit for bit. npy is an array for each vector field, and beside it
+        NAME.rows.jsonl with everything else. A point that is there from beginning to end is written once; what is
+        written meanwhile may or may not be in it. Files get their names when they are complete.
+
+        ``timeout``: seconds for each fetch. Raises AlreadyExists for a file that is there, unless ``overwrite``.
+        """
+        from vecdb.client.load import export
+
+        return export(
+            self,
+            path,
+            format=format,
+            with_vectors=with_vectors,
+            with_text=with_text,
+            with_payload=with_payload,
+            overwrite=overwrite,
+            timeout=timeout,
+            progress=progress,
+        )
 
     # -- looking after it --
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vecdb.client.steps import Report
-from vecdb.errors import InvalidArgument
 
 Progress = bool | Callable[[int, int], object]
 
@@ -20,9 +19,10 @@ def reporting(progress: Progress) -> Iterator[Report | None]:
     elif callable(progress):
         yield progress
     else:
-        raise InvalidArgument(
-            "not a progress", field="progress", expected="False or a callable", received=repr(progress)[:40]
-        )
+        from vecdb.client.load.progress import reporter
+
+        with reporter(progress, "write", None) as advance:
+            yield advance
 
 
 def in_loop(report: Report) -> Report:

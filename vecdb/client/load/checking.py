@@ -45,9 +45,9 @@ class Checked:
     bad: list[BadRow]
 
 
-def check(chunk: Chunk, columns: ColumnMap, schema: Schema, model: Any = None) -> Checked:
+def check(chunk: Chunk, columns: ColumnMap, schema: Schema) -> Checked:
     """Sort the rows of a chunk. Raises InvalidArgument for a column that cannot be read at all."""
-    return _Checking(chunk, columns, schema).checked(model)
+    return _Checking(chunk, columns, schema).checked()
 
 
 class _Checking:
@@ -57,7 +57,7 @@ class _Checking:
         self._schema = schema
         self._bad: dict[int, BadRow] = {}
 
-    def checked(self, model: Any) -> Checked:
+    def checked(self) -> Checked:
         for position, reason in self._chunk.unread.items():
             self._refuse(position, "", InvalidArgument(reason))
         ids = self._ids()
@@ -70,7 +70,6 @@ class _Checking:
             vectors={name: _vectors_at(column, good, self._chunk.n) for name, column in vectors.items()},
             texts={name: _at(column, good) for name, column in texts.items()},
             payloads=None if payloads is None else _at(payloads, good),
-            model=model,
         )
         return Checked(points, good, [self._bad[position] for position in sorted(self._bad)])
 

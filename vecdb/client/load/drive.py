@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
-from vecdb.client.load.loading import Loading, LoadOptions
-from vecdb.client.load.mapping import GUESS, ByField, Choice, Column, Payload, length_of, resolve
+from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
+from vecdb.client.load.loading import Loading
+from vecdb.client.load.mapping import Choice, length_of, resolve
 from vecdb.client.load.opening import open_source
-from vecdb.client.load.progress import Progress, reporter
+from vecdb.client.load.options import LoadMore, LoadOptions
+from vecdb.client.load.progress import reporter
 from vecdb.client.load.report import LoadPlan, LoadReport
 from vecdb.client.load.source import BatchSize, Source
-from vecdb.client.operations import Model
 from vecdb.errors import InvalidArgument, VecdbError
 from vecdb.model.point import VectorColumn
 from vecdb.model.schema import Metric, TextField, VectorField
 
 if TYPE_CHECKING:
+    from vecdb.client.async_collection import AsyncCollection
     from vecdb.client.collection import Collection
 
 
@@ -31,149 +33,64 @@ def load(
     id: Column = GUESS,
     vector: ByField = GUESS,
     text: ByField = GUESS,
-    payload: Payload = GUESS,
-    format: str | None = None,
-    json_columns: Sequence[str] = (),
-    on_error: str = "raise",
-    rejects: str | os.PathLike[str] | None = None,
-    checkpoint: str | os.PathLike[str] | bool | None = None,
-    restart: bool = False,
-    model: Model | None = None,
-    durability: str | None = None,
-    timeout: float | None = None,
-    batch: int | None = None,
-    progress: Progress = False,
-    dry_run: bool = False,
+    payload: PayloadColumns = GUESS,
+    **more: Unpack[LoadMore],
 ) -> LoadReport:
-    """Load points from a file, a table, a DataFrame or any iterable, in bounded memory; see ``open_source``.
-
-    ``id``, ``vector``, ``text``: names of columns; those not given are guessed, None is for none (ids are then row
-    numbers, from "0"). ``vector`` and ``text`` may be dicts of column by field. ``payload``: a list of columns, a
-    dict of column by key, or the name of one column that holds the whole object; not given: every other column.
-    ``json_columns``: payload columns whose text is parsed as JSON. ``batch``: the most rows of a write; a batch also
-    ends at about 8 MiB.
-
-    Points are upserted, batch by batch. A killed load of a file, started again, goes on where it was: ``checkpoint``
-    names the file by which it does (None: beside the source, False: none), ``restart`` ignores what is there.
-    ``on_error``: "raise" stops at the first batch with a row that cannot be a point, "skip" writes such rows to the
-    file ``rejects`` (None: beside the source). ``progress``: True for a bar, or what is called with the numbers of
-    rows done and of all. ``timeout``: seconds for each batch. ``dry_run``: read and check the first batch, write
-    nothing.
-
-    Raises what ``upsert`` raises while nothing is written, PartialWrite afterwards, FailedPrecondition when a
-    checkpoint is of another source, collection or mapping, or when a library is missing.
-    """
-    options = LoadOptions(
-        id=id,
-        vector=vector,
-        text=text,
-        payload=payload,
-        json_columns=tuple(json_columns),
-        on_error=on_error,
-        rejects=rejects,
-        checkpoint=checkpoint,
-        restart=restart,
-        model=model,
-        batch=batch,
-        dry_run=dry_run,
-    )
-    options.validate()
-    with Loading(open_source(source, format), options) as loading:
-        loading.begin(collection.describe(timeout=timeout))
-        if dry_run:
+    """What ``Collection.load`` does, where all is told. ``source`` may be one of ``open_source``, which is closed."""
+    options = LoadOptions(id, vector, text, payload, **more)
+    with Loading(open_source(source, options.format), options) as loading:
+        loading.begin(collection.describe(timeout=options.timeout))
+        if options.dry_run:
             return loading.first()
-        with reporter(progress, f"load {collection.name}", loading.total) as advance:
-            while (made := loading.next()) is not None:
-                while True:
+        with reporter(options.progress, f"load {collection.name}", loading.total) as advance:
+            while (batch := loading.next()) is not None:
+                while not batch.stored:
                     try:
-                        points = made.points
-                        collection.upsert(
-                            points.ids,
-                            points.vectors,
-                            points.texts,
-                            points.payloads,
-                            model=points.model,
-                            durability=durability,
-                            request_id=made.request_id,
-                            timeout=timeout,
-                        )
-                        break
+                        collection.upsert(**batch.arguments(options))
+                        batch.stored = True
                     except VecdbError as error:
-                        time.sleep(loading.failed(made, error))
-                loading.acknowledged(made)
+                        time.sleep(loading.failed(batch, error))
+                loading.acknowledged(batch)
                 advance(loading.rows)
         return loading.report()
 
 
 async def load_async(
-    collection: Any,
+    collection: AsyncCollection,
     source: Any,
     *,
     id: Column = GUESS,
     vector: ByField = GUESS,
     text: ByField = GUESS,
-    payload: Payload = GUESS,
-    format: str | None = None,
-    json_columns: Sequence[str] = (),
-    on_error: str = "raise",
-    rejects: str | os.PathLike[str] | None = None,
-    checkpoint: str | os.PathLike[str] | bool | None = None,
-    restart: bool = False,
-    model: Model | None = None,
-    durability: str | None = None,
-    timeout: float | None = None,
-    batch: int | None = None,
-    progress: Progress = False,
-    dry_run: bool = False,
+    payload: PayloadColumns = GUESS,
+    **more: Unpack[LoadMore],
 ) -> LoadReport:
-    """``load`` into a collection of an asynchronous client; files are read in a thread, ``source`` too if it is an
-    iterator. When cancelled it stops after the batch in flight, and a load of a file can go on from there."""
-    options = LoadOptions(
-        id=id,
-        vector=vector,
-        text=text,
-        payload=payload,
-        json_columns=tuple(json_columns),
-        on_error=on_error,
-        rejects=rejects,
-        checkpoint=checkpoint,
-        restart=restart,
-        model=model,
-        batch=batch,
-        dry_run=dry_run,
-    )
-    options.validate()
-    loop = asyncio.get_running_loop()
+    """``load`` into a collection of an asynchronous client.
+
+    The source is read, and an iterator called, in a thread. When cancelled it stops after the batch in flight, and
+    a load of a file can go on from there.
+    """
+    options = LoadOptions(id, vector, text, payload, **more)
     # One thread: whatever was begun there ends before the files are closed, also when this is cancelled.
     thread = ThreadPoolExecutor(1, "vecdb-load")
+    run = partial(asyncio.get_running_loop().run_in_executor, thread)
     loading: Loading | None = None
     try:
-        opened = await loop.run_in_executor(thread, open_source, source, format)
-        loading = Loading(opened, options)
-        await loop.run_in_executor(thread, loading.begin, await collection.describe(timeout=timeout))
-        if dry_run:
-            return await loop.run_in_executor(thread, loading.first)
-        with reporter(progress, f"load {collection.name}", loading.total) as advance:
-            while (made := await loop.run_in_executor(thread, loading.next)) is not None:
-                while True:
+        loading = Loading(await run(open_source, source, options.format), options)
+        await run(loading.begin, await collection.describe(timeout=options.timeout))
+        if options.dry_run:
+            return await run(loading.first)
+        with reporter(options.progress, f"load {collection.name}", loading.total) as advance:
+            while (batch := await run(loading.next)) is not None:
+                while not batch.stored:
                     try:
-                        points = made.points
-                        await collection.upsert(
-                            points.ids,
-                            points.vectors,
-                            points.texts,
-                            points.payloads,
-                            model=points.model,
-                            durability=durability,
-                            request_id=made.request_id,
-                            timeout=timeout,
-                        )
-                        break
+                        await collection.upsert(**batch.arguments(options))
+                        batch.stored = True
                     except VecdbError as error:
-                        await asyncio.sleep(await loop.run_in_executor(thread, loading.failed, made, error))
-                await loop.run_in_executor(thread, loading.acknowledged, made)
+                        await asyncio.sleep(await run(loading.failed, batch, error))
+                await run(loading.acknowledged, batch)
                 advance(loading.rows)
-        return await loop.run_in_executor(thread, loading.report)
+        return await run(loading.report)
     finally:
         if loading is not None:
             thread.submit(loading.close)
@@ -186,7 +103,7 @@ def plan(
     id: Column = GUESS,
     vector: ByField = GUESS,
     text: ByField = GUESS,
-    payload: Payload = GUESS,
+    payload: PayloadColumns = GUESS,
     metric: Metric | None = None,
     json_columns: Sequence[str] = (),
 ) -> LoadPlan:

@@ -7,7 +7,7 @@ import os
 import time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vecdb.client.load.extras import needs
 from vecdb.client.load.opening import format_of
@@ -22,6 +22,7 @@ from vecdb.model.info import MAX_SCROLL_POINTS
 from vecdb.model.schema import Schema
 
 if TYPE_CHECKING:
+    from vecdb.client.async_collection import AsyncCollection
     from vecdb.client.collection import Collection
 
 STANDARD_OUTPUT = "-"
@@ -44,15 +45,7 @@ def export(
     timeout: float | None = None,
     progress: Progress = False,
 ) -> ExportReport:
-    """Write all points to ``path``, in the order of their ids; "-" is standard output (jsonl).
-
-    ``format``: parquet, jsonl or npy, None by extension (``.jsonl.gz`` is compressed). ``load`` reads each of them
-    back: ids, texts and payloads equal, vectors bit for bit. npy is an array for each vector field, and beside it
-    NAME.rows.jsonl with everything else. A point that is there from beginning to end is written once; what is
-    written meanwhile may or may not be in it. Files get their names when they are complete.
-
-    ``timeout``: seconds for each fetch. Raises AlreadyExists for a file that is there, unless ``overwrite``.
-    """
+    """What ``Collection.export`` does, where all is told."""
     schema = collection.describe(timeout=timeout).schema
     began = time.monotonic()
     with (
@@ -71,7 +64,7 @@ def export(
 
 
 async def export_async(
-    collection: Any,
+    collection: AsyncCollection,
     path: str | os.PathLike[str],
     *,
     format: str | None = None,

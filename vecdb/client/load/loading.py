@@ -31,12 +31,13 @@ from vecdb.client.load import checkpoint as checkpoints
 from vecdb.client.load.checking import BadRow, check
 from vecdb.client.load.checkpoint import Checkpoint, advanced
 from vecdb.client.load.chunk import Chunk
-from vecdb.client.load.mapping import GUESS, ByField, Choice, Column, ColumnMap, Payload, resolve
+from vecdb.client.load.mapping import ColumnMap, resolve
+from vecdb.client.load.options import LoadOptions
 from vecdb.client.load.rejects import SUFFIX as REJECTS_SUFFIX
 from vecdb.client.load.rejects import Rejects
 from vecdb.client.load.report import LoadReport
-from vecdb.client.load.source import BatchSize, Source
-from vecdb.client.operations import Model, Upsert
+from vecdb.client.load.source import Source
+from vecdb.client.operations import Upsert
 from vecdb.errors import (
     CollectionLoading,
     DeadlineExceeded,
@@ -59,41 +60,6 @@ PATIENCE_S = 120.0
 _PAUSE_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How to load; see ``load``."""
-
-    id: Column = GUESS
-    vector: ByField = GUESS
-    text: ByField = GUESS
-    payload: Payload = GUESS
-    json_columns: tuple[str, ...] = ()
-    on_error: str = "raise"
-    rejects: str | os.PathLike[str] | None = None
-    checkpoint: str | os.PathLike[str] | bool | None = None
-    restart: bool = False
-    model: Model | None = None
-    batch: int | None = None
-    dry_run: bool = False
-
-    def validate(self) -> None:
-        """Raise InvalidArgument naming the first option that cannot be."""
-        if self.on_error not in ("raise", "skip"):
-            raise InvalidArgument(
-                "unknown way to treat bad rows", field="on_error", expected="raise | skip", received=repr(self.on_error)
-            )
-        if self.batch is not None and (isinstance(self.batch, bool) or self.batch < 1):
-            raise InvalidArgument("batch out of range", field="batch", expected=">= 1", received=repr(self.batch))
-
-    def choice(self) -> Choice:
-        """What is said of the columns."""
-        return Choice(self.id, self.vector, self.text, self.payload, self.json_columns)
-
-    def size(self) -> BatchSize:
-        """How large a batch is."""
-        return BatchSize() if self.batch is None else BatchSize(rows=self.batch)
-
-
 @dataclass(slots=True)
 class Batch:
     """Rows ``start`` up to ``stop`` of the source: ``points`` are sent, under ``request_id``."""
@@ -106,6 +72,20 @@ class Batch:
     request_id: bytes
     bad: list[BadRow] = field(default_factory=list)
     tried_since: float | None = None
+    stored: bool = False
+
+    def arguments(self, options: LoadOptions) -> dict[str, Any]:
+        """What ``upsert`` is called with."""
+        return {
+            "ids": self.points.ids,
+            "vectors": self.points.vectors,
+            "texts": self.points.texts,
+            "payloads": self.points.payloads,
+            "model": options.model,
+            "durability": options.durability,
+            "request_id": self.request_id,
+            "timeout": options.timeout,
+        }
 
 
 class Loading:
@@ -169,7 +149,7 @@ class Loading:
         if chunk is None:
             return None
         assert self._mapping is not None
-        checked = check(chunk, self._mapping, self._info.schema, self._options.model)
+        checked = check(chunk, self._mapping, self._info.schema)
         stop = chunk.start + chunk.n
         batch = Batch(chunk, chunk.start, stop, checked.points, checked.positions.tolist(), self._request_id(chunk))
         self._reject(batch, checked.bad)
@@ -184,7 +164,7 @@ class Loading:
         bad: list[BadRow] = []
         if head is not None:
             assert self._mapping is not None
-            bad = check(head, self._mapping, self._info.schema, self._options.model).bad
+            bad = check(head, self._mapping, self._info.schema).bad
         n = 0 if head is None else head.n
         report = self._report(n, n - len(bad), len(bad))
         return replace(report, bad=bad[:TOLD], checkpoint=None, dry_run=True)
@@ -365,6 +345,5 @@ def _remove(batch: Batch, at: int) -> None:
         vectors={name: rest(column) for name, column in points.vectors.items()},
         texts={name: rest(column) for name, column in points.texts.items()},
         payloads=None if points.payloads is None else rest(points.payloads),
-        model=points.model,
     )
     del batch.positions[at]

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.load.chunk import Chunk, Columns
 from vecdb.client.load.columns import ID, PAYLOAD, field_of, text_column, vector_column
 from vecdb.errors import FieldNotFound, InvalidArgument
 from vecdb.model.schema import Schema
-
-
-class Guess(enum.Enum):
-    """The default of what may be guessed; None says that there is none."""
-
-    GUESS = "guess"
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-GUESS: Literal[Guess.GUESS] = Guess.GUESS
-
-Column = str | None | Literal[Guess.GUESS]
-ByField = str | Mapping[str, str] | None | Literal[Guess.GUESS]
-Payload = str | Sequence[str] | Mapping[str, str] | None | Literal[Guess.GUESS]
 
 # In the order in which they are looked for; case does not matter.
 ID_NAMES = (ID, "_id", "uuid", "point_id", "doc_id", "document_id")
@@ -46,7 +30,7 @@ class Choice:
     id: Column = GUESS
     vector: ByField = GUESS
     text: ByField = GUESS
-    payload: Payload = GUESS
+    payload: PayloadColumns = GUESS
     json_columns: Sequence[str] = ()
 
 
@@ -200,7 +184,7 @@ def _main_field(fields: Mapping[str, object] | None) -> str | None:
     return next(iter(fields)) if len(fields) == 1 else None
 
 
-def _payload(head: Chunk, given: Payload, rest: Sequence[str]) -> tuple[Mapping[str, str] | None, str | None]:
+def _payload(head: Chunk, given: PayloadColumns, rest: Sequence[str]) -> tuple[Mapping[str, str] | None, str | None]:
     if given is None:
         return {}, None
     if isinstance(given, str):

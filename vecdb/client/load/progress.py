@@ -7,11 +7,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Protocol
 
 from vecdb.errors import InvalidArgument
 
-Advance = Callable[[int], None]
 Progress = bool | Callable[[int, int | None], object]
+
+
+class Advance(Protocol):
+    """Is told how many are done, and of how many where that is known only now."""
+
+    def __call__(self, done: int, total: int | None = None, /) -> None: ...
+
 
 # Seconds between two plain lines.
 _LINE_EVERY_S = 5.0
@@ -28,7 +35,7 @@ def reporter(progress: Progress, what: str, total: int | None) -> Iterator[Advan
         yield _silence
     elif callable(progress):
         heard = progress
-        yield lambda done: _ignore(heard(done, total))
+        yield lambda done, of=None: _ignore(heard(done, total if of is None else of))
     elif progress is not True:
         raise InvalidArgument(
             "not a progress", field="progress", expected="bool or callable", received=repr(progress)[:40]
@@ -51,7 +58,7 @@ def _bar(what: str, total: int | None) -> Iterator[Advance]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done, of=None: bar.update(task, completed=done, total=total if of is None else of)
 
 
 class _Lines:
@@ -59,22 +66,24 @@ class _Lines:
 
     def __init__(self, what: str, total: int | None) -> None:
         self._what = what
-        self._of = "" if total is None else f" of {total:,}"
+        self._total = total
         self._done = 0
         self._last_line = time.monotonic()
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, total: int | None = None, /) -> None:
         self._done = done
+        self._total = self._total if total is None else total
         if time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
             self.end()
 
     def end(self) -> None:
-        sys.stderr.write(f"{self._what}: {self._done:,}{self._of}\n")
+        of = "" if self._total is None else f" of {self._total:,}"
+        sys.stderr.write(f"{self._what}: {self._done:,}{of}\n")
         sys.stderr.flush()
 
 
-def _silence(done: int) -> None:
+def _silence(done: int, total: int | None = None, /) -> None:
     """Nobody wants to know."""
 
 
