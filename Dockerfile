@@ -31,4 +31,4 @@ USER 65532:65532
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["vecdb", "healthcheck", "--address", "127.0.0.1:50051"]
-CMD ["vecdb", "serve", "--data", "/data", "--address", "0.0.0.0:50051"]
+CMD ["vecdb", "serve", "--data", "/data", "--insecure", "--address", "0.0.0.0:50051"]

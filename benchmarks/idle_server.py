@@ -14,8 +14,8 @@ import orjson
 
 from benchmarks.rows import rag_content, row_id
 from benchmarks.sets import K
+from vecdb.engine.options import EngineOptions
 from vecdb.model.context import CallContext
-from vecdb.model.info import Limits
 from vecdb.model.point import Points
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.wire.lifetime import run
@@ -25,7 +25,7 @@ from vecdb.wire.server import Server, ServerOptions
 class _Nothing:
     """The front door of an engine, as far as a search needs one."""
 
-    limits = Limits()
+    options = EngineOptions()
 
     def __init__(self) -> None:
         self._answers = {full: answer(full) for full in (False, True)}

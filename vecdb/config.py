@@ -125,6 +125,14 @@ SERVE: tuple[Setting, ...] = (
     # -- the server
     Setting("address", "127.0.0.1:50051", "", "Where to listen: host:port, or unix:/path.", text, "server.address"),
     Setting(
+        "insecure",
+        "false",
+        "",
+        "Listen also where other machines reach the server: there are no keys yet, and no TLS.",
+        switch,
+        "server.insecure",
+    ),
+    Setting(
         "max_calls",
         "64",
         "",
@@ -154,6 +162,8 @@ SERVE: tuple[Setting, ...] = (
     Setting(
         "max_search_hits", "100000", "", "Hits of one call, its queries times their limit.", count, "limits.search_hits"
     ),
+    Setting("max_window", "10000", "", "offset + limit of one search.", count, "limits.search_window"),
+    Setting("max_dim", "65536", "", "Length of a vector.", count, "limits.dim"),
     Setting("max_page", "10000", "points", "Points of one page of a scroll.", count, "limits.scroll_points"),
     Setting("grace", "10", "seconds", "What calls under way get to finish when the server stops.", seconds),
     Setting("log_level", "info", "", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")),
@@ -267,6 +277,7 @@ SERVE: tuple[Setting, ...] = (
     Setting("max_payload", "1MiB", "bytes", "The payload of one point, as JSON.", size, "engine.max_payload_bytes"),
     Setting("max_text", "8MiB", "bytes", "The texts of one point together.", size, "engine.max_text_bytes"),
     Setting("max_batch", "256MiB", "bytes", "One write batch.", size, "engine.max_batch_bytes"),
+    Setting("max_batch_rows", "1000000", "rows", "Rows and ids of one write batch.", count, "engine.max_batch_rows"),
     Setting("max_collections", "100000", "", "Collections of the database.", count, "engine.max_collections"),
     Setting("max_aliases", "100000", "", "Aliases of its collections.", count, "engine.max_aliases"),
     Setting(

@@ -21,7 +21,7 @@ from vecdb.wire.server import ServerOptions
 NOT_SETTINGS = {
     "engine": {"use_graphs", "background"},
     "server": {"info"},
-    "limits": {"search_window", "search_legs", "ef", "dim", "fields", "id_bytes"}  # of the wire, for every server
+    "limits": {"search_legs", "ef", "fields", "id_bytes"}  # of the wire, for every server
     | {"batch_rows", "payload_bytes", "text_bytes", "collections"},  # the engine's
 }
 

@@ -10,6 +10,7 @@ from vecdb import errors
 from vecdb.client.operations import Clear, Delete, Insert, Update, Upsert
 from vecdb.client.split import MESSAGE_OVERHEAD, pieces
 from vecdb.model import point
+from vecdb.model.info import Limits
 from vecdb.model.point import DeleteIds, Put, PutMode, Rows, VectorColumn
 from vecdb.model.size import row_sizes
 from vecdb.wire.convert import write_to_proto
@@ -174,7 +175,7 @@ def test_no_message_is_larger_than_it_may_be() -> None:
         payloads=[b"x" * int(k) for k in rng.integers(0, 99, n)],
     )
     limit = 4000
-    bounds = pieces(Put(PutMode.UPSERT, rows), limit + MESSAGE_OVERHEAD)
+    bounds = pieces(Put(PutMode.UPSERT, rows), Limits(message_bytes=limit + MESSAGE_OVERHEAD))
     assert [start for start, _ in bounds] == [0, *(stop for _, stop in bounds[:-1])]
     assert bounds[-1][1] == n
     sizes = row_sizes(rows)

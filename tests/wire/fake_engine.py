@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vecdb.engine.options import EngineOptions
 from vecdb.errors import CollectionExists, CollectionNotFound, PointExists
 from vecdb.model.collection import CollectionInfo, CollectionStats, DatabaseStats
 from vecdb.model.context import CallContext
@@ -52,6 +53,8 @@ class Kept:
 
 class FakeDatabase:
     """A database without index, disk or threads; good for small tests only."""
+
+    options = EngineOptions()
 
     def __init__(self) -> None:
         self.collections: dict[str, Kept] = {}

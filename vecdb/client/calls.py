@@ -49,7 +49,7 @@ class Info(Call[ServerInfo]):
     """Release, features and limits of the engine."""
 
     def on(self, engine: Database, context: CallContext) -> ServerInfo:
-        return ServerInfo()
+        return ServerInfo(limits=engine.options.limits())
 
 
 # -- collections --

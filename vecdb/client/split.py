@@ -10,6 +10,7 @@ import numpy as np
 
 from vecdb.errors import TooLarge
 from vecdb.model import point
+from vecdb.model.info import Limits
 from vecdb.model.point import DeleteIds, Int64, Rows
 from vecdb.model.query import SearchRequest
 from vecdb.model.size import all_fit, fitting, row_sizes
@@ -18,14 +19,14 @@ from vecdb.model.size import all_fit, fitting, row_sizes
 MESSAGE_OVERHEAD = 64 << 10
 
 
-def pieces(operation: point.Put | DeleteIds, limit: int) -> list[tuple[int, int]]:
-    """The bounds of the rows of each batch; one when all fits ``limit`` bytes.
+def pieces(operation: point.Put | DeleteIds, limits: Limits) -> list[tuple[int, int]]:
+    """The bounds of the rows of each batch; one when all fits a message, and is not too many rows.
 
     Raises TooLarge for a row that never does.
     """
-    room = limit - MESSAGE_OVERHEAD
-    if all_fit(_rows(operation), room):
-        return [(0, len(_rows(operation).ids))]
+    room, count = limits.message_bytes - MESSAGE_OVERHEAD, len(_rows(operation).ids)
+    if count <= limits.batch_rows and all_fit(_rows(operation), room):
+        return [(0, count)]
     sizes = row_sizes(_rows(operation))
     if len(sizes) and sizes.max() > room:
         row = int(np.argmax(sizes > room))
@@ -35,7 +36,7 @@ def pieces(operation: point.Put | DeleteIds, limit: int) -> list[tuple[int, int]
             expected=f"<= {room} bytes",
             received=f"{sizes[row]} bytes",
         )
-    return list(_bounds(sizes, room))
+    return list(_bounds(sizes, room, limits.batch_rows))
 
 
 def piece(operation: point.Put | DeleteIds, start: int, stop: int) -> point.Put | DeleteIds:
@@ -74,10 +75,10 @@ def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[Searc
     ]
 
 
-def _bounds(sizes: Int64, room: int) -> Iterator[tuple[int, int]]:
+def _bounds(sizes: Int64, room: int, rows: int) -> Iterator[tuple[int, int]]:
     start = 0
     while start < len(sizes):
-        stop = start + fitting(sizes[start:], room)
+        stop = start + fitting(sizes[start : start + rows], room)
         yield start, stop
         start = stop
 

@@ -75,7 +75,7 @@ def _in_pieces(
     if not total:
         return NOTHING_WRITTEN
     report = report or _unheard
-    pieces = split.pieces(operation, (yield from calls.Info()).limits.message_bytes)
+    pieces = split.pieces(operation, (yield from calls.Info()).limits)
     if len(pieces) == 1:
         result = yield from _batch(collection, [operation], durability, request_id)
         report(total, total)

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vecdb.errors import InvalidArgument
+from vecdb.model.info import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ROWS,
+    MAX_COLLECTIONS,
+    MAX_PAYLOAD_BYTES,
+    MAX_TEXT_BYTES,
+    Limits,
+)
 
 Durability = Literal["fsync", "os"]
 
@@ -43,10 +51,11 @@ class EngineOptions:
     request_memory_s: float = 600.0
     open_collections: int = 1_000
     evict_idle_s: float = 5.0
-    max_payload_bytes: int = 1 * MIB
-    max_text_bytes: int = 8 * MIB
-    max_batch_bytes: int = 256 * MIB
-    max_collections: int = 100_000
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    max_text_bytes: int = MAX_TEXT_BYTES
+    max_batch_bytes: int = MAX_BATCH_BYTES
+    max_batch_rows: int = MAX_BATCH_ROWS
+    max_collections: int = MAX_COLLECTIONS
     max_aliases: int = 100_000
     use_graphs: bool = True
     background: bool = True
@@ -57,6 +66,15 @@ class EngineOptions:
     def wants_graph(self, rows: int, vector_bytes: int) -> bool:
         """Whether so many rows, or vectors of so many bytes, are too much for exact scans for good."""
         return rows >= self.graph_rows or vector_bytes >= self.growing_vector_bytes
+
+    def limits(self) -> Limits:
+        """What a caller is told of these."""
+        return Limits(
+            batch_rows=self.max_batch_rows,
+            payload_bytes=self.max_payload_bytes,
+            text_bytes=self.max_text_bytes,
+            collections=self.max_collections,
+        )
 
     def validate(self) -> None:
         """Raise InvalidArgument naming the first option that cannot work."""

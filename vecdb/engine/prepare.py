@@ -82,6 +82,14 @@ def prepare(
     batch: WriteBatch, schema: Schema, fields: FieldIds, scope: Filter | None, options: EngineOptions
 ) -> PreparedBatch:
     """Validate every operation and put its vectors in order. Raises InvalidArgument and its kin."""
+    rows = sum(_rows(op) for op in batch.operations)
+    if rows > options.max_batch_rows:
+        raise TooLarge(
+            "the write batch has too many rows; split it",
+            field="operations",
+            expected=f"<= {options.max_batch_rows} rows",
+            received=str(rows),
+        )
     operations = [_operation(op, i, schema, fields, scope, options) for i, op in enumerate(batch.operations)]
     nbytes = sum(_size(op) for op in operations)
     if nbytes > options.max_batch_bytes:
@@ -274,6 +282,11 @@ def _first_repeat(ids: Sequence[str]) -> int:
 
 def _names(fields: Mapping[str, object]) -> str:
     return " | ".join(repr(name) for name in sorted(fields)) or "no field of this kind"
+
+
+def _rows(op: Operation) -> int:
+    """Rows that are written, and ids."""
+    return len(op.rows.ids) if isinstance(op, Put) else len(op.ids) if isinstance(op, DeleteIds) else 0
 
 
 def _size(op: PreparedOperation) -> int:

@@ -19,11 +19,20 @@ FEATURES = ("write.request_id", "search.near", "search.rrf", "search.explain", "
 MAX_MESSAGE_BYTES = 64 << 20
 MAX_SEARCH_HITS = 100_000  # with ids of 512 bytes, ids, scores and versions of as many just fit one message
 MAX_SCROLL_POINTS = 10_000
+MAX_BATCH_ROWS = 1_000_000  # ids, rows and their pointers take some 200 bytes each while a batch is carried out
+MAX_BATCH_BYTES = 256 << 20
+MAX_PAYLOAD_BYTES = 1 << 20
+MAX_TEXT_BYTES = 8 << 20
+MAX_COLLECTIONS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may hold; sizes in bytes, ``search_hits`` is queries x limit."""
+    """What one call may hold; sizes in bytes. And how many ``collections`` there may be.
+
+    ``search_hits`` is queries x limit, ``batch_rows`` counts rows and ids of a write batch; ``payload_bytes``
+    and ``text_bytes`` are of one payload, one text.
+    """
 
     message_bytes: int = MAX_MESSAGE_BYTES
     search_hits: int = MAX_SEARCH_HITS
@@ -34,6 +43,10 @@ class Limits:
     dim: int = MAX_DIM
     fields: int = MAX_FIELDS
     id_bytes: int = MAX_ID_BYTES
+    batch_rows: int = MAX_BATCH_ROWS
+    payload_bytes: int = MAX_PAYLOAD_BYTES
+    text_bytes: int = MAX_TEXT_BYTES
+    collections: int = MAX_COLLECTIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Limits(google.protobuf.message.Message):
-    """What one call may hold."""
+    """What one call may hold, and how many collections there may be."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -29,6 +29,10 @@ class Limits(google.protobuf.message.Message):
     DIM_FIELD_NUMBER: builtins.int
     FIELDS_FIELD_NUMBER: builtins.int
     ID_BYTES_FIELD_NUMBER: builtins.int
+    BATCH_ROWS_FIELD_NUMBER: builtins.int
+    PAYLOAD_BYTES_FIELD_NUMBER: builtins.int
+    TEXT_BYTES_FIELD_NUMBER: builtins.int
+    COLLECTIONS_FIELD_NUMBER: builtins.int
     message_bytes: builtins.int
     """Encoded size of one request, bytes."""
     search_hits: builtins.int
@@ -47,6 +51,14 @@ class Limits(google.protobuf.message.Message):
     """Fields of one kind in a schema."""
     id_bytes: builtins.int
     """Length of an id, bytes."""
+    batch_rows: builtins.int
+    """Rows and ids of one write batch."""
+    payload_bytes: builtins.int
+    """Payload of one point, bytes."""
+    text_bytes: builtins.int
+    """One text of a point, bytes."""
+    collections: builtins.int
+    """Collections of the database."""
     def __init__(
         self,
         *,
@@ -59,8 +71,12 @@ class Limits(google.protobuf.message.Message):
         dim: builtins.int = ...,
         fields: builtins.int = ...,
         id_bytes: builtins.int = ...,
+        batch_rows: builtins.int = ...,
+        payload_bytes: builtins.int = ...,
+        text_bytes: builtins.int = ...,
+        collections: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["dim", b"dim", "ef", b"ef", "fields", b"fields", "id_bytes", b"id_bytes", "message_bytes", b"message_bytes", "scroll_points", b"scroll_points", "search_hits", b"search_hits", "search_legs", b"search_legs", "search_window", b"search_window"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch_rows", b"batch_rows", "collections", b"collections", "dim", b"dim", "ef", b"ef", "fields", b"fields", "id_bytes", b"id_bytes", "message_bytes", b"message_bytes", "payload_bytes", b"payload_bytes", "scroll_points", b"scroll_points", "search_hits", b"search_hits", "search_legs", b"search_legs", "search_window", b"search_window", "text_bytes", b"text_bytes"]) -> None: ...
 
 global___Limits = Limits
 

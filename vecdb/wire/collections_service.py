@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from vecdb.model.info import Limits
 from vecdb.v1 import collections_pb2 as pb
 from vecdb.v1 import collections_pb2_grpc
 from vecdb.wire import convert
 from vecdb.wire.calls import Calls
+from vecdb.wire.limits import check_schema
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
 class CollectionsServicer(collections_pb2_grpc.CollectionsServiceServicer):
     """Creates, describes, names and drops collections of one database."""
 
-    def __init__(self, database: Database, calls: Calls) -> None:
+    def __init__(self, database: Database, calls: Calls, limits: Limits) -> None:
         self._database = database
         self._calls = calls
+        self._limits = limits
 
     def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: grpc.ServicerContext
     ) -> pb.CreateCollectionResponse:
         schema = convert.schema_from_proto(request.schema)
+        check_schema(schema, self._limits)
         info = self._database.create_collection(self._calls.context(context), request.name, schema, request.exist_ok)
         return pb.CreateCollectionResponse(collection=convert.collection_info_to_proto(info))
 

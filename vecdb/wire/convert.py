@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import orjson
 
-from vecdb.errors import InvalidArgument, TooLarge, Unimplemented
+from vecdb.errors import InvalidArgument, Unimplemented
 from vecdb.model.collection import (
     CollectionInfo,
     CollectionStats,
@@ -501,8 +501,8 @@ def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.Searc
     return message
 
 
-def search_from_proto(message: search_pb2.SearchRequest, limits: Limits) -> SearchRequest:
-    """The search. Raises InvalidArgument, TooLarge, or Unimplemented for a kind that is not known here."""
+def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
+    """The search. Raises InvalidArgument, or Unimplemented for a kind that is not known here."""
     if message.HasField("fusion") and message.fusion.WhichOneof("method") != "rrf":
         raise _unknown_kind("fusion", "fusion")
     request = SearchRequest(
@@ -519,13 +519,6 @@ def search_from_proto(message: search_pb2.SearchRequest, limits: Limits) -> Sear
     )
     if request.legs and not request.queries:
         raise InvalidArgument("there is nothing to search for", field="legs", expected=">= 1 query", received="0")
-    if request.queries * request.limit > limits.search_hits:
-        raise TooLarge(
-            "too many hits for one message; ask fewer queries a call",
-            field="limit",
-            expected=f"queries * limit <= {limits.search_hits}",
-            received=str(request.queries * request.limit),
-        )
     return request
 
 
@@ -688,12 +681,17 @@ def server_info_to_proto(info: ServerInfo) -> admin_pb2.InfoResponse:
             dim=limits.dim,
             fields=limits.fields,
             id_bytes=limits.id_bytes,
+            batch_rows=limits.batch_rows,
+            payload_bytes=limits.payload_bytes,
+            text_bytes=limits.text_bytes,
+            collections=limits.collections,
         ),
     )
 
 
 def server_info_from_proto(message: admin_pb2.InfoResponse) -> ServerInfo:
-    limits = message.limits
+    """What a server says of itself; where an older one does not tell a limit, ours."""
+    limits, ours = message.limits, Limits()
     return ServerInfo(
         version=message.version,
         api_level=message.api_level,
@@ -708,6 +706,10 @@ def server_info_from_proto(message: admin_pb2.InfoResponse) -> ServerInfo:
             dim=limits.dim,
             fields=limits.fields,
             id_bytes=limits.id_bytes,
+            batch_rows=limits.batch_rows or ours.batch_rows,
+            payload_bytes=limits.payload_bytes or ours.payload_bytes,
+            text_bytes=limits.text_bytes or ours.text_bytes,
+            collections=limits.collections or ours.collections,
         ),
     )
 

@@ -15,6 +15,7 @@ from vecdb.v1 import search_pb2 as pb
 from vecdb.v1 import search_pb2_grpc
 from vecdb.wire import convert
 from vecdb.wire.calls import Calls
+from vecdb.wire.limits import check_search
 from vecdb.wire.streams import Streams
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
             yield self._streams.answer(message, scope, self._answer)
 
     def _answer(self, request: pb.SearchRequest, caller: CallContext) -> pb.SearchResponse:
-        search = convert.search_from_proto(request, self._limits)
+        search = convert.search_from_proto(request)
+        check_search(search, self._limits)
         answer = self._database.search(caller, request.collection, search)
         return convert.answer_to_proto(answer, self._content(answer.points))
 

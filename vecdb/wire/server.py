@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -11,22 +11,19 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from vecdb.errors import FailedPrecondition
-from vecdb.model.info import MAX_MESSAGE_BYTES, ServerInfo
+from vecdb.model.info import MAX_MESSAGE_BYTES, Limits, ServerInfo
 from vecdb.v1 import (
-    admin_pb2,
     admin_pb2_grpc,
-    collections_pb2,
     collections_pb2_grpc,
-    points_pb2,
     points_pb2_grpc,
-    search_pb2,
     search_pb2_grpc,
 )
+from vecdb.wire.address import is_loopback
 from vecdb.wire.admin_service import AdminServicer
-from vecdb.wire.admission import Gate
 from vecdb.wire.calls import Calls, ScopeOf
 from vecdb.wire.collections_service import CollectionsServicer
 from vecdb.wire.failures import Failures
+from vecdb.wire.gates import SERVICES, WRITING, Gates
 from vecdb.wire.health import Health
 from vecdb.wire.interceptors import AdmitCalls, TranslateErrors
 from vecdb.wire.points_service import PointsServicer
@@ -41,16 +38,7 @@ MIB = 1 << 20
 # A client counts the bytes of its columns; tags, lengths and names come on top.
 MESSAGE_SLACK_BYTES = 1 * MIB
 
-SLOW_CALLS = 8  # compacting, waiting, checking: few at a time
 SPARE_THREADS = 16  # for health, reflection and the calls that have no gate
-
-_COLLECTIONS = collections_pb2.DESCRIPTOR.services_by_name["CollectionsService"]
-_POINTS = points_pb2.DESCRIPTOR.services_by_name["PointsService"]
-_SEARCH = search_pb2.DESCRIPTOR.services_by_name["SearchService"]
-_ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
-SERVICES: tuple[str, ...] = tuple(service.full_name for service in (_COLLECTIONS, _POINTS, _SEARCH, _ADMIN))
-WRITING: tuple[str, ...] = (_COLLECTIONS.full_name, _POINTS.full_name)
-_SLOW = ("Compact", "WaitIndexed", "Check")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +47,15 @@ class ServerOptions:
 
     ``max_calls`` reads, and as many writes, are answered at a time, each kind with ``max_request_bytes`` of
     requests together; more are refused with RESOURCE_EXHAUSTED. ``max_streams`` search streams may be open: an idle
-    one holds a thread, but is no read. ``info`` holds the limits of one call.
+    one holds a thread, but is no read. ``info`` holds the limits of one call. ``insecure``: an address that other
+    machines can reach may be listened on, though anybody there may then read and write everything.
     """
 
     address: str = "127.0.0.1:50051"
     max_calls: int = 64
     max_request_bytes: int = 512 * MIB
     max_streams: int = 256
+    insecure: bool = False
     info: ServerInfo = ServerInfo()
 
 
@@ -73,39 +63,34 @@ class Server:
     """A gRPC server of one database: vecdb.v1, health and reflection. It does not own the database.
 
     ``scope_of`` (for tests, until there are keys) finds the caller's scope in the metadata of a call.
-    Raises FailedPrecondition when the address cannot be listened on.
+    Raises FailedPrecondition when the address cannot be listened on, or only with ``insecure``.
     """
 
     def __init__(
         self, database: Database, options: ServerOptions = ServerOptions(), scope_of: ScopeOf | None = None
     ) -> None:
         calls = Calls(scope_of)
+        limits = _within(options.info.limits, database.options.limits())
         self.health = Health(database.failure, SERVICES, WRITING)
-        reads = Gate("reads", options.max_calls, options.max_request_bytes)
-        writes = Gate("writes", options.max_calls, options.max_request_bytes)
-        slow = Gate("slow admin calls", SLOW_CALLS, options.max_request_bytes)
-        gates = {f"/{_ADMIN.full_name}/{name}": slow for name in _SLOW}
-        for service in (_POINTS, _SEARCH):
-            gates |= {f"/{service.full_name}/{name}": reads for name in service.methods_by_name}
-        gates[f"/{_POINTS.full_name}/Write"] = writes
-        gates[f"/{_SEARCH.full_name}/SearchStream"] = Gate("search streams", options.max_streams, 0)
+        gates = Gates(options.max_calls, options.max_request_bytes, options.max_streams)
         failures = Failures(self.health.refresh)
-        self._streams = Streams(reads, failures)
-        threads = 2 * options.max_calls + options.max_streams + SLOW_CALLS + SPARE_THREADS
+        self._streams = Streams(gates.reads, failures)
         self._server = grpc.server(
-            ThreadPoolExecutor(threads, thread_name_prefix="rpc"),
-            interceptors=(TranslateErrors(failures), AdmitCalls(gates)),
+            ThreadPoolExecutor(gates.calls + SPARE_THREADS, thread_name_prefix="rpc"),
+            interceptors=(TranslateErrors(failures), AdmitCalls(gates.by_method)),
             options=_channel_options(options.info.limits.message_bytes),
         )
         add: Any = self._server
-        collections_pb2_grpc.add_CollectionsServiceServicer_to_server(CollectionsServicer(database, calls), add)
-        points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(database, calls, options.info.limits), add)
-        search = SearchServicer(database, calls, options.info.limits, self._streams)
+        collections_pb2_grpc.add_CollectionsServiceServicer_to_server(CollectionsServicer(database, calls, limits), add)
+        points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(database, calls, limits), add)
+        search = SearchServicer(database, calls, limits, self._streams)
         search_pb2_grpc.add_SearchServiceServicer_to_server(search, add)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(database, calls, options.info), add)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(
+            AdminServicer(database, calls, replace(options.info, limits=limits)), add
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, add)
         reflection.enable_server_reflection((*SERVICES, _HEALTH, reflection.SERVICE_NAME), add)
-        self.address = self._listen(options.address)
+        self.address = self._listen(options)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -118,11 +103,19 @@ class Server:
         self._streams.end()
         stopped.wait()
 
-    def _listen(self, address: str) -> str:
+    def _listen(self, options: ServerOptions) -> str:
+        address, port = options.address, 0
         host, _, asked = address.rpartition(":")
         path = address.startswith("unix:")
-        port = 0
         if path or (host and asked.isdecimal() and int(asked) < 65_536):  # gRPC takes a larger one modulo 65,536
+            if not options.insecure and not is_loopback(address):
+                raise FailedPrecondition(
+                    "without keys and TLS whoever reaches this address reads and writes everything; "
+                    "serve with --insecure where that is meant",
+                    field="address",
+                    expected="127.0.0.1:port, localhost:port, [::1]:port or unix:/path",
+                    received=address,
+                )
             try:
                 port = self._server.add_insecure_port(address)
             except RuntimeError:  # what gRPC raises whatever the reason, which it logs
@@ -135,6 +128,17 @@ class Server:
 
 
 _HEALTH = "grpc.health.v1.Health"
+
+
+def _within(asked: Limits, engine: Limits) -> Limits:
+    """The limits of a server: those of its engine where the engine has them, else as asked."""
+    return replace(
+        asked,
+        batch_rows=engine.batch_rows,
+        payload_bytes=engine.payload_bytes,
+        text_bytes=engine.text_bytes,
+        collections=engine.collections,
+    )
 
 
 def _channel_options(message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str, int]]:
