@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import vecdb
-from tests.shared.site import Worker, create, kill_server, served, server_pid, vector
+from tests.shared.site import Worker, create, has_ended, kill_server, served, server_pid, vector, wait_for
 from vecdb.client import calls, rpc, shared_start
 from vecdb.client.channel import is_repeatable
 from vecdb.client.shared_transport import ATTEMPTS
@@ -31,6 +36,50 @@ def test_the_next_call_starts_the_next_server(path: Path) -> None:
         kill_server(path)
         assert create(other).count() == 1  # a call that is sent only once
     assert served(path) == 5
+
+
+def test_a_server_that_is_told_to_stop_is_replaced_too(path: Path) -> None:
+    """In order, while searches and writes are under way: none of them notices."""
+    with vecdb.open(path, shared=True) as db, ThreadPoolExecutor(4) as pool:
+        docs = create(db)
+        docs.insert(ids=["first"], vectors=[vector(0)])
+        ended = threading.Event()
+
+        def work(worker: int) -> int:
+            for number in itertools.count():
+                docs.insert(ids=[f"{worker}-{number}"], vectors=[vector(number)])
+                assert docs.search(vector(0), limit=1)[0].score > 0.9999
+                if ended.is_set():
+                    return number + 1
+            return 0
+
+        working = [pool.submit(work, worker) for worker in range(4)]
+        try:
+            for _ in range(2):
+                server = psutil.Process(server_pid(path))
+                server.terminate()
+                wait_for(partial(has_ended, server))
+                docs.insert(ids=[f"after {server.pid}"], vectors=[vector(1)])
+        finally:
+            ended.set()
+        written = sum(one.result(30) for one in working)
+        assert docs.count() == 3 + written
+    assert served(path) == 3
+
+
+def test_with_an_event_loop(path: Path) -> None:
+    async def main() -> None:
+        async with vecdb.open_async(path, shared=True) as db:
+            docs = await db.create_collection("docs", dim=4)
+            for _ in range(2):
+                await docs.insert(ids=[str(server_pid(path))], vectors=[vector(1)])
+                await asyncio.to_thread(kill_server, path)
+                found = await asyncio.gather(*(docs.search(vector(1), limit=1) for _ in range(50)))
+                assert all(hits[0].score > 0.9999 for hits in found)
+            assert await docs.count() == 2
+
+    asyncio.run(main())
+    assert served(path) == 3
 
 
 def test_threads_that_lose_their_server_together(path: Path) -> None:

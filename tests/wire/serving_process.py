@@ -1,12 +1,14 @@
 """A process that serves an engine which can get stuck: python -m tests.wire.serving_process MODE ADDRESS.
 
 Says "ready ADDRESS", "counting" when a count begins, "closed" when the engine was closed. A count waits for a line on
-standard input; with MODE ``unclosable`` the engine never closes.
+standard input; with MODE ``unclosable`` the engine never closes. With MODE ``deaf`` a signal interrupts no wait of
+the main thread.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import threading
 
@@ -36,5 +38,11 @@ if __name__ == "__main__":
     logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
     engine = Engine()
     server = Server(engine, ServerOptions(address=sys.argv[2]))  # type: ignore[arg-type]
-    patience = {"patient": (60.0, 120.0), "impatient": (0.05, 120.0), "unclosable": (0.0, 0.05)}[sys.argv[1]]
-    run(server, engine.close, lambda: say(f"ready {server.address}"), grace_s=patience[0], limit_s=patience[1])
+    patience = {"impatient": (0.05, 120.0), "unclosable": (0.0, 0.05)}.get(sys.argv[1], (60.0, 120.0))
+
+    def ready() -> None:
+        if sys.argv[1] == "deaf":  # another thread takes it, as when it comes just before the wait
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        say(f"ready {server.address}")
+
+    run(server, engine.close, ready, grace_s=patience[0], limit_s=patience[1])

@@ -84,6 +84,14 @@ def test_a_signal_stops_it_cleanly(begin: Callable[[str], Process], number: sign
     assert process.popen.wait(10) == 0
 
 
+def test_a_signal_that_interrupts_nothing_stops_it_too(begin: Callable[[str], Process]) -> None:
+    """One that comes just before the main thread waits is noticed by looking, not by being woken."""
+    process = begin("deaf")
+    process.popen.terminate()
+    process.wait_for("closed")
+    assert process.popen.wait(10) == 0
+
+
 def test_a_call_under_way_is_finished(begin: Callable[[str], Process], pool: ThreadPoolExecutor) -> None:
     process = begin("patient")
     result = counting(process, pool)

@@ -26,6 +26,10 @@ SWITCH_INTERVAL_S = 0.0005
 
 FORCED_EXIT = 70
 
+# A signal that comes between Python's last look for one and the wait does not interrupt it, and with other threads
+# at work that is long enough to happen: look again.
+LOOK_S = 0.5
+
 
 def run(
     server: Server, close: Callable[[], None], on_ready: Callable[[], None], grace_s: float, limit_s: float
@@ -47,7 +51,8 @@ def run(
         signal.signal(name, on_signal)
     server.start()
     on_ready()
-    stopping.wait()
+    while not stopping.wait(LOOK_S):
+        pass
     log.info("stopping; calls under way have %g s", grace_s)
     deadline = threading.Timer(limit_s, _leave, (FORCED_EXIT,))
     deadline.daemon = True
