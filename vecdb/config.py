@@ -39,6 +39,13 @@ def size(text: str) -> int:
     return nbytes
 
 
+def message_size(text: str) -> int:
+    """As ``size``, up to 1 GiB: gRPC counts the bytes of a message in 31 bits."""
+    if (nbytes := size(text)) > _UNITS["g"]:
+        raise ValueError("a size up to 1GiB")
+    return nbytes
+
+
 def seconds(text: str) -> float:
     """Seconds from ``10`` or ``0.5``."""
     expected = "seconds, 0 or more"
@@ -56,6 +63,17 @@ def count(text: str) -> int:
     if not text.strip().isdecimal() or int(text) < 1:
         raise ValueError("a whole number from 1")
     return int(text)
+
+
+def count_to(most: int) -> Callable[[str], int]:
+    """A parser of a whole number from 1 to ``most``, which vecdb itself does not pass."""
+
+    def parse(text: str) -> int:
+        if not text.strip().isdecimal() or not 1 <= int(text) <= most:
+            raise ValueError(f"a whole number from 1 to {most:,}")
+        return int(text)
+
+    return parse
 
 
 def count_or_none(text: str) -> int:
@@ -157,14 +175,32 @@ SERVE: tuple[Setting, ...] = (
         "server.max_request_bytes",
     ),
     Setting(
-        "max_message", "64MiB", "bytes", "One message; clients split what is larger.", size, "limits.message_bytes"
+        "max_message",
+        "64MiB",
+        "bytes",
+        "One message; clients split what is larger.",
+        message_size,
+        "limits.message_bytes",
     ),
     Setting(
         "max_search_hits", "100000", "", "Hits of one call, its queries times their limit.", count, "limits.search_hits"
     ),
-    Setting("max_window", "10000", "", "offset + limit of one search.", count, "limits.search_window"),
-    Setting("max_dim", "65536", "", "Length of a vector.", count, "limits.dim"),
-    Setting("max_page", "10000", "points", "Points of one page of a scroll.", count, "limits.scroll_points"),
+    Setting("max_dim", "65536", "", "Numbers of a vector.", count_to(65_536), "limits.dim"),
+    Setting(
+        "max_fields", "64", "", "Vector fields of a collection, and as many text fields.", count_to(64), "limits.fields"
+    ),
+    Setting(
+        "max_window",
+        "10000",
+        "hits",
+        "Offset and limit of a search together.",
+        count_to(10_000),
+        "limits.search_window",
+    ),
+    Setting("max_legs", "16", "", "Legs of a search.", count_to(16), "limits.search_legs"),
+    Setting(
+        "max_ef", "10000", "", "How widely a search may ask a graph to be searched.", count_to(10_000), "limits.ef"
+    ),
     Setting("grace", "10", "seconds", "What calls under way get to finish when the server stops.", seconds),
     Setting("log_level", "info", "", "debug, info, warning or error.", one_of("debug", "info", "warning", "error")),
     # -- the engine

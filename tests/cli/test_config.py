@@ -17,12 +17,11 @@ from vecdb.errors import InvalidArgument
 from vecdb.model.info import Limits
 from vecdb.wire.server import ServerOptions
 
-# Options that nobody should set on a server: for tests, or made from other settings.
+# Options that nobody should set on a server: for tests, of the format and the clients, or made from other settings.
 NOT_SETTINGS = {
     "engine": {"use_graphs", "background"},
     "server": {"info"},
-    "limits": {"search_legs", "ef", "fields", "id_bytes"}  # of the wire, for every server
-    | {"batch_rows", "payload_bytes", "text_bytes", "collections"},  # the engine's
+    "limits": {"id_bytes", "scroll_points", "batch_rows", "payload_bytes", "text_bytes", "collections"},
 }
 
 
@@ -98,6 +97,9 @@ def test_sizes(text: str, nbytes: int) -> None:
         ("max_calls", "0"),
         ("max_calls", "1.5"),
         ("max_streams", "-1"),
+        ("max_dim", "65537"),
+        ("max_message", "1025MiB"),
+        ("insecure", "yes"),
         ("log_level", "loud"),
         ("data", ""),
     ],

@@ -82,6 +82,21 @@ def test_what_is_set_is_what_the_server_does(tmp_path: Path) -> None:
             process.terminate()
 
 
+def test_an_address_of_other_machines_is_meant_or_refused(tmp_path: Path) -> None:
+    words = ["serve", "--data", str(tmp_path / "data"), "--address", "0.0.0.0:0"]
+    refused = command(*words)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: FAILED_PRECONDITION: ")
+    assert "--insecure" in refused.stderr
+    words = [sys.executable, "-m", "vecdb", *words, "--insecure"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert " ready on 0.0.0.0:" in process.stdout.readline()
+        finally:
+            process.terminate()
+
+
 def test_its_threads_hand_over_ten_times_as_often_as_pythons_do(tmp_path: Path) -> None:
     program = """
 import sys
