@@ -123,7 +123,7 @@ def test_a_file_of_another_dimension(docs: Collection, tmp_path: Path) -> None:
     with pytest.raises(errors.DimensionMismatch) as caught:
         load(docs, tmp_path / "x.npy", batch=6)
     assert "5 more bad rows among the 6 of this batch" in str(caught.value)
-    assert not (tmp_path / "x.npy.load.json").exists(), "nothing was written, so nothing is resumed"
+    assert not (tmp_path / "x.npy.docs.load.json").exists(), "nothing was written, so nothing is resumed"
     report = load(docs, tmp_path / "x.npy", batch=6, on_error="skip")
     assert (report.skipped, report.written, len(report.bad)) == (20, 0, 10)
 

@@ -18,7 +18,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tests.load.files import FORMATS, Format, jsonl, rows
+from tests.load.files import FORMATS, Format, rows
 from tests.load.model import contents, point
 from vecdb import errors
 from vecdb.client.client import Client
@@ -91,15 +91,19 @@ def test_bytes_and_whole_numbers_as_vectors(docs: Collection, tmp_path: Path) ->
         assert contents(docs) == {str(i): point(None, None, vectors[i]) for i in range(3)}
 
 
-def test_standard_input(docs: Collection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("format", "name"), [(None, "jsonl"), ("csv", "csv"), ("tsv", "tsv")])
+def test_standard_input(
+    docs: Collection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, format: str | None, name: str
+) -> None:
     class Stdin:
-        buffer = io.BytesIO(Path(jsonl(rows(9), tmp_path / "x.jsonl")).read_bytes())
+        buffer = io.BytesIO(Path(FORMATS[name].make(rows(9), tmp_path / "x")).read_bytes())
 
     monkeypatch.setattr("sys.stdin", Stdin)
-    with open_source("-") as source:
+    with open_source("-", format) as source:
         assert plan(source).vectors[""].dim == 4
-        load(docs, source, batch=2)
+        load(docs, source, batch=2, **FORMATS[name].options)
     assert contents(docs) == rows(9).model()
+    assert not Stdin.buffer.closed
 
 
 def test_points_of_another_collection(db: Client, docs: Collection) -> None:
@@ -229,6 +233,35 @@ def test_a_damaged_file_is_refused_by_name(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(errors.InvalidArgument, match=reason):
         load(docs, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["parquet", "jsonl.gz", "csv"])
+def test_a_file_that_is_damaged_behind_its_first_batch(docs: Collection, tmp_path: Path, name: str) -> None:
+    """What was written before is told; the error is one of ours and names the file."""
+    format = FORMATS[name]
+    path = Path(format.make(rows(6_000), tmp_path / f"x.{format.extension}"))
+    content = path.read_bytes()
+    if name == "csv":
+        damaged = content[:-20] + b'"' + content[-20:]
+    elif name == "jsonl.gz":
+        damaged = content[:-20]
+    else:
+        middle = len(content) // 2
+        damaged = content[:middle] + b"\xff" * 500 + content[middle + 500 :]
+    path.write_bytes(damaged)
+    with pytest.raises(errors.PartialWrite, match=f"(?s)cannot be read on.*{path.name}") as caught:
+        load(docs, path, batch=500, durability="os", **format.options)
+    assert caught.value.written == caught.value.next_index == docs.count() > 0
+
+
+def test_what_an_iterator_raises_is_its_own(docs: Collection) -> None:
+    def source() -> Any:
+        yield {"id": 1, "vector": [1, 2, 3, 4]}
+        raise OSError("the network is gone")
+
+    with pytest.raises(OSError, match="the network is gone"):
+        load(docs, source(), batch=1)
+    assert set(contents(docs)) == {"1"}
 
 
 def test_objects_are_not_unpickled(docs: Collection, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_killed_at_every_batch(db: Client, tmp_path: Path, name: str, stored: bo
     assert contents(killed) == contents(whole) == given.model(**format.kept)
     assert versions(killed) == versions(whole), "each batch had one effect"
     assert (report.read, report.written, report.resumed_from) == (11, 11, 9)
-    assert not path.with_name(path.name + ".load.json").exists()
+    assert not path.with_name(path.name + ".killed.load.json").exists()
 
 
 def test_what_has_no_path_goes_on_by_a_checkpoint_of_ones_own(docs: Collection, tmp_path: Path) -> None:
@@ -128,6 +128,13 @@ def interrupted(docs: Collection, tmp_path: Path) -> Path:
     return path
 
 
+def test_the_same_file_into_another_collection_is_another_load(db: Client, docs: Collection, interrupted: Path) -> None:
+    other = db.create_collection("other", 4, "dot")
+    assert load(other, interrupted, batch=2).resumed_from is None
+    assert load(docs, interrupted, batch=2).resumed_from == 2
+    assert contents(other) == contents(docs) == rows(8).model()
+
+
 def test_a_changed_source_is_refused(docs: Collection, interrupted: Path) -> None:
     interrupted.write_text(interrupted.read_text() + "\n")
     with pytest.raises(errors.FailedPrecondition, match="since then its source changed; restart=True begins anew"):
@@ -181,7 +188,7 @@ def test_a_checkpoint_is_whole_at_every_moment(
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
     load(docs, path, batch=2)
-    once = ["sync rows.jsonl.load.json.tmp", "name rows.jsonl.load.json", f"sync {tmp_path.name}"]
+    once = ["sync rows.jsonl.docs.load.json.tmp", "name rows.jsonl.docs.load.json", f"sync {tmp_path.name}"]
     assert [event for event in events if event in once] == once * 3
 
 
@@ -206,7 +213,7 @@ with vecdb.open(sys.argv[1], durability="os") as db:
 @pytest.mark.slow
 def test_killed_for_real(tmp_path: Path, bounded: Callable[[int], int]) -> None:
     """SIGKILL at some batch, again and again, until the load is complete."""
-    given = rows(bounded(20) * 200)
+    given = rows(1000 + 150 * bounded(20))
     path = parquet(given, tmp_path / "rows.parquet")
     with open_client(tmp_path / "data") as db:
         db.create_collection("docs", 4, "dot")

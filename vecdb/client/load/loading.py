@@ -145,11 +145,14 @@ class Loading:
 
     def next(self) -> Batch | None:
         """The next batch to send, None at the end. Raises InvalidArgument or PartialWrite for bad rows."""
-        chunk = next(self._chunks, None)
-        if chunk is None:
-            return None
-        assert self._mapping is not None
-        checked = check(chunk, self._mapping, self._info.schema)
+        try:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return None
+            assert self._mapping is not None
+            checked = check(chunk, self._mapping, self._info.schema)
+        except InvalidArgument as error:
+            raise self._stopped(error, self._progress.rows) from error
         stop = chunk.start + chunk.n
         batch = Batch(chunk, chunk.start, stop, checked.points, checked.positions.tolist(), self._request_id(chunk))
         self._reject(batch, checked.bad)
@@ -283,7 +286,9 @@ class Loading:
             return Path(given)
         if self._source.path is None:
             return None
-        beside = self._source.path.with_name(self._source.path.name + checkpoints.SUFFIX)
+        # Of this collection: the same file may be on its way into another.
+        name = f"{self._source.path.name}.{self._info.name}{checkpoints.SUFFIX}"
+        beside = self._source.path.with_name(name)
         if given is None and not os.access(beside.parent, os.W_OK):
             self._warnings.append(f"not resumable: {beside.parent} is not writable; name a file with checkpoint=")
             return None

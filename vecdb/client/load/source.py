@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vecdb.client.load.chunk import Chunk
+from vecdb.errors import InvalidArgument
 from vecdb.model.schema import Metric
 
 # Large enough that the sync of a batch is little beside it, small enough that many callers fit a machine.
@@ -56,7 +59,7 @@ class Source(ABC):
     def head(self, size: BatchSize) -> Chunk | None:
         """The first chunk, which ``chunks`` will give again; None when there are no rows."""
         if self._reading is None:
-            self._reading = self.read(0, size)
+            self._reading = self._guarded(self.read(0, size))
             self._head = next(self._reading, None)
         return self._head
 
@@ -64,12 +67,23 @@ class Source(ABC):
         """All chunks from row ``start`` on, which is a boundary between chunks."""
         if start and not self.once:
             self._head = self._reading = None
-            return self.read(start, size)
+            return self._guarded(self.read(start, size))
         head = self.head(size)
         reading, self._reading, self._head = self._reading, None, None
         assert reading is not None
         every = chain([] if head is None else [head], reading)
         return (chunk for chunk in every if chunk.start >= start)
+
+    def _guarded(self, reading: Iterator[Chunk]) -> Iterator[Chunk]:
+        """The same, where a damaged file is an error that names it. What an iterable raises is its own affair."""
+        try:
+            yield from reading
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            if self.path is None:
+                raise
+            raise InvalidArgument(
+                "the file cannot be read on", field=self.name, expected=f"a whole {self.kind} file", received=str(error)
+            ) from error
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint remembers the source by: JSON values."""

@@ -44,7 +44,10 @@ class ParquetSource(Source):
             first += 1
         groups = list(range(first, len(self._groups)))
         batches = self._file.iter_batches(batch_size=step, row_groups=groups, use_threads=False)
-        yield from _regular(batches, before, start, step)
+        try:
+            yield from _regular(batches, before, start, step)
+        except pa.ArrowException as error:
+            raise OSError(str(error)) from error
 
     def close(self) -> None:
         super().close()

@@ -30,11 +30,11 @@ class CsvSource(Source):
 
     def read(self, start: int, size: BatchSize) -> Iterator[Chunk]:
         if self.path is None:
-            with io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", newline="") as file:
-                try:
-                    yield from self._chunks(file, start, size)
-                finally:
-                    file.detach()
+            text = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", newline="")
+            try:
+                yield from self._chunks(text, start, size)
+            finally:
+                text.detach()  # standard input is not ours to close
             return
         with _open_text(self.path) as file:
             yield from self._chunks(file, start, size)

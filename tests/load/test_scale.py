@@ -1,0 +1,107 @@
+"""A million rows from parquet over gRPC: constant memory, killed half way, resumed, equal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+import vecdb
+from tests.project.repository import ROOT
+
+MIB = 1 << 20
+DIM = 16
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+# What a load may take beyond what it takes after its first batches: two batches and what Python makes of them.
+GROWTH_BYTES = 64 * MIB
+
+
+@contextlib.contextmanager
+def a_server(data: Path) -> Iterator[str]:
+    """The address of a server in a process of its own, gone afterwards."""
+    command = [sys.executable, "-m", "vecdb", "serve", "--data", str(data), "--address", "127.0.0.1:0"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready = process.stdout.readline()
+            yield next(word for word in ready.split() if word.startswith("127.0.0.1:")).rstrip(".,;")
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def vectors(n: int) -> np.ndarray:
+    return np.random.default_rng(11).normal(size=(n, DIM)).astype(np.float32)
+
+
+def write(path: Path, n: int) -> None:
+    """One row group, the hardest: no piece of it can be had by its number."""
+    flat = pyarrow.array(vectors(n).reshape(-1))
+    table = pyarrow.table(
+        {
+            "id": [f"{i:08}" for i in range(n)],
+            "vector": pyarrow.FixedSizeListArray.from_arrays(flat, DIM),
+            "text": [f"row {i} of a table, with some words to it; 第 {i} 行" for i in range(n)],
+            "year": np.arange(n) % 200,
+            "tags": [["a", f"t{i % 7}"] for i in range(n)],
+        }
+    )
+    pyarrow.parquet.write_table(table, path, row_group_size=n)
+
+
+def told(process: subprocess.Popen[str]) -> Iterator[tuple[int, int]]:
+    """What the loader says after each batch: rows done, resident bytes."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        done, resident = map(int, line.split())
+        yield done, resident
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_half_way_and_resumed(tmp_path: Path, bounded: Callable[[int], int]) -> None:
+    n = bounded(1_000_000)
+    path = tmp_path / "rows.parquet"
+    write(path, n)
+    with a_server(tmp_path / "data") as address:
+        with vecdb.connect(address) as db:
+            db.create_collection("docs", DIM, "euclidean")
+        command = [sys.executable, "-m", "tests.load.loader", address, str(path)]
+        seen: list[tuple[int, int]] = []
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+            for done, resident in told(process):
+                seen.append((done, resident))
+                if done >= n // 2:
+                    process.kill()
+                    break
+        assert seen[-1][0] >= n // 2
+        again: list[tuple[int, int]] = []
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+            again += told(process)
+            assert process.wait(60) == 0
+        assert n // 2 < again[0][0] and again[-1][0] == n, "it went on where it was"
+        for run in (seen, again):
+            base = run[min(2, len(run) - 1)][1]
+            growth = max(resident for _, resident in run) - base
+            print(f"{len(run)} batches, {base / MIB:.0f} MiB resident after three, at most {growth / MIB:.0f} more")
+            assert growth < GROWTH_BYTES
+        expected = vectors(n)
+        with vecdb.connect(address, timeout=300) as db:
+            docs = db.collection("docs")
+            assert docs.count() == n
+            for i, found in enumerate(docs.scroll(batch=5000, with_vectors=True)):
+                assert found.id == f"{i:08}"
+                assert found.vector is not None and found.vector.tobytes() == expected[i].tobytes()
+                if i % 97 == 0:
+                    assert found.payload == {"year": i % 200, "tags": ["a", f"t{i % 7}"]}
+                    assert found.text == f"row {i} of a table, with some words to it; 第 {i} 行"
+            assert i == n - 1
