@@ -37,9 +37,11 @@ class PooledTransport:
         self._turns = PerLoop(Turns)
 
     async def open(self) -> None:
-        await self._apart(self._opened, Budget(None, None), SLOW)
+        turn = await self._turns.get().take(SLOW, SLOW.threads, Budget(None, None))
+        await self._apart(self._opened, turn, SLOW)
 
     async def run(self, steps: Steps[T], budget: Budget, lane: Lane) -> T:
+        turn = await self._turns.get().take(lane, lane.threads, budget)
         abandoned = threading.Event()
 
         def send(call: Call[Any], timeout: float | None) -> Any:
@@ -48,7 +50,7 @@ class PooledTransport:
             return self._opened().send(call, timeout)
 
         try:
-            return await self._apart(lambda: run(steps, send, budget), budget, lane)
+            return await self._apart(lambda: run(steps, send, budget), turn, lane)
         except asyncio.CancelledError:
             abandoned.set()
             raise
@@ -74,9 +76,8 @@ class PooledTransport:
                 transport = self._transport
         return transport
 
-    async def _apart(self, work: Callable[[], T], budget: Budget, lane: Lane) -> T:
+    async def _apart(self, work: Callable[[], T], turn: asyncio.Semaphore, lane: Lane) -> T:
         """Do it in a thread of the lane. A turn is over when the thread is free, also if nobody waits any more."""
-        turn = await self._turns.get().take(lane, lane.threads, budget)
         loop = asyncio.get_running_loop()
 
         def release(done: Future[T]) -> None:
