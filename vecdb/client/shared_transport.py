@@ -6,7 +6,6 @@ time, to the one that takes over; a call whose second sending would meet the fir
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import socket
@@ -164,7 +163,9 @@ class SharedTransport:
 
     def _send_again(self, call: Call[T], deadline: float | None) -> T:
         """Send until answered: to the server that takes over, or later, as the server asks."""
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             link = self._joined(deadline)
             try:
                 return link.send(call, _left(deadline))
@@ -175,7 +176,6 @@ class SharedTransport:
                     self._replace(link, deadline)
                 else:
                     _pause(error.retry_after_s or FIRST_PAUSE_S * 2 ** (attempt - 1), deadline, error)
-        raise AssertionError("the last attempt returns or raises")
 
     def _send_once(self, call: Call[T], deadline: float | None) -> T:
         """Over a link of its own that has just worked: what is lost on it was in flight."""
