@@ -17,6 +17,7 @@ from typing import Any
 from vecdb.errors import InvalidArgument
 
 PREFIX = "VECDB_"
+DEFAULT = "default"
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
@@ -380,11 +381,11 @@ class Settings:
         return self.chosen[name].value
 
     def options(self, kind: str) -> dict[str, Any]:
-        """Values for the options of ``kind`` ("engine", "server") by their names; what is not set is left out."""
+        """Values for the options of ``kind`` (engine, server, limits) by their names; defaults are left out."""
         taken = {}
         for one in self.chosen.values():
             of, _, option = one.setting.option.partition(".")
-            if of == kind and one.value is not None:
+            if of == kind and one.source != DEFAULT:
                 taken[option] = one.value
         return taken
 
@@ -408,7 +409,7 @@ def settings(table: tuple[Setting, ...], flags: Mapping[str, str | None]) -> Set
 def _choose(setting: Setting, flag: str | None, in_file: str | None, path: str | None) -> Chosen:
     variable = os.environ.get(setting.variable) or None  # an empty variable is one that is not set
     sources = ((setting.flag, flag), (setting.variable, variable), (f"{setting.name} in {path}", in_file))
-    source, given = next(((s, t) for s, t in sources if t is not None), ("default", setting.default))
+    source, given = next(((s, t) for s, t in sources if t is not None), (DEFAULT, setting.default))
     if given is None:
         return Chosen(setting, None, None, source)
     try:

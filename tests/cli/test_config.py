@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import run
+from tests.docs.pages import blocks, read
 from vecdb import config
 from vecdb.config import CLIENT, SERVE, TESTS, Setting, settings
 from vecdb.engine.options import EngineOptions
@@ -172,6 +173,17 @@ def test_what_cannot_be_in_the_file_is_named(file: Path, text: str, field: str, 
     assert expected in (error.expected or "")
 
 
+def test_the_file_on_the_page_is_one(file: Path) -> None:
+    (block,) = blocks(read(Path("docs/settings.md")), "toml")
+    file.write_text(block.text)
+    found = settings(SERVE, {"config": str(file)})
+    assert {one.source for one in found.chosen.values()} == {
+        "--config",
+        "default",
+        *(f"{name} in {file}" for name in tomllib.loads(block.text)),
+    }
+
+
 def test_a_file_that_is_not_there_is_named(file: Path) -> None:
     assert refused(config=str(file)).field == str(file)
     file.write_bytes(b"\xff\xfe")
@@ -194,7 +206,9 @@ def test_every_option_is_a_setting_with_the_same_default(kind: str, options: typ
     fields = {field.name: field.default for field in dataclasses.fields(options)}
     taken = {setting.option.partition(".")[2] for setting in SERVE if setting.option.startswith(kind + ".")}
     assert taken == fields.keys() - NOT_SETTINGS[kind]
-    defaults = settings(SERVE, {}).options(kind)
+    assert settings(SERVE, {}).options(kind) == {}
+    given = {setting.name: setting.default for setting in SERVE if setting.default is not None}
+    defaults = settings(SERVE, given).options(kind)
     assert defaults == {name: fields[name] for name in defaults}
     options(**defaults)
 

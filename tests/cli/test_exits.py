@@ -116,6 +116,18 @@ def test_two_places_at_once_are_refused(path: Path) -> None:
     assert done.status == exits.USAGE
 
 
+def test_a_directory_that_is_open_is_refused_unless_it_is_shared(path: Path) -> None:
+    with vecdb.open(path):
+        done = run("count", "docs", "--data", path)
+        assert (done.status, done.err.split(":")[1].strip()) == (exits.REFUSED, "DATA_DIR_IN_USE")
+        assert str(os.getpid()) in done.err
+    with vecdb.open(path, shared=True, durability="os") as db:
+        assert run("count", "docs", "--data", path).status == exits.REFUSED
+        db.collection("docs").upsert(["d"], [[1, 1]])
+        assert run("count", "docs", "--data", path, "--shared").out == "4\n"
+    assert run("count", "docs", "--shared").status == exits.USAGE
+
+
 def test_a_variable_names_the_server_and_a_directory_comes_before_it(
     vec: CommandLine, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

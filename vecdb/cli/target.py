@@ -22,15 +22,21 @@ MARKER = "vecdb.json"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server, or the database in the directory ``data``; ``given`` are the flags."""
+    """A server, or the database in the directory ``data``; ``given`` are the flags.
+
+    ``shared``: the directory is opened beside other processes that share it.
+    """
 
     data: str | None
+    shared: bool
     given: Mapping[str, str | None]
 
     def open(self, make: bool = False) -> Client:
         """A client of it. A directory without a database is refused, or with ``make`` becomes one."""
         if self.data is not None and self.given["address"] is not None:
             raise click.UsageError("--address and --data are two ways to one thing: give one of them")
+        if self.data is None and self.shared:
+            raise click.UsageError("--shared is for a directory: give --data too")
         client = chosen(config.CLIENT, self.given)
         if self.data is None:
             import vecdb
@@ -42,21 +48,24 @@ class Target:
         config.one_thread_for_libraries()
         import vecdb
 
-        return vecdb.open(self.data, timeout=client["timeout"], **engine)
+        return vecdb.open(self.data, shared=self.shared, timeout=client["timeout"], **engine)
 
 
 def target(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command ``--address``, ``--data`` and ``--timeout``, and hands it them as ``where``."""
+    """Gives a command ``--address``, ``--data``, ``--shared`` and ``--timeout``, and hands it them as ``where``."""
 
     @functools.wraps(command)
-    def run(data: str | None, **given: Any) -> None:
+    def run(data: str | None, shared: bool, **given: Any) -> None:
         client = {setting.name: given.pop(setting.name) for setting in config.CLIENT if setting.by_flag}
-        command(where=Target(data, client), **given)
+        command(where=Target(data, shared, client), **given)
 
     with_data = click.option(
         "--data", metavar="PATH", help="Instead of a server: the data directory, opened in this process."
     )
-    return flags(config.CLIENT)(with_data(run))
+    with_shared = click.option(
+        "--shared", is_flag=True, help="With --data: beside the processes that share the directory."
+    )
+    return flags(config.CLIENT)(with_data(with_shared(run)))
 
 
 def require_database(data: str) -> None:
