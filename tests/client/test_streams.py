@@ -17,6 +17,7 @@ import grpc
 import numpy as np
 import pytest
 
+import vecdb
 from tests.wire.fake_engine import FakeDatabase, Row, scope_of_header
 from vecdb.client import stream_pool
 from vecdb.client.streams import PATH, SearchStreams
@@ -123,7 +124,10 @@ def engine() -> Engine:
 
 @pytest.fixture
 def serve(engine: Engine) -> Iterator[Callable[..., str]]:
-    """``serve(**options)``: the address of a server of the engine; ``serve.stop()`` stops the last one."""
+    """``serve(**options)``: the address of a server of the engine; ``serve.stop()`` stops the last one.
+
+    ``serve.idle()`` is how many streams of the last one wait for a search.
+    """
     started: list[Server] = []
 
     def start(**options: Any) -> str:
@@ -133,6 +137,7 @@ def serve(engine: Engine) -> Iterator[Callable[..., str]]:
         return started[-1].address
 
     start.stop = lambda: started[-1].stop(0)  # type: ignore[attr-defined]
+    start.idle = lambda: len(started[-1]._streams._idle)  # type: ignore[attr-defined]
     yield start
     engine.go_on.release(100)
     for server in started:
@@ -371,6 +376,54 @@ def test_where_streams_do_not_get_through_calls_do(connect: Callable[..., Stream
         assert foreign.begun == 1
     finally:
         server.stop(0)
+
+
+# -- a client --
+
+
+@pytest.fixture(params=["blocking", "awaited"])
+def look(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Callable[[], int]]]:
+    """``look(address)``: searches of one client there, each answered by how many hits it has."""
+    ends: list[Callable[[], object]] = []
+
+    def look_(address: str) -> Callable[[], int]:
+        if request.param == "blocking":
+            db = vecdb.connect(address)
+            ends.append(db.close)
+            return lambda: len(db.collection("docs").search([1, 1]))
+        loop = asyncio.new_event_loop()
+        client = loop.run_until_complete(vecdb.connect_async(address))
+        ends.extend([loop.close, lambda: loop.run_until_complete(client.close())])
+        return lambda: len(loop.run_until_complete(client.collection("docs").search([1, 1])))
+
+    yield look_
+    for end in reversed(ends):
+        end()
+
+
+def test_a_client_searches_where_there_are_no_streams(
+    look: Callable[[str], Callable[[], int]], serve: Callable[..., str]
+) -> None:
+    searched = look(serve(max_streams=0))
+    assert [searched() for _ in range(3)] == [10] * 3
+
+
+def test_a_client_at_rest_does_not_notice_that_its_server_was_restarted(
+    look: Callable[[str], Callable[[], int]], serve: Callable[..., str]
+) -> None:
+    address = serve()
+    searched = look(address)
+    for _ in range(3):
+        assert [searched() for _ in range(3)] == [10] * 3
+        serve.stop()  # type: ignore[attr-defined]
+        serve(address=address)
+
+
+def test_searches_go_over_streams(look: Callable[[str], Callable[[], int]], serve: Callable[..., str]) -> None:
+    searched = look(serve())
+    assert serve.idle() == 0  # type: ignore[attr-defined]
+    assert [searched() for _ in range(3)] == [10] * 3
+    until(lambda: serve.idle() == 1)  # type: ignore[attr-defined]
 
 
 # -- the end --

@@ -151,6 +151,7 @@ def test_a_dropped_collection_takes_its_aliases_along(open_db: Opener) -> None:
             db.count(NOW, name)
     make(db, name="a")
     assert called(db) == {"a": (), "y": ("c",)}
+    assert db.check(NOW) == []
     db.close()
     assert called(open_db()) == {"a": (), "y": ("c",)}
 

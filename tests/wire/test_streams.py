@@ -36,7 +36,7 @@ class Waiting(FakeDatabase):
 
     def search(self, context: CallContext, name: str, request: SearchRequest) -> SearchAnswer:
         self.reached.release()
-        assert self.go_on.acquire(timeout=60)
+        assert self.go_on.acquire(timeout=10)
         return super().search(context, name, request)
 
 
