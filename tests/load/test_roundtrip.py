@@ -28,7 +28,7 @@ FIELDS = {"": VectorField(3, "dot"), "image.v2": VectorField(2, "euclidean"), "c
 TEXTS = {"": TextField(), "title": TextField()}
 
 # A float32 whose shortest text, read as a float64 and rounded, is its neighbour.
-TREACHEROUS = 7.038531e-26
+TREACHEROUS = float(np.array(0x15AE43FD, np.uint32).view(np.float32))
 
 numbers = st.floats(width=32, allow_nan=False, min_value=-(2.0**40), max_value=2.0**40)
 json_values = st.recursive(
