@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import multiprocessing
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +21,14 @@ import vecdb
 from tests.cli.conftest import run
 from tests.project.repository import ROOT
 from vecdb.cli import exits
-from vecdb.cli.bench.callers import Samples
+from vecdb.cli.bench import callers
+from vecdb.cli.bench.callers import Load, Samples
+from vecdb.cli.bench.command import _write
 from vecdb.cli.bench.figures import figures, recall, void
+from vecdb.cli.bench.run import run as measure
 from vecdb.index import hnsw
+
+LOAD = Load("127.0.0.1:1", None, timeout=1.0, collection="docs", seconds=1.0, batch=1, how={"limit": 1})
 
 
 def samples(*calls: tuple[float, float, str]) -> Samples:
@@ -113,6 +121,37 @@ def test_a_collection_of_its_own_is_gone_afterwards(server: str) -> None:
     assert ("VOID" in lines) == (not hnsw.available())
     with vecdb.connect(server) as db:
         assert [info.name for info in db.list_collections()] == ["docs"]
+
+
+def test_samples_are_kept_before_anything_else_can_fail(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    class Dying:
+        """A collection whose server dies while it is searched."""
+
+        answers = 0
+
+        def stats(self) -> vecdb.CollectionStats:
+            self.answers += 1
+            if self.answers > 1:
+                raise vecdb.Unavailable("gone")
+            with vecdb.open(path) as db:
+                return db.collection("docs").stats()
+
+    taken = [samples((0.0, 0.1, ""), (0.1, 0.2, "UNAVAILABLE"))]
+    monkeypatch.setattr(callers, "run", lambda load, queries, count: taken)
+    file = io.StringIO()
+    with pytest.raises(vecdb.Unavailable):
+        measure(Dying(), LOAD, np.zeros((1, 2)), 1, partial(_write, file))  # type: ignore[arg-type]
+    assert file.getvalue().splitlines() == [
+        "caller,began_s,took_s,error",
+        "0,0.000000,0.100000,",
+        "0,0.100000,0.200000,UNAVAILABLE",
+    ]
+
+
+def test_callers_end_when_nobody_answers() -> None:
+    with pytest.raises(vecdb.VecdbError, match=r"no answer from 127\.0\.0\.1:1"):
+        callers.run(LOAD, np.zeros((1, 2), dtype=np.float32), 2)
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vecdb
-from tests.cli.conftest import CommandLine
+from tests.cli.conftest import CommandLine, run
 
 
 def test_count(vec: CommandLine) -> None:
@@ -25,6 +25,12 @@ def test_get(vec: CommandLine) -> None:
     shown = vec("get", "docs", "b", "c").out
     assert '{"n":2}' in shown
     assert "vector" not in shown
+
+
+def test_a_text_that_would_write_elsewhere_on_the_screen_stays_on_its_line(path: Path) -> None:
+    with vecdb.open(path) as db:
+        db.collection("docs").upsert(["evil"], texts=["one\x1b[2J\r\ntwo"])
+    assert "one [2J  two\n" in run("get", "docs", "evil", "--data", path).out
 
 
 def test_what_is_not_there_is_said_and_the_rest_printed(vec: CommandLine) -> None:

@@ -55,10 +55,10 @@ def describe(where: Target, name: str, as_json: bool) -> None:
         return
     printed.facts(
         {
-            **_summary(info),
+            **{label: value for label, value in _summary(info).items() if label != "vectors"},
             "created": datetime.fromtimestamp(info.created_at_ms / 1000, UTC).isoformat(timespec="seconds"),
-            **{f"vector {name!r}": _field(field) for name, field in info.schema.vectors.items()},
-            **{f"text {name!r}": f"analyzer {field.analyzer}" for name, field in info.schema.texts.items()},
+            **{f"vector {name}".strip(): _field(field) for name, field in info.schema.vectors.items()},
+            **{f"text {name}".strip(): f"analyzer {field.analyzer}" for name, field in info.schema.texts.items()},
         }
     )
 

@@ -22,7 +22,8 @@ def facts(pairs: Mapping[str, Any]) -> None:
     """A label and a value a line."""
     width = max(map(len, pairs), default=0)
     for label, value in pairs.items():
-        click.echo(f"{label:{width}}  {shown(label, value)}".rstrip())
+        line = f"{label:{width}}  {shown(label, value)}".rstrip()
+        click.echo("".join(c if c.isprintable() else " " for c in line))  # a stored text may hold what moves a cursor
 
 
 def rows(records: Iterable[Any], columns: Mapping[str, Callable[[Any], str]]) -> None:

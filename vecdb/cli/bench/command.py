@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -81,9 +82,8 @@ def bench(
             docs = db.collection(collection)
             asked = filled.sampled(docs, how["using"]) if given is None else given
         load = Load(client["address"], client["api_key"], client["timeout"], docs.name, seconds, batch, how)
-        result, raw = run(docs, load, asked if given is None else given, callers)
-        if file is not None:
-            _write(file, raw)
+        keep = partial(_write, file) if file else lambda samples: None
+        result = run(docs, load, asked if given is None else given, callers, keep)
     if as_json:
         printed.document(result)
     else:
@@ -96,6 +96,7 @@ def _write(file: IO[str], samples: Sequence[Samples]) -> None:
     for caller, seen in enumerate(samples):
         for began, took, error in zip(seen.began, seen.took, seen.error, strict=True):
             lines.writerow((caller, f"{began:.6f}", f"{took:.6f}", error))
+    file.flush()
 
 
 def _print(result: Result) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vecdb import Collection, CollectionStats
@@ -38,16 +38,19 @@ class Result:
     stats_after: CollectionStats
 
 
-def run(docs: Collection, load: Load, queries: Float32, count: int) -> tuple[Result, Sequence[Samples]]:
-    """Let ``count`` callers search ``docs`` for ``queries`` ``[n, dim]``."""
+def run(
+    docs: Collection, load: Load, queries: Float32, count: int, keep: Callable[[Sequence[Samples]], None]
+) -> Result:
+    """Let ``count`` callers search ``docs`` for ``queries`` ``[n, dim]``. ``keep`` gets the samples before all else."""
     before = docs.stats()
     samples = callers.run(load, queries, count)
+    keep(samples)
     after = docs.stats()
     some = queries[:RECALL_QUERIES]
     ids = {"with_payload": False, "with_text": False}
     found = docs.search_batch(some, **load.how | ids)
     true = docs.search_batch(some, **load.how | ids | {"exact": True})
-    result = Result(
+    return Result(
         collection=docs.name,
         points=after.live,
         queries=len(queries),
@@ -64,4 +67,3 @@ def run(docs: Collection, load: Load, queries: Float32, count: int) -> tuple[Res
         stats_before=before,
         stats_after=after,
     )
-    return result, samples
