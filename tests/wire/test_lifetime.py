@@ -88,8 +88,8 @@ def test_a_signal_that_interrupts_nothing_stops_it_too(begin: Callable[[str], Pr
     """One that comes just before the main thread waits is noticed by looking, not by being woken."""
     process = begin("deaf")
     process.popen.terminate()
-    process.wait_for("closed")
     assert process.popen.wait(10) == 0
+    process.wait_for("closed")
 
 
 def test_a_call_under_way_is_finished(begin: Callable[[str], Process], pool: ThreadPoolExecutor) -> None:
