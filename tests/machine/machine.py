@@ -20,9 +20,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.client.from_loop import LoopThread
 from tests.machine.model import SCHEMA, Given, Held, Model, Ranked, Step, operation, rank, same
-from tests.machine.sites import NAME, OPTIONS, TENANT, Site, sites
+from tests.machine.sites import OPTIONS, TENANT, Site, sites
 from vecdb import failpoint
+from vecdb.client.collection import Collection
 from vecdb.client.near import Near
 from vecdb.client.operations import Insert, Update, Upsert
 from vecdb.engine import planner
@@ -111,7 +113,8 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="vecdb-machine-"))
         self.model = Model()
-        self.sites = sites(self.folder)
+        self.loop = LoopThread()
+        self.sites = sites(self.folder, self.loop)
         self.pins: list[Pin] = []
         self.sent: list[Sent] = []  # by number of the write, from 1
         self.history = [self.model.points]  # what there was after each write, from 0
@@ -120,13 +123,18 @@ class Histories(RuleBasedStateMachine):
         self.limited = False
         self.patch = pytest.MonkeyPatch()
 
-    @initialize(limited=st.booleans(), walking=st.booleans(), seed=seeds, steps=st.integers(0, 10))
-    def begin(self, limited: bool, walking: bool, seed: int, steps: int) -> None:
+    @initialize(
+        limited=st.booleans(), walking=st.booleans(), awaited=st.booleans(), seed=seeds, steps=st.integers(0, 10)
+    )
+    def begin(self, limited: bool, walking: bool, awaited: bool, seed: int, steps: int) -> None:
         """Nobody starts with nothing: most points are there, and some are sealed.
 
         On so few rows the planner would nearly always scan; half of the histories walk where there is a graph.
+        In half of them those from elsewhere use the async client.
         """
         self.limited = limited
+        for site in self.sites:
+            site.connect(awaited)
         if walking:
             self.patch.setattr(planner, "exact_ns", lambda rows, dim, contiguous: 1e12)
         for part in np.array_split(np.random.default_rng(seed).permutation(len(POOL)), 5)[:4]:
@@ -144,6 +152,7 @@ class Histories(RuleBasedStateMachine):
             self.pins.clear()
             for site in self.sites:
                 site.close()
+            self.loop.close()
             shutil.rmtree(self.folder)
 
     @property
@@ -400,7 +409,8 @@ class Histories(RuleBasedStateMachine):
                 assert all(same(point, seen[point.id]) for point in found)
                 assert collection.exists(wanted).tolist() == [i in seen for i in wanted]
                 assert collection.count() == len(seen)
-                self.compare_scroll(list(collection.scroll(batch=page, with_vectors=True)), seen)
+                every = turn_pages if rng.random() < 0.5 else scroll
+                self.compare_scroll(every(collection, page), seen)
             stats = site.collection().stats()
             assert (stats.live, stats.seq) == (len(self.model.points), self.model.seq)
             assert site.collection().describe().points == len(self.model.points)
@@ -459,7 +469,7 @@ class Histories(RuleBasedStateMachine):
             self.pins.pop(which % len(self.pins))
             return
         site = self.sites[which % len(self.sites)]
-        view = site.db._use(CallContext(), NAME)._look()
+        view = site.db._use(CallContext(), site.called)._look()
         self.pins = [*self.pins, Pin(site, view, self.model.points)][-PINS:]
 
     @precondition(lambda self: self.pins)
@@ -467,7 +477,7 @@ class Histories(RuleBasedStateMachine):
     def read_pinned(self, which: int, seed: int) -> None:
         """Whatever was written, merged and deleted since."""
         pin = self.pins[which % len(self.pins)]
-        inner = pin.site.db._use(CallContext(), NAME)
+        inner = pin.site.db._use(CallContext(), pin.site.called)
         everything = Select(vectors=True)
         points, end = inner.lookup.scroll(pin.view, None, 1000, everything, inner.entry.fields, None)
         assert end
@@ -516,12 +526,18 @@ class Histories(RuleBasedStateMachine):
                     self.cut_power(site, keep)
                     self.compare_all(site)
             elif what == "cover":
-                site.db.cover(CallContext(), NAME)
+                site.db.cover(CallContext(), site.called)
             elif what in INDEXING:
                 collection.set_indexing(what)
             else:
                 getattr(collection, what)()
             assert site.check() == []
+
+    @rule(what=st.sampled_from(["alias", "rename", "drop_alias"]), remote=st.booleans())
+    def call_otherwise(self, what: str, remote: bool) -> None:
+        """The collection gets another name, or one more; what it holds is found by each."""
+        for site in self.sites:
+            site.call(what, remote)
 
     @rule(seed=seeds, opening=st.booleans())
     def trouble(self, seed: int, opening: bool) -> None:
@@ -542,7 +558,7 @@ class Histories(RuleBasedStateMachine):
                         while site.db.maintain():
                             pass
                     else:
-                        getattr(site.db, what)(CallContext(), NAME)
+                        getattr(site.db, what)(CallContext(), site.called)
                 except OSError:
                     pass
             assert site.check() == []
@@ -592,6 +608,22 @@ def damage(file: Path, rng: np.random.Generator) -> None:
         file.unlink()
     else:
         file.write_bytes(raw)
+
+
+def scroll(collection: Collection, batch: int) -> list[Point]:
+    """All points, as one walk."""
+    return list(collection.scroll(batch=batch, with_vectors=True))
+
+
+def turn_pages(collection: Collection, limit: int) -> list[Point]:
+    """All points, a page after the other."""
+    page = collection.page(limit=limit, with_vectors=True)
+    found = page.points
+    while page.cursor is not None:
+        page = collection.page(page.cursor, limit, with_vectors=True)
+        assert page.points
+        found = [*found, *page.points]
+    return found
 
 
 def query(using: str, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:

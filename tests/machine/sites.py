@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from tests.client.from_loop import LoopThread, from_loop
 from tests.engine.handle import SMALL
 from tests.machine.model import SCHEMA
+from vecdb.client.async_client import AsyncClient
 from vecdb.client.client import Client
 from vecdb.client.collection import Collection
 from vecdb.client.transport_embedded import EmbeddedTransport
 from vecdb.client.transport_grpc import GrpcTransport
+from vecdb.client.transport_grpc_async import AsyncGrpcTransport
+from vecdb.client.transport_pooled import PooledTransport
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
 from vecdb.model.context import CallContext
@@ -29,14 +33,29 @@ def scope_of(metadata: Mapping[str, str | bytes]) -> Equals | None:
     return TENANT if metadata.get("authorization") == "Bearer a" else None
 
 
-class Site:
-    """An open database with one collection, reached as an unlimited caller and as one of a tenant."""
+class _Borrowed(EmbeddedTransport):
+    """Leaves the database open."""
 
-    def __init__(self, name: str, folder: Path, options: EngineOptions, served: bool = False) -> None:
+    def close(self) -> None:
+        pass
+
+
+class Site:
+    """An open database with one collection, reached as an unlimited caller and as one of a tenant.
+
+    ``called`` is the collection's name, ``alias`` what else it answers to. Those who come from elsewhere (over
+    gRPC, or else from an event loop) find it by that.
+    """
+
+    def __init__(self, name: str, folder: Path, options: EngineOptions, loop: LoopThread, served: bool = False) -> None:
         self.name = name
+        self.called = NAME
+        self.alias: str | None = None
         self._folder = folder
         self._options = options
+        self._loop = loop
         self._served = served
+        self._awaited = False
         self._kv = MemoryKV()
         self._clients: dict[tuple[bool, bool], Client] = {}
         self._server: Server | None = None
@@ -52,32 +71,62 @@ class Site:
         self._options = options or self._options
         if self._served:
             self.db = Database.open(self._folder, self._options)
-        else:
-            self.db = Database(self._kv, self._folder / "segments", self._options)
-        self._clients = {(limited, False): self._embedded(limited) for limited in (False, True)}
-        if self._served:
             self._server = Server(self.db, ServerOptions("127.0.0.1:0"), scope_of)
             self._server.start()
-            for limited in (False, True):
-                transport = GrpcTransport(self._server.address, "a" if limited else None)
-                self._clients[limited, True] = Client(transport, TIMEOUT_S)
-        self.db.create_collection(CallContext(), NAME, SCHEMA, exist_ok=True)
+        else:
+            self.db = Database(self._kv, self._folder / "segments", self._options)
+        self.connect(self._awaited)
+        self.db.create_collection(CallContext(), self.called, SCHEMA, exist_ok=True)
 
-    def _embedded(self, limited: bool) -> Client:
-        return Client(EmbeddedTransport(self.db, TENANT if limited else None), TIMEOUT_S)
+    def connect(self, awaited: bool) -> None:
+        """Reach it by clients of its own; ``awaited``: those from elsewhere are of an event loop."""
+        self._disconnect()
+        self._awaited = awaited
+        for limited in (False, True):
+            self._clients[limited, False] = Client(_Borrowed(self.db, TENANT if limited else None), TIMEOUT_S)
+            self._clients[limited, True] = self._elsewhere(limited)
+
+    def _elsewhere(self, limited: bool) -> Client:
+        scope, key = (TENANT, "a") if limited else (None, None)
+        if self._server is None:
+            near = _Borrowed(self.db, scope)
+            if not self._awaited:
+                return Client(near, TIMEOUT_S)
+            return from_loop(AsyncClient(PooledTransport(lambda: near), TIMEOUT_S), self._loop)
+        if not self._awaited:
+            return Client(GrpcTransport(self._server.address, key), TIMEOUT_S)
+        return from_loop(AsyncClient(AsyncGrpcTransport(self._server.address, key), TIMEOUT_S), self._loop)
+
+    def _disconnect(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients = {}
 
     def collection(self, limited: bool = False, remote: bool = False) -> Collection:
-        """The collection as a caller finds it; ``remote``: over gRPC where there is a server."""
-        return self._clients[limited, remote and self._served].collection(NAME)
+        """The collection as a caller finds it, here or from elsewhere (``remote``)."""
+        return self._clients[limited, remote].collection(self.alias or self.called if remote else self.called)
 
     def surfaces(self, limited: bool) -> list[Collection]:
-        """Every way to the collection."""
+        """Every way to the collection, where there are different ones."""
         return [self.collection(limited, remote) for remote in ((False, True) if self._served else (False,))]
 
+    def call(self, what: str, remote: bool) -> None:
+        """Rename it, give it an alias, or take that away again; it then says so itself."""
+        client = self._clients[False, remote]
+        if what == "rename":
+            old, self.called = self.called, "d" if self.called == NAME else NAME
+            client.rename_collection(old, self.called)
+        elif what == "alias":
+            self.alias = "also"
+            client.alias(self.alias, self.called)
+        elif self.alias is not None:
+            client.drop_alias(self.alias)
+            self.alias = None
+        for info in (*client.list_collections(), self.collection(remote=remote).describe()):
+            assert (info.name, info.aliases) == (self.called, () if self.alias is None else (self.alias,))
+
     def close(self) -> None:
-        for (_, remote), client in self._clients.items():
-            if remote:
-                client.close()
+        self._disconnect()
         if self._server is not None:
             self._server.stop(grace_s=5)
         self.db.close()
@@ -104,7 +153,7 @@ class Site:
         return self.db.check(CallContext())
 
     def seq(self) -> int:
-        return self.db.stats(CallContext(), NAME).seq
+        return self.db.stats(CallContext(), self.called).seq
 
 
 OPTIONS = {
@@ -118,9 +167,9 @@ OPTIONS = {
 }
 
 
-def sites(folder: Path) -> list[Site]:
+def sites(folder: Path, loop: LoopThread) -> list[Site]:
     """The same history must give the same answers on all of these."""
     return [
-        Site("served", folder / "served", OPTIONS["small"], served=True),
-        *(Site(name, folder / name, OPTIONS[name]) for name in ("exact", "crumbs", "big")),
+        Site("served", folder / "served", OPTIONS["small"], loop, served=True),
+        *(Site(name, folder / name, OPTIONS[name], loop) for name in ("exact", "crumbs", "big")),
     ]
