@@ -60,6 +60,15 @@ class Flaky(FakeDatabase):
         if len(calls(self, name)) <= self.failures:
             raise errors.CollectionLoading("soon", retry_after_s=0.001)
 
+    def rename_collection(self, context: Any, *given: str) -> None:
+        self._met("rename_collection", context, *given)
+
+    def set_alias(self, context: Any, *given: str) -> None:
+        self._met("set_alias", context, *given)
+
+    def drop_alias(self, context: Any, *given: str) -> None:
+        self._met("drop_alias", context, *given)
+
 
 def test_what_is_safe_is_sent_again_with_the_same_request_id() -> None:
     engine = Flaky()
@@ -91,16 +100,21 @@ def test_a_large_message_is_sent_again_too() -> None:
     server.stop(grace_s=0)
 
 
-def test_creating_and_dropping_are_not_repeated() -> None:
+def test_creating_dropping_and_naming_are_not_repeated() -> None:
     engine = Flaky()
     server = Server(engine, ServerOptions(address="127.0.0.1:0"))  # type: ignore[arg-type]
     server.start()
     with connect(server.address) as client:
-        with pytest.raises(errors.CollectionLoading):
-            client.create_collection("docs", dim=2)
-        with pytest.raises(errors.CollectionLoading):
-            client.drop_collection("docs")
-    assert len(engine.calls) == 2
+        for call in (
+            lambda: client.create_collection("docs", dim=2),
+            lambda: client.drop_collection("docs"),
+            lambda: client.rename_collection("docs", "new"),
+            lambda: client.alias("also", "docs"),
+            lambda: client.drop_alias("also"),
+        ):
+            with pytest.raises(errors.CollectionLoading):
+                call()
+    assert len(engine.calls) == 5
     server.stop(grace_s=0)
 
 

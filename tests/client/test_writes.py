@@ -242,3 +242,33 @@ def test_an_atomic_batch_is_never_split(small: Recorder) -> None:
     assert small.batches == []
     small.docs().write([Clear(), Upsert(range(5)), Delete([1])])
     assert len(small.batches) == 1
+
+
+# -- how far it is --
+
+
+def test_progress_is_told_after_each_batch(small: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[int, int]] = []
+    small.docs().insert(range(100), progress=lambda done, total: told.append((done, total)))
+    assert len(told) == len(small.batches) > 1
+    assert told == sorted(told)
+    assert told[-1] == (100, 100)
+    told.clear()
+    small.docs().upsert([1], progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 1)]
+    assert capsys.readouterr().err == ""
+    small.docs().update(range(100), progress=True)
+    assert "100" in capsys.readouterr().err
+
+
+def test_what_is_no_progress_is_refused_before_anything_is_sent(small: Recorder) -> None:
+    with pytest.raises(errors.InvalidArgument) as refused:
+        small.docs().upsert([1], progress="yes")  # type: ignore[arg-type]
+    assert refused.value.field == "progress"
+    assert small.batches == []
+
+
+def test_a_bad_option_is_no_partial_write(small: Recorder) -> None:
+    with pytest.raises(errors.InvalidArgument) as refused:
+        small.docs().upsert(range(100), durability="much")
+    assert refused.value.field == "durability"
