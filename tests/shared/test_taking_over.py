@@ -94,6 +94,20 @@ def test_threads_that_lose_their_server_together(path: Path) -> None:
     assert served(path) == 3
 
 
+def test_nothing_is_left_of_the_connection_to_a_dead_server(path: Path) -> None:
+    with vecdb.open(path, shared=True) as db:
+        docs = create(db)
+
+        def threads_of_a_search() -> list[str]:
+            docs.search(vector(1))
+            return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("vecdb-"))
+
+        first = threads_of_a_search()
+        for _ in range(3):
+            kill_server(path)
+            wait_for(lambda: threads_of_a_search() == first)
+
+
 @pytest.fixture
 def dies(path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Let the next server be killed at a failpoint."""

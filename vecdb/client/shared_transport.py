@@ -21,7 +21,15 @@ from vecdb.client.channel import is_repeatable
 from vecdb.client.shared_folder import OPTIONS, SharedFolder
 from vecdb.client.transport_embedded import engine_options
 from vecdb.client.transport_grpc import GrpcTransport
-from vecdb.errors import Closed, CollectionLoading, DeadlineExceeded, FailedPrecondition, ReadOnly, Unavailable
+from vecdb.errors import (
+    Closed,
+    CollectionLoading,
+    DeadlineExceeded,
+    FailedPrecondition,
+    ReadOnly,
+    Unavailable,
+    VecdbError,
+)
 
 T = TypeVar("T")
 
@@ -47,7 +55,6 @@ class SharedTransport:
         self._address = f"unix:{self._folder.socket}"
         self._closed = False
         self._link = self._new_link()
-        self._lost: list[GrpcTransport] = []
         try:
             with self._folder.lock:
                 self._join(deadline)
@@ -73,8 +80,7 @@ class SharedTransport:
             if self._closed:
                 return
             self._closed = True
-            for link in (self._link, *self._lost):
-                link.close()
+            self._link.close()
             if self._folder.leave():
                 self._wait_for_end()
             self._folder.close()
@@ -94,9 +100,8 @@ class SharedTransport:
         with self._locked(deadline):
             self._refuse_closed()
             if self._link is lost:
-                # Closed only at the end: other threads may be using it, for it may find the new server by itself.
-                self._lost.append(lost)
                 self._link = self._proven_link(deadline)
+                lost.close()  # what is under way there, should it have found the new server by itself, is sent again
 
     def _proven_link(self, deadline: float | None) -> GrpcTransport:
         """A new link that has had an answer: a server that is being killed still takes connections. Under the lock."""
@@ -169,8 +174,8 @@ class SharedTransport:
             link = self._joined(deadline)
             try:
                 return link.send(call, _left(deadline))
-            except Unavailable as error:
-                if attempt == ATTEMPTS or isinstance(error, ReadOnly):
+            except (Closed, Unavailable) as error:  # closed: the link, or the engine of a server that stops
+                if attempt == ATTEMPTS or self._closed or isinstance(error, ReadOnly):
                     raise
                 if error.retry_after_s is None and not isinstance(error, CollectionLoading):
                     self._replace(link, deadline)
@@ -213,7 +218,7 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else deadline - time.monotonic()
 
 
-def _pause(seconds: float, deadline: float | None, error: Unavailable) -> None:
+def _pause(seconds: float, deadline: float | None, error: VecdbError) -> None:
     """Wait before asking again; raise ``error`` at once when there is no time for that."""
     if deadline is not None and time.monotonic() + seconds > deadline:
         raise error
