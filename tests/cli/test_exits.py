@@ -158,14 +158,15 @@ def test_who_reads_only_the_beginning_is_no_error(path: Path) -> None:
     assert command.wait(30) == 1  # as click ends on a closed pipe
 
 
-def test_ctrl_c_ends_with_its_status(path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_with_its_status(path: Path, number: signal.Signals) -> None:
     command = process("search", "docs", "--vector", "-", "--data", path, stdin=subprocess.PIPE)
     while not _waits_for_input(command.pid):
         assert command.poll() is None
         os.sched_yield()
-    command.send_signal(signal.SIGINT)
+    command.send_signal(number)
     out, err = command.communicate(timeout=30)
-    assert (command.returncode, out, err) == (exits.INTERRUPTED, "", "")
+    assert (command.returncode, out, err) == (128 + number, "", "")
 
 
 def _waits_for_input(pid: int) -> bool:

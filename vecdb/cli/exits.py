@@ -19,7 +19,7 @@ MEANINGS = {
     NO_ANSWER: "No server answers at the address, it did not answer in time, or it is not healthy.",
     DAMAGE: "Damage was found in the data.",
     DEFECT: "A defect of vecdb, or a server that had to be ended by force.",
-    INTERRUPTED: "Ctrl-C.",
+    INTERRUPTED: "Ctrl-C. (After another signal it is 128 plus its number: 143 after SIGTERM.)",
 }
 
 

@@ -23,6 +23,7 @@ from vecdb.cli.importing import import_
 from vecdb.cli.inspect import inspect
 from vecdb.cli.search import search
 from vecdb.cli.serve import serve
+from vecdb.cli.signals import ending_in_order
 from vecdb.cli.stats import info, stats
 from vecdb.errors import VecdbError
 from vecdb.model.version import VERSION
@@ -35,7 +36,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with ending_in_order():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except VecdbError as error:

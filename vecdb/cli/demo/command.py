@@ -7,11 +7,9 @@ import io
 import json
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
@@ -57,7 +55,6 @@ def demo(data: str, passages: int, embedder: str | None, json_file: str | None, 
         raise click.UsageError(f"{data} is the data directory of a database; the demo needs a folder of its own")
     embedding = GivenEmbedding(embedder) if embedder else LsiEmbedding()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_signals_end_in_order())
         out = stack.enter_context(_open(json_file)) if json_file else None
         report = Report(_showing_all(sys.stderr if json_file == "-" else sys.stdout))
 
@@ -88,25 +85,6 @@ def _open(path: str) -> AbstractContextManager[IO[Any]]:
         return click.open_file(path, "w", encoding="utf-8")
     except OSError as error:
         raise click.FileError(path, error.strerror) from error
-
-
-@contextlib.contextmanager
-def _signals_end_in_order() -> Iterator[None]:
-    """SIGTERM and SIGHUP leave through every ``finally``, as Ctrl-C does."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {
-        number: signal.signal(number, leave)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is signal.SIG_DFL  # under nohup SIGHUP is ignored, and stays so
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _showing_all(file: TextIO) -> TextIO:
