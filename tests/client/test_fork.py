@@ -25,7 +25,7 @@ def run(program: str, *arguments: str) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=30,
     )
     assert done.returncode == 0, done.stderr
 
