@@ -165,8 +165,8 @@ def feeders() -> list[threading.Thread]:
 
 
 def until(true: Callable[[], Any]) -> None:
-    """Wait until something is true, a minute at most."""
-    limit = time.monotonic() + 60
+    """Wait until something is true, not for ever."""
+    limit = time.monotonic() + 20
     while not true():
         assert time.monotonic() < limit
         time.sleep(0.001)

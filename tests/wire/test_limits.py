@@ -65,6 +65,13 @@ def test_it_tells_them(db: Client) -> None:
     assert (told.batch_rows, told.payload_bytes, told.text_bytes, told.collections) == (10, 40, 30, 2)
 
 
+def test_it_tells_no_more_than_there_is(serve: Callable[..., Server], database: Database) -> None:
+    high = Limits(search_window=10**6, ef=10**6, dim=10**6, batch_rows=10**6)
+    with Client(GrpcTransport(serve(database, info=ServerInfo(limits=high)).address), 30) as client:
+        told = client.info().limits
+    assert (told.search_window, told.ef, told.dim, told.batch_rows) == (10_000, 10_000, 65_536, 10)
+
+
 @pytest.mark.parametrize(
     ("what", "kind", "field", "expected", "received"),
     [

@@ -29,6 +29,10 @@ STREAMS = "search.stream"
 Headers = Callable[[], Sequence[tuple[str, str]]]
 
 
+# A forked child shares its parent's connection: gRPC, letting go of a stream there, would cancel the parent's.
+_inherited: list[object] = []
+
+
 class SearchStreams:
     """The search streams of one channel to ``address``; ``headers`` go with the beginning of each.
 
@@ -36,12 +40,12 @@ class SearchStreams:
     """
 
     def __init__(self, channel: grpc.Channel, address: str, headers: Headers) -> None:
-        self._begin = channel.stream_stream(PATH)
-        self._address = address
-        self._headers = headers
+        self._pid = os.getpid()
         self._pool: StreamPool[_Stream] = StreamPool()
         self._deadlines = Deadlines()
-        self._pid = os.getpid()
+        self._address = address
+        self._headers = headers
+        self._begin = channel.stream_stream(PATH)
 
     def search(self, request: bytes, timeout: float | None) -> bytes | None:
         """The encoded SearchResponse to an encoded SearchRequest; None when it is to be sent as a call of its own.
@@ -76,8 +80,10 @@ class SearchStreams:
         self._deadlines.close()
 
     def __del__(self) -> None:
-        if self._pid == os.getpid():  # after a fork the streams are the parent's
+        if self._pid == os.getpid():
             self.close()
+        else:
+            _inherited.append(self._pool)
 
     def _open(self) -> _Stream | None:
         if not self._pool.reserve():

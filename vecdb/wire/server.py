@@ -131,9 +131,15 @@ _HEALTH = "grpc.health.v1.Health"
 
 
 def _within(asked: Limits, engine: Limits) -> Limits:
-    """The limits of a server: those of its engine where the engine has them, else as asked."""
+    """The limits of a server: those of its engine where they are options of it, else as asked and possible."""
     return replace(
         asked,
+        search_window=min(asked.search_window, engine.search_window),
+        search_legs=min(asked.search_legs, engine.search_legs),
+        ef=min(asked.ef, engine.ef),
+        dim=min(asked.dim, engine.dim),
+        fields=min(asked.fields, engine.fields),
+        id_bytes=engine.id_bytes,
         batch_rows=engine.batch_rows,
         payload_bytes=engine.payload_bytes,
         text_bytes=engine.text_bytes,
