@@ -62,6 +62,7 @@ class TestEveryFormat:
         assert sum(n for _, n in whole) == 23 and len(whole) == 6
         for i, (start, _) in enumerate(whole):
             assert bounds(start) == whole[i:]
+        assert bounds(23) == []
 
     def test_a_batch_is_bounded_in_bytes(self, format: Format, tmp_path: Path) -> None:
         given = rows(64, dim=100)
@@ -119,6 +120,20 @@ def test_ids_of_every_kind(docs: Collection) -> None:
     assert set(contents(docs)) == {"1", "a", str(uuid.UUID(int=5)), "7", str(2**70)}
 
 
+def test_columns_of_arrows_extension_types(docs: Collection) -> None:
+    kind = pyarrow.fixed_shape_tensor(pyarrow.float32(), [4])
+    vectors = pyarrow.ExtensionArray.from_storage(
+        kind, pyarrow.array([[1, 2, 3, 4]], pyarrow.list_(pyarrow.float32(), 4))
+    )
+    load(docs, pyarrow.table({"id": ["a"], "vector": vectors}))
+    assert contents(docs) == {"a": point(None, None, [1, 2, 3, 4])}
+    if hasattr(pyarrow, "uuid"):
+        ids = pyarrow.array([uuid.UUID(int=5).bytes], pyarrow.uuid())
+        load(docs, pyarrow.table({"id": ids, "vector": [[1.0, 2.0, 3.0, 4.0]], "other": ids}))
+        same = str(uuid.UUID(int=5))
+        assert contents(docs)[same] == point({"other": same}, None, [1, 2, 3, 4])
+
+
 def test_whole_numbers_beyond_float(docs: Collection, tmp_path: Path) -> None:
     """A JSON number of more digits than a float has keeps them, as an id, or is refused as payload."""
     path = tmp_path / "x.jsonl"
@@ -163,7 +178,7 @@ def test_arrow_types_of_other_widths(docs: Collection) -> None:
     table = pyarrow.table(
         {
             "id": pyarrow.array([1, 2], pyarrow.uint32()),
-            "vector": pyarrow.array([[1, 2, 3, 4], None], pyarrow.large_list(pyarrow.float16())),
+            "vector": pyarrow.array([np.array([1, 2, 3, 4], np.float16), None], pyarrow.large_list(pyarrow.float16())),
             "text": pyarrow.array(["a", None], pyarrow.large_string()),
             "kind": pyarrow.array(["x", "y"]).dictionary_encode(),
             "when": pyarrow.array([1_000, None], pyarrow.timestamp("ns", "UTC")),

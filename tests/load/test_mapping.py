@@ -26,6 +26,7 @@ V = [1.0, 2.0, 3.0, 4.0]
         ({"_id": "a", "emb": V, "content": "t", "y": 1}, {"a": point({"y": 1}, "t", V)}),
         ({"UUID": "a", "Embedding": V, "Body": "t"}, {"a": point(None, "t", V)}),
         ({"doc_id": "a", "embeddings": V, "chunk": "t"}, {"a": point(None, "t", V)}),
+        ({"id": "a", "emb": "[1, 2, 3.0, 4e0]"}, {"a": point(None, None, V)}),
         ({"some numbers": V, "other": [1, 2]}, {"0": point({"other": [1, 2]}, None, V)}),
         ({"id": "a", "vector": "words", "emb": V}, {"a": point({"vector": "words"}, None, V)}),
         ({"id": "a", "vector": V, "text": 5}, {"a": point({"text": 5}, None, V)}),

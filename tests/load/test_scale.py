@@ -1,4 +1,4 @@
-"""A million rows from parquet over gRPC: constant memory, killed half way, resumed, equal."""
+"""A million rows from parquet over gRPC and back: constant memory, killed half way, resumed, equal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIB = 1 << 20
 DIM = 16
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-# What a load may take beyond what it takes after its first batches: two batches and what Python makes of them.
+# What may be taken beyond what is taken after the first batches: two batches and what Python makes of them.
 GROWTH_BYTES = 64 * MIB
 
 
@@ -66,6 +66,14 @@ def told(process: subprocess.Popen[str]) -> Iterator[tuple[int, int]]:
         yield done, resident
 
 
+def growth(run: list[tuple[int, int]]) -> int:
+    """Bytes that were taken beyond what was resident after three batches."""
+    base = run[min(2, len(run) - 1)][1]
+    more = max(resident for _, resident in run) - base
+    print(f"{len(run)} batches, {base / MIB:.0f} MiB resident after three, at most {more / MIB:.0f} more")
+    return more
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_half_way_and_resumed(tmp_path: Path, bounded: Callable[[int], int]) -> None:
@@ -75,7 +83,7 @@ def test_killed_half_way_and_resumed(tmp_path: Path, bounded: Callable[[int], in
     with a_server(tmp_path / "data") as address:
         with vecdb.connect(address) as db:
             db.create_collection("docs", DIM, "euclidean")
-        command = [sys.executable, "-m", "tests.load.loader", address, str(path)]
+        command = [sys.executable, "-m", "tests.load.carrier", "load", address, str(path)]
         seen: list[tuple[int, int]] = []
         with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
             for done, resident in told(process):
@@ -90,10 +98,7 @@ def test_killed_half_way_and_resumed(tmp_path: Path, bounded: Callable[[int], in
             assert process.wait(60) == 0
         assert n // 2 < again[0][0] and again[-1][0] == n, "it went on where it was"
         for run in (seen, again):
-            base = run[min(2, len(run) - 1)][1]
-            growth = max(resident for _, resident in run) - base
-            print(f"{len(run)} batches, {base / MIB:.0f} MiB resident after three, at most {growth / MIB:.0f} more")
-            assert growth < GROWTH_BYTES
+            assert growth(run) < GROWTH_BYTES
         expected = vectors(n)
         with vecdb.connect(address, timeout=300) as db:
             docs = db.collection("docs")
@@ -105,3 +110,10 @@ def test_killed_half_way_and_resumed(tmp_path: Path, bounded: Callable[[int], in
                     assert found.payload == {"year": i % 200, "tags": ["a", f"t{i % 7}"]}
                     assert found.text == f"row {i} of a table, with some words to it; 第 {i} 行"
             assert i == n - 1
+        command = [sys.executable, "-m", "tests.load.carrier", "export", address, str(tmp_path / "out.parquet")]
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+            assert growth(list(told(process))) < GROWTH_BYTES
+            assert process.wait(60) == 0
+    exported = pyarrow.parquet.read_table(tmp_path / "out.parquet", columns=["id", "vector"])
+    assert exported["id"].to_pylist() == [f"{i:08}" for i in range(n)]
+    assert exported["vector"].combine_chunks().flatten().to_numpy().tobytes() == expected.tobytes()

@@ -95,7 +95,7 @@ class _Checking:
                 )
                 continue
             try:
-                nbytes = len(found.encode())
+                nbytes = len(found) if found.isascii() else len(found.encode())
             except UnicodeEncodeError:
                 self._refuse(i, column, _not_unicode(found))
                 continue
