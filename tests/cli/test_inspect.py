@@ -17,6 +17,9 @@ import vecdb
 from tests.cli.conftest import run
 from tests.project.repository import ROOT
 from vecdb.cli import exits
+from vecdb.engine import inspection
+from vecdb.engine.inspection import Inspection
+from vecdb.errors import DataLoss
 
 
 def inspected(path: Path, status: int = 0) -> dict[str, Any]:
@@ -74,6 +77,22 @@ def test_it_looks_while_the_directory_is_open_and_sees_what_was_committed(path: 
         assert found["collections"][0]["points"] == 4
         db.collection("docs").upsert(["e"], [[1, 1]])  # and its holder goes on
     assert inspected(path)["holder"] is None
+
+
+def test_files_that_are_replaced_while_it_looks_are_no_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = iter([DataLoss("no such file"), FileNotFoundError("no such file")])
+    look = inspection._look
+
+    def interrupted(root: Path) -> Inspection:
+        for failure in failures:
+            raise failure
+        return look(root)
+
+    monkeypatch.setattr(inspection, "_look", interrupted)
+    with vecdb.open(path):
+        assert inspected(path)["collections"][0]["points"] == 3
+    failures = iter([DataLoss("no such file")])
+    assert run("inspect", "--data", path).status == exits.DAMAGE  # nobody is there who could have replaced them
 
 
 def test_a_holder_that_was_killed_holds_nothing(path: Path) -> None:

@@ -17,12 +17,16 @@ from vecdb.engine import catalog, manifest
 from vecdb.engine.collection import Entry
 from vecdb.engine.datadir import ROCKSDB, SEGMENTS, read_marker
 from vecdb.engine.sealing import folder_of
+from vecdb.errors import DataLoss
 from vecdb.model.collection import Indexing
 from vecdb.model.schema import Schema
 from vecdb.storage import codec, files, keys
 from vecdb.storage.codec import Head
 from vecdb.storage.kv import KV
 from vecdb.storage.rocksdb import read_only
+
+# One in thirty fails beside a process that rewrites its files all the time.
+ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,16 @@ class Inspection:
 def inspect(path: str | os.PathLike[str]) -> Inspection:
     """Look at a data directory. Raises OSError, DataLoss, FormatTooNew."""
     root = Path(path)
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _look(root)
+        except (DataLoss, FileNotFoundError):
+            if files.holder(root) is None:
+                raise  # else its holder may have replaced files between their listing and their reading
+    return _look(root)
+
+
+def _look(root: Path) -> Inspection:
     format_number, identity = read_marker(root)
     with read_only(root / ROCKSDB) as kv:
         entries, aliases, dropped = catalog.read(kv)
