@@ -186,6 +186,7 @@ def test_what_comes_at_once_takes_turns_and_other_kinds_do_not_wait(begin: Begin
             searches = [asyncio.create_task(docs.search([1, 2])) for _ in range(3 * turns)]
             await engine.reaches(turns)
             assert (await docs.upsert([2], [[1, 2]])).count == 1
+            assert len(await docs.get(range(2000))) == 2  # so many are read apart
             with pytest.raises(errors.DeadlineExceeded) as late:
                 await docs.count(timeout=0.05)
             assert "behind other calls" in str(late.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
@@ -223,11 +223,11 @@ class AsyncCollection:
     ) -> list[Point]:
         """Points by id, in the order asked; those that do not exist are left out."""
         select = Select(with_payload, with_text, with_vectors)
-        return await self._run(steps.get(self._name, ids, select), timeout)
+        return await self._run(steps.get(self._name, ids, select), timeout, _lane(ids))
 
     async def exists(self, ids: Iterable[Id], *, timeout: float | None = None) -> NDArray[np.bool_]:
         """Which of ``ids`` exist, bool ``[n]``."""
-        return await self._run(steps.exists(self._name, ids), timeout)
+        return await self._run(steps.exists(self._name, ids), timeout, _lane(ids))
 
     async def count(self, *, timeout: float | None = None) -> int:
         """How many points there are."""
@@ -245,7 +245,7 @@ class AsyncCollection:
     ) -> Page:
         """The next ``limit`` (1..10,000) points in the order of their ids, and the cursor of the page after them."""
         select = Select(with_payload, with_text, with_vectors)
-        return await self._run(steps.page(self._name, cursor, limit, select), timeout)
+        return await self._run(steps.page(self._name, cursor, limit, select), timeout, _lane(limit))
 
     def scroll(
         self,
@@ -258,11 +258,11 @@ class AsyncCollection:
     ) -> AsyncIterator[Point]:
         """All points in the order of their ids, fetched ``batch`` (1..10,000) at a time."""
         walk = steps.Scrolling(self._name, batch, Select(with_payload, with_text, with_vectors))
-        return self._scroll(walk, timeout)
+        return self._scroll(walk, timeout, _lane(batch))
 
-    async def _scroll(self, walk: steps.Scrolling, timeout: float | None) -> AsyncIterator[Point]:
+    async def _scroll(self, walk: steps.Scrolling, timeout: float | None, lane: Lane) -> AsyncIterator[Point]:
         while not walk.ended:
-            for found in await self._run(walk.more(), timeout):
+            for found in await self._run(walk.more(), timeout, lane):
                 yield found
 
     # -- whole files --
@@ -339,3 +339,13 @@ class AsyncCollection:
 
     async def _run_unbounded(self, operation: Steps[T] | Call[T], timeout: float | None) -> T:
         return await self._transport.run(iter(operation), Budget(timeout, None), SLOW)
+
+
+# Reading so many points, or fewer, is no work for an event loop to stand still for.
+_FEW = 1000
+
+
+def _lane(points: object) -> Lane:
+    """Of a read of so many points, or of those with such ids."""
+    count = points if isinstance(points, int) else len(points) if isinstance(points, Sized) else _FEW + 1
+    return READ if count <= _FEW else BULK
