@@ -92,10 +92,10 @@ def text(text: str) -> str:
 
 
 def switch(text: str) -> bool:
-    """``true`` or ``false``."""
-    if text not in ("true", "false"):
+    """``true`` or ``false``; 1 and 0 are the same."""
+    if text not in ("true", "false", "1", "0"):
         raise ValueError("true | false")
-    return text == "true"
+    return text in ("true", "1")
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -326,7 +326,7 @@ SERVE: tuple[Setting, ...] = (
         "engine.write_buffer_bytes",
     ),
     Setting(
-        "max_log",
+        "max_wal",
         "64MiB",
         "bytes",
         "Write-ahead logs of the store; more of them makes opening after a crash slower.",

@@ -120,6 +120,12 @@ def test_a_bad_value_is_named_as_it_was_given(
     assert error.received == repr(text)
 
 
+@pytest.mark.parametrize(("text", "on"), [("true", True), ("1", True), ("false", False), ("0", False)])
+def test_switches(monkeypatch: pytest.MonkeyPatch, text: str, on: bool) -> None:
+    monkeypatch.setenv("VECDB_INSECURE", text)
+    assert settings(SERVE, {})["insecure"] is on
+
+
 def test_an_unknown_variable_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VECDB_MAX_MEMROY", "4GiB")
     monkeypatch.setenv("VECDB_QZX", "1")
