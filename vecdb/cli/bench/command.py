@@ -105,7 +105,7 @@ def _print(result: Result) -> None:
     kind = "exact, " if result.exact else f"ef {result.ef}, " if result.ef else ""
     facts = {
         "collection": f"{result.collection}: {result.points:,} points",
-        "callers": f"{result.callers} processes for {result.seconds:g} s, {each}, {kind}{result.limit} hits",
+        "callers": f"{result.callers} {'process' if result.callers == 1 else 'processes'} for {result.seconds:g} s, {each}, {kind}{result.limit} hits",
         "searches/s": f"{figures.searches_per_s:,.0f}",
     }
     if figures.p50_ms is not None:
