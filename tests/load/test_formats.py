@@ -174,6 +174,22 @@ def test_nested_columns_keep_their_types(docs: Collection, kind: str) -> None:
     assert found == {"a": expected[0], "b": expected[1]}
 
 
+def test_a_frame_that_was_read_from_parquet(docs: Collection, tmp_path: Path) -> None:
+    """Its lists are arrays, of objects where they hold text."""
+    columns = {
+        "id": ["a", "b"],
+        "vector": [[1.0, 2.0, 3.0, 4.0]] * 2,
+        "tags": [["x", "y"], None],
+        "deep": [[["z"]], []],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
+    load(docs, pandas.read_parquet(tmp_path / "x.parquet"))
+    assert contents(docs) == {
+        "a": point({"tags": ["x", "y"], "deep": [["z"]]}, None, [1, 2, 3, 4]),
+        "b": point({"tags": None, "deep": []}, None, [1, 2, 3, 4]),
+    }
+
+
 def test_arrow_types_of_other_widths(docs: Collection) -> None:
     table = pyarrow.table(
         {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vecdb.client.load.chunk import Chunk, Columns
+from vecdb.client.load.chunk import Chunk, Columns, Vectors
 from vecdb.client.load.source import BatchSize, Source
 from vecdb.errors import InvalidArgument
 
@@ -67,6 +67,13 @@ class _Slice(Columns):
             return [
                 value.to_pydatetime() if there else None for value, there in zip(series, series.notna(), strict=True)
             ]
+        return [_plain(value) for value in self._present(name)]
+
+    def vectors(self, name: str) -> Vectors:
+        return self._present(name)
+
+    def _present(self, name: str) -> list[Any]:
+        series = self._frame[name]
         missing = series.isna()
         values: list[Any] = series.tolist()
         if missing.any():
@@ -79,3 +86,8 @@ class _Slice(Columns):
 
     def record(self, position: int) -> Any:
         return {name: self._frame[name].iloc[position] for name in self.names}
+
+
+def _plain(value: Any) -> Any:
+    """Lists as lists: a frame that was read from parquet holds them as arrays of objects."""
+    return [_plain(inner) for inner in value.tolist()] if isinstance(value, np.ndarray) else value
