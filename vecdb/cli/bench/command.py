@@ -101,11 +101,12 @@ def _write(file: IO[str], samples: Sequence[Samples]) -> None:
 
 def _print(result: Result) -> None:
     figures = result.figures
+    processes = "1 process" if result.callers == 1 else f"{result.callers} processes"
     each = "one search a call" if result.batch == 1 else f"{result.batch:,} searches a call"
     kind = "exact, " if result.exact else f"ef {result.ef}, " if result.ef else ""
     facts = {
         "collection": f"{result.collection}: {result.points:,} points",
-        "callers": f"{result.callers} {'process' if result.callers == 1 else 'processes'} for {result.seconds:g} s, {each}, {kind}{result.limit} hits",
+        "callers": f"{processes} for {result.seconds:g} s, {each}, {kind}{result.limit} hits",
         "searches/s": f"{figures.searches_per_s:,.0f}",
     }
     if figures.p50_ms is not None:
