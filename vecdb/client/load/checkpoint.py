@@ -21,7 +21,7 @@ SUFFIX = ".load.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Place:
     """A load so far: ``rows`` of the source are dealt with, as ``written`` or ``skipped``.
 
     ``load_id``: 32 hexadecimal digits, from which request ids follow. ``identity``: what is loaded into what, and
@@ -42,7 +42,7 @@ class Checkpoint:
     def __init__(self, path: Path | None) -> None:
         self.path = path
 
-    def find(self, identity: dict[str, Any]) -> Progress | None:
+    def find(self, identity: dict[str, Any]) -> Place | None:
         """What an earlier run left; None when there is nothing.
 
         Raises FailedPrecondition when it was of another source, collection or mapping, InvalidArgument when the
@@ -54,7 +54,7 @@ class Checkpoint:
             value = orjson.loads(self.path.read_bytes())
             if value.pop("vecdb_load") != FORMAT:
                 raise ValueError("of another format")
-            found = Progress(**value)
+            found = Place(**value)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidArgument(
                 "not a checkpoint; choose another path, or remove the file",
@@ -74,11 +74,11 @@ class Checkpoint:
                 )
         return found
 
-    def save(self, progress: Progress) -> None:
+    def save(self, place: Place) -> None:
         """Remember, durably. Raises FailedPrecondition where the file cannot be written."""
         if self.path is None:
             return
-        content = orjson.dumps({"vecdb_load": FORMAT, **asdict(progress)}, option=orjson.OPT_INDENT_2)
+        content = orjson.dumps({"vecdb_load": FORMAT, **asdict(place)}, option=orjson.OPT_INDENT_2)
         temp = self.path.with_name(self.path.name + ".tmp")
         try:
             with open(temp, "wb") as file:
@@ -101,13 +101,13 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
-def advanced(progress: Progress, *, rows: int, written: int, skipped: int, rejects_bytes: int) -> Progress:
-    """The progress after one more batch of ``rows``."""
+def advanced(place: Place, *, rows: int, written: int, skipped: int, rejects_bytes: int) -> Place:
+    """The place after one more batch of ``rows``."""
     return replace(
-        progress,
-        rows=progress.rows + rows,
-        written=progress.written + written,
-        skipped=progress.skipped + skipped,
+        place,
+        rows=place.rows + rows,
+        written=place.written + written,
+        skipped=place.skipped + skipped,
         rejects_bytes=rejects_bytes,
     )
 

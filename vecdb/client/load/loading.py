@@ -115,7 +115,7 @@ class Loading:
     @property
     def rows(self) -> int:
         """How many rows are dealt with."""
-        return self._progress.rows
+        return self._place.rows
 
     def begin(self, info: CollectionInfo) -> None:
         """Find the columns and where to go on. Raises what ``load`` raises before anything is written."""
@@ -134,14 +134,14 @@ class Loading:
         self._warn(info)
         self._checkpoint = Checkpoint(self._checkpoint_path())
         found = None if self._options.restart or self._options.dry_run else self._checkpoint.find(identity)
-        self._progress = found or checkpoints.Progress(uuid.uuid4().hex, identity)
+        self._place = found or checkpoints.Place(uuid.uuid4().hex, identity)
         self._saved = found is not None
         if found is not None:
             self._resumed_from = found.rows
         if self._options.on_error == "skip" and not self._options.dry_run:
             self._rejects = Rejects(self._rejects_path())
-            self._rejects.go_on(self._progress.rejects_bytes)
-        self._chunks = iter(()) if head is None else self._source.chunks(self._progress.rows, size)
+            self._rejects.go_on(self._place.rejects_bytes)
+        self._chunks = iter(()) if head is None else self._source.chunks(self._place.rows, size)
 
     def next(self) -> Batch | None:
         """The next batch to send, None at the end. Raises InvalidArgument or PartialWrite for bad rows."""
@@ -152,12 +152,12 @@ class Loading:
             assert self._mapping is not None
             checked = check(chunk, self._mapping, self._info.schema)
         except InvalidArgument as error:
-            raise self._stopped(error, self._progress.rows) from error
+            raise self._stopped(error, self._place.rows) from error
         stop = chunk.start + chunk.n
         batch = Batch(chunk, chunk.start, stop, checked.points, checked.positions.tolist(), self._request_id(chunk))
         self._reject(batch, checked.bad)
         if not self._saved:
-            self._checkpoint.save(self._progress)
+            self._checkpoint.save(self._place)
             self._saved = True
         return batch
 
@@ -174,14 +174,14 @@ class Loading:
 
     def acknowledged(self, batch: Batch) -> None:
         """The batch is stored: remember that."""
-        self._progress = advanced(
-            self._progress,
+        self._place = advanced(
+            self._place,
             rows=batch.stop - batch.start,
             written=len(batch.positions),
             skipped=len(batch.bad),
             rejects_bytes=0 if self._rejects is None else self._rejects.nbytes,
         )
-        self._checkpoint.save(self._progress)
+        self._checkpoint.save(self._place)
 
     def failed(self, batch: Batch, error: VecdbError) -> float:
         """What to do about a batch that was not acknowledged: send it again after so many seconds.
@@ -209,7 +209,7 @@ class Loading:
     def report(self) -> LoadReport:
         """The load is complete."""
         self._checkpoint.remove()
-        return self._report(self._progress.rows, self._progress.written, self._progress.skipped)
+        return self._report(self._place.rows, self._place.written, self._place.skipped)
 
     def close(self) -> None:
         """Release the source and the files."""
@@ -242,9 +242,9 @@ class Loading:
 
     def _stopped(self, error: VecdbError, row: int) -> VecdbError:
         """The error that ends the load, which tells what was written before."""
-        if self._progress.rows:
+        if self._place.rows:
             cause = error.cause if isinstance(error, PartialWrite) else error
-            return PartialWrite(self._progress.written, row, cause)
+            return PartialWrite(self._place.written, row, cause)
         if isinstance(error, InvalidArgument):
             # Nothing was written: a source that is mended is not held against its checkpoint.
             self._checkpoint.remove()
@@ -268,7 +268,7 @@ class Loading:
         )
 
     def _request_id(self, chunk: Chunk) -> bytes:
-        return hashlib.blake2b(f"{self._progress.load_id}/{chunk.start}".encode(), digest_size=16).digest()
+        return hashlib.blake2b(f"{self._place.load_id}/{chunk.start}".encode(), digest_size=16).digest()
 
     def _warn(self, info: CollectionInfo) -> None:
         if self._mapping is None or self._source.metric is None:
