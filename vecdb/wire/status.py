@@ -114,7 +114,8 @@ def to_message(error: VecdbError) -> status_pb2.Status:
 def from_rpc(rpc: grpc.RpcError) -> VecdbError:
     """The error that a failed call says; an unknown reason is kept on the general error of its code."""
     code: grpc.StatusCode = rpc.code()
-    encoded = dict(rpc.trailing_metadata() or ()).get(DETAILS_KEY)  # none when a proxy or gRPC itself made the error
+    trailers = dict(iter(rpc.trailing_metadata() or ()))  # iter: the keys of grpc.aio's are pairs in old releases
+    encoded = trailers.get(DETAILS_KEY)  # none when a proxy or gRPC itself made the error
     return _error(code, _Details() if encoded is None else _details(encoded), rpc.details() or code.name)
 
 
