@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import vecdb
-from tests.shared.site import Worker, is_free, wait_for
+from tests.shared.site import Worker, is_free, kill_server, wait_for
 
 
 @pytest.fixture
@@ -17,7 +17,11 @@ def path(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "data"
     yield path
     if (path / "shared" / "server").exists():
-        wait_for(lambda: is_free(path))
+        try:
+            wait_for(lambda: is_free(path))
+        except AssertionError:
+            kill_server(path)  # no process outlives its test
+            raise
     if (path / "vecdb.json").exists():
         with vecdb.open(path) as db:
             assert db.check() == []

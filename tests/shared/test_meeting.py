@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 
 import vecdb
 from tests.shared.site import Worker, create, is_free, kill_server, served, server_pid, vector, wait_for
+from vecdb.client import shared_start
 from vecdb.errors import (
     Closed,
     DataDirInUse,
@@ -21,6 +25,7 @@ from vecdb.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
+    Unavailable,
 )
 
 Begin = Callable[[str], Worker]
@@ -65,6 +70,16 @@ def test_the_server_is_nobodys_child(path: Path, begin: Begin) -> None:
         starter.popen.wait()
         create(db).insert(ids=["a"], vectors=[vector(1)])
         assert server_pid(path) == server.pid
+
+
+def test_a_server_started_where_signals_are_blocked(path: Path) -> None:
+    """It inherits that, and must end all the same."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        vecdb.open(path, shared=True).close()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    vecdb.open(path).close()
 
 
 def test_a_killed_client_is_one_that_left(path: Path, begin: Begin) -> None:
@@ -220,6 +235,36 @@ def test_data_that_is_damaged(path: Path) -> None:
     with pytest.raises(vecdb.DataLoss, match=r"vecdb\.json"):
         vecdb.open(path, shared=True)
     (path / "vecdb.json").unlink()
+
+
+def test_where_no_process_can_be_started(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(Unavailable, match="/nowhere/python"):
+            vecdb.open(path, shared=True)
+    vecdb.open(path, shared=True).close()
+
+
+def test_a_server_that_says_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves in its log is told."""
+    monkeypatch.setattr(shared_start, "SERVER", "tests.shared.nothing_of_that_name")
+    with pytest.raises(Unavailable) as failed:
+        vecdb.open(path, shared=True)
+    assert "nothing_of_that_name" in str(failed.value.received)
+    assert str(path / "shared" / "server.log") in failed.value.message
+
+
+def test_the_folder_is_removed_meanwhile(path: Path) -> None:
+    with vecdb.open(path, shared=True) as db:
+        docs = create(db)
+        assert docs.count() == 0
+        shutil.rmtree(path / "shared")
+        assert docs.count() == 0
+        kill_server(path)
+        with pytest.raises(Unavailable, match="out of reach"):
+            docs.count()
+    with vecdb.open(path, shared=True) as db:
+        assert create(db).count() == 0
 
 
 def test_a_start_that_takes_too_long(path: Path) -> None:

@@ -33,6 +33,7 @@ def main() -> None:
     data, options, _, report = sys.argv[1:]
     if os.fork():  # the client has nothing to wait for, and the server no parent whose zombie it could become
         os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # inherited too, and the end comes as a signal
     config.one_thread_for_libraries()
     logging.basicConfig(level="INFO", format=f"%(asctime)s {os.getpid()} %(levelname)s %(name)s: %(message)s")
     try:

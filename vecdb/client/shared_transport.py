@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -120,6 +120,12 @@ class SharedTransport:
 
     def _join(self, deadline: float | None) -> None:
         """Return when a server answers and counts this process among its clients. Under the lock."""
+        try:
+            self._wait_for_server(deadline)
+        except OSError as error:
+            raise Unavailable(f"the server of {self._folder.data} is out of reach: {error}") from error
+
+    def _wait_for_server(self, deadline: float | None) -> None:
         while not (self._folder.enter() and self._answers()):
             claim = self._folder.claim() if self._folder.present else None
             if claim is not None:
@@ -160,8 +166,9 @@ class SharedTransport:
 
     def _wait_for_end(self) -> None:
         deadline = time.monotonic() + LEAVE_S
-        while self._folder.claim() is None and time.monotonic() < deadline:
-            time.sleep(LOOK_S)
+        with suppress(OSError):  # nothing that goes wrong here keeps anybody from leaving
+            while self._folder.claim() is None and time.monotonic() < deadline:
+                time.sleep(LOOK_S)
         self._folder.unclaim()
 
     # -- sending
