@@ -135,6 +135,15 @@ def test_nobody_else_may_enter(path: Path) -> None:
         assert stat.S_IMODE((path / "shared" / "socket").stat().st_mode) == 0o600
 
 
+def test_a_file_system_without_modes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path / "shared").mkdir(parents=True)
+    (path / "shared").chmod(0o755)
+    monkeypatch.setattr(os, "chmod", lambda *arguments, **options: None)
+    with pytest.raises(DataDirUnusable) as refused:
+        vecdb.open(path, shared=True)
+    assert (refused.value.expected, refused.value.received) == ("mode 700", "mode 755")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_another_user(path: Path) -> None:
     (path / "shared").mkdir(parents=True)

@@ -173,6 +173,13 @@ class SharedFolder:
             )
         if stat.S_IMODE(found.st_mode) != 0o700:
             os.chmod(f"/proc/self/fd/{self._folder}", 0o700)
+            mode = stat.S_IMODE(os.fstat(self._folder).st_mode)
+            if mode & 0o077:
+                raise DataDirUnusable(
+                    f"{self.path} is on a file system that does not keep modes, and everybody could use the socket",
+                    expected="mode 700",
+                    received=f"mode {mode:o}",
+                )
 
 
 # While a process forks nobody may stand between opening a file and having it written down here.
