@@ -312,7 +312,7 @@ SERVE: tuple[Setting, ...] = (
         "engine.evict_idle_s",
     ),
     Setting("max_payload", "1MiB", "bytes", "The payload of one point, as JSON.", size, "engine.max_payload_bytes"),
-    Setting("max_text", "8MiB", "bytes", "The texts of one point together.", size, "engine.max_text_bytes"),
+    Setting("max_text", "8MiB", "bytes", "One text.", size, "engine.max_text_bytes"),
     Setting("max_batch", "256MiB", "bytes", "One write batch.", size, "engine.max_batch_bytes"),
     Setting("max_batch_rows", "1000000", "rows", "Rows and ids of one write batch.", count, "engine.max_batch_rows"),
     Setting("max_collections", "100000", "", "Collections of the database.", count, "engine.max_collections"),
