@@ -13,7 +13,7 @@ import grpc
 from vecdb.client import calls, rpc
 from vecdb.client.calls import Call, Steps
 from vecdb.client.channel import open_async_channel
-from vecdb.client.lanes import Lane, Turns
+from vecdb.client.lanes import LANES, Lane, Turns
 from vecdb.client.per_loop import PerLoop
 from vecdb.client.remote import ApiKey, Remote, remaining, within
 from vecdb.client.rpc import Rpc
@@ -35,7 +35,7 @@ class _Connection:
     def __init__(self, channel: grpc.aio.Channel, address: str, headers: Headers) -> None:
         self.channel = channel
         self.streams = AsyncSearchStreams(channel, address, headers)
-        self.turns = Turns()
+        self.turns = {lane: Turns(lane.turns) for lane in LANES}
         self.asking = asyncio.Lock()
         self._methods: dict[str, Any] = {}
 
@@ -71,7 +71,8 @@ class AsyncGrpcTransport(Remote):
         if self._closed:
             raise self._was_closed()
         connection = self._connections.get()
-        turn = await connection.turns.take(lane, lane.turns, budget)
+        turns = connection.turns[lane]
+        await turns.take(budget)
 
         async def send(call: Call[Any], timeout: float | None) -> Any:
             return await self._answer(connection, call, timeout, lane.heavy)
@@ -79,7 +80,7 @@ class AsyncGrpcTransport(Remote):
         try:
             return await run_async(steps, send, budget, lane.heavy)
         finally:
-            turn.release()
+            turns.release()
 
     async def close(self) -> None:
         self._closed = True

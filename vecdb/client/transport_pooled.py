@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from vecdb.client.calls import Call, Steps
-from vecdb.client.lanes import SLOW, Lane, Turns
+from vecdb.client.lanes import LANES, SLOW, Lane, Turns
 from vecdb.client.per_loop import PerLoop
 from vecdb.client.run import Budget, run
 from vecdb.client.transport import Transport
@@ -34,14 +34,16 @@ class PooledTransport:
         self._closed = False
         self._pid = os.getpid()
         self._pools: dict[Lane, ThreadPoolExecutor] = {}
-        self._turns = PerLoop(Turns)
+        self._turns = PerLoop(lambda: {lane: Turns(lane.threads) for lane in LANES})
 
     async def open(self) -> None:
-        turn = await self._turns.get().take(SLOW, SLOW.threads, Budget(None, None))
-        await self._apart(self._opened, turn, SLOW)
+        turns = self._turns.get()[SLOW]
+        await turns.take(Budget(None, None))
+        await self._apart(self._opened, turns, SLOW)
 
     async def run(self, steps: Steps[T], budget: Budget, lane: Lane) -> T:
-        turn = await self._turns.get().take(lane, lane.threads, budget)
+        turns = self._turns.get()[lane]
+        await turns.take(budget)
         abandoned = threading.Event()
 
         def send(call: Call[Any], timeout: float | None) -> Any:
@@ -50,7 +52,7 @@ class PooledTransport:
             return self._opened().send(call, timeout)
 
         try:
-            return await self._apart(lambda: run(steps, send, budget), turn, lane)
+            return await self._apart(lambda: run(steps, send, budget), turns, lane)
         except asyncio.CancelledError:
             abandoned.set()
             raise
@@ -76,20 +78,20 @@ class PooledTransport:
                 transport = self._transport
         return transport
 
-    async def _apart(self, work: Callable[[], T], turn: asyncio.Semaphore, lane: Lane) -> T:
+    async def _apart(self, work: Callable[[], T], turns: Turns, lane: Lane) -> T:
         """Do it in a thread of the lane. A turn is over when the thread is free, also if nobody waits any more."""
         loop = asyncio.get_running_loop()
 
         def release(done: Future[T]) -> None:
             try:
-                loop.call_soon_threadsafe(turn.release)
+                loop.call_soon_threadsafe(turns.release)
             except RuntimeError:  # the loop was closed meanwhile
                 pass
 
         try:
             under_way = self._pool(lane).submit(contextvars.copy_context().run, work)
         except BaseException:
-            turn.release()
+            turns.release()
             raise
         under_way.add_done_callback(release)
         return await asyncio.wrap_future(under_way)
