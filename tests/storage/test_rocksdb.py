@@ -41,6 +41,28 @@ def newest(folder: Path, pattern: str) -> Path:
     return max(folder.glob(pattern))
 
 
+@needs_proc
+def test_a_key_costs_blocks_and_not_the_index_of_its_file(open_rocks: OpenRocks) -> None:
+    """One file whose index and filter are larger than the cache: 4 KiB pieces of them are read, and a block."""
+    count, asked = 200_000, 500
+    kv = open_rocks(StoreOptions(block_cache_bytes=64 << 10))
+    for start in range(0, count, 5_000):
+        put(kv, {b"%08d" % i: b"%040d" % i for i in range(start, start + 5_000)})
+    kv.flush()
+    kv.compact(b"", b"\xff")
+    assert kv.stats()["sst_files"] == 1
+    keys = [b"%08d" % (i * 7919 % count) for i in range(asked)]
+    before = _bytes_read()
+    assert [kv.get(key) for key in keys] == [b"%040d" % int(key) for key in keys]
+    assert _bytes_read() - before < asked * (32 << 10)
+
+
+def _bytes_read() -> int:
+    """What this process has read by system calls."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["rchar"])
+
+
 class TestReopening:
     def test_everything_is_there(self, open_rocks: OpenRocks) -> None:
         kv = open_rocks()

@@ -31,6 +31,7 @@ from vecdb.errors import Closed, DataDirInUse, DataDirUnusable, DataLoss, Intern
 from vecdb.storage.kv import Batch, WriteStall
 
 MIN_BLOB_BYTES = 512
+_INDEX_PIECE_BYTES = 4 << 10
 SCAN_ROWS = 256
 SCAN_BYTES = 1 << 20
 _NOTE = "rocksdict-config.json"
@@ -450,8 +451,14 @@ def _rocks_options(options: StoreOptions) -> rocksdict.Options:
     table = rocksdict.BlockBasedOptions()
     table.set_block_cache(rocksdict.Cache(options.block_cache_bytes))
     table.set_bloom_filter(10, False)
+    # Index and filter in pieces: whole ones grow with their file past a shard of the cache (1 MiB of 64), and are
+    # then read and checked anew for every key. Not cached, they would be memory without a bound (decision 0010).
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_metadata_block_size(_INDEX_PIECE_BYTES)
+    table.set_pin_top_level_index_and_filter(True)
     table.set_format_version(5)
 
     rocks: Any = rocksdict.Options(raw_mode=True)
