@@ -126,6 +126,38 @@ def test_other_errors_are_not_repeated(start: Callable[..., Server], engine: Fak
     assert len(engine.calls) == 1
 
 
+class Stopping(points_pb2_grpc.PointsServiceServicer):
+    """Cancels the first ``times`` calls, as gRPC does with those that a server which stops can no longer answer."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.met = 0
+
+    def Count(self, request: Any, context: grpc.ServicerContext) -> points_pb2.CountResponse:
+        self.met += 1
+        if self.met <= self.times:
+            context.abort(grpc.StatusCode.CANCELLED, "Cancelled")
+        return points_pb2.CountResponse(count=7)
+
+
+@pytest.mark.parametrize("times", [1, 100], ids=["then answered", "for ever"])
+def test_what_a_stopping_server_cancels_is_sent_again_and_is_nobodys_wish(times: int) -> None:
+    stopping = Stopping(times)
+    server = grpc.server(ThreadPoolExecutor(1))
+    points_pb2_grpc.add_PointsServiceServicer_to_server(stopping, server)
+    transport = GrpcTransport(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    transport._info = ServerInfo()
+    server.start()
+    with Client(transport, 30) as client:
+        if times == 1:
+            assert client.collection("docs").count() == 7
+        else:
+            with pytest.raises(errors.Unavailable, match="ended the call"):
+                client.collection("docs").count()
+    assert stopping.met == min(times + 1, 5)
+    server.stop(None).wait()
+
+
 # -- what gRPC itself has to say --
 
 
