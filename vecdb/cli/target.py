@@ -12,12 +12,11 @@ import click
 
 from vecdb import config
 from vecdb.cli.flags import chosen, flags
+from vecdb.client.installed import require_engine
 from vecdb.errors import DataDirUnusable
 
 if TYPE_CHECKING:
     from vecdb import Client
-
-MARKER = "vecdb.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +41,10 @@ class Target:
             import vecdb
 
             return vecdb.connect(client["address"], client["api_key"], timeout=client["timeout"])
+        config.one_thread_for_libraries()
         if not make:
             require_database(self.data)
         engine = chosen(config.SERVE, {}).options("engine")
-        config.one_thread_for_libraries()
         import vecdb
 
         return vecdb.open(self.data, shared=self.shared, timeout=client["timeout"], **engine)
@@ -69,6 +68,9 @@ def target(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def require_database(data: str) -> None:
-    """Raise DataDirUnusable where there is no database."""
+    """Raise DataDirUnusable where there is no database, EngineNotInstalled where nothing could open one."""
+    require_engine()
+    from vecdb.engine.datadir import MARKER
+
     if not (Path(data) / MARKER).exists():
         raise DataDirUnusable(f"there is no database in {data}", expected=f"a directory with {MARKER}", received="none")
