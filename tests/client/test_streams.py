@@ -24,7 +24,7 @@ from vecdb.client.streams import PATH, SearchStreams
 from vecdb.client.streams_async import AsyncSearchStreams
 from vecdb.errors import CollectionLoading, CollectionNotFound, DeadlineExceeded, InvalidArgument
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.model.query import Near, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, VectorField
 from vecdb.v1 import search_pb2
@@ -197,7 +197,7 @@ def test_searches_are_answered_over_one_stream(
     assert count(streams.search(search(), None)) == 10
     assert len(asked) == 1
     contexts = engine.searches()
-    assert [context.scope for context in contexts] == [Equals("tenant", "a")] * 4
+    assert [context.scope for context in contexts] == [(F("tenant") == "a")] * 4
     assert [context.deadline is None for context in contexts] == [False, False, False, True]
 
 

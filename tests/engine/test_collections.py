@@ -16,7 +16,7 @@ from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.errors import Closed, CollectionExists, CollectionNotFound, InvalidArgument
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.model.schema import Schema, TextField, VectorField
 from vecdb.storage.memory import MemoryKV
 
@@ -63,7 +63,7 @@ def test_a_collection_that_exists(db: Database) -> None:
 def test_a_tenant_is_told_of_its_own_points_only(db: Database) -> None:
     c = make(db)
     c.upsert(["a", "b", "c"], gaussian(3), [{"t": "a"}, {"t": "b"}, {"t": ["b", "a"]}])
-    tenant = CallContext(scope=Equals("t", "a"))
+    tenant = CallContext(scope=(F("t") == "a"))
     assert db.describe(tenant, "c").points == 2
     assert [info.points for info in db.list_collections(tenant)] == [2]
     assert db.describe(NOW, "c").points == 3

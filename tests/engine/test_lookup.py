@@ -22,7 +22,7 @@ def seen(c: Handle, view: View) -> dict[str, Any]:
     ids = ["a", "b", "c"]
     found = {point.id: point.payload["n"] for point in c.points_at(view, ids)}
     assert c.ids_at(view) == sorted(found)
-    assert c.inner.lookup.exists(view, ids, None) == [i in found for i in ids]
+    assert c.inner.lookup.exists(view, ids, c.inner.entry.fields, None) == [i in found for i in ids]
     answer = c.answer_at(view, gaussian(1), limit=10, exact=True)
     assert sorted(answer.points.ids) == sorted(found)
     assert dict(zip(answer.points.ids, answer.points.payloads or (), strict=True)) == {

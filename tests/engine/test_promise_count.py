@@ -11,7 +11,7 @@ from tests.engine.conftest import make
 from tests.engine.handle import Handle, gaussian, names
 from tests.engine.walk import Choice, farthest, nearest, walked
 from vecdb.engine.database import Database
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.storage.memory import MemoryKV
 
 N = 200
@@ -92,7 +92,7 @@ def test_a_threshold_never_costs_a_hit(sealed: Handle, choice: Choice) -> None:
 @pytest.mark.parametrize("choice", [nearest, farthest, lambda order, n: order[:1]])
 def test_under_a_scope(sealed: Handle, choice: Choice) -> None:
     walked(sealed, choice)
-    half = Handle(sealed.db, scope=Equals("half", 1))
+    half = Handle(sealed.db, scope=(F("half") == 1))
     inside = [i for i in ranked(sealed) if int(i) % 2]
     assert half.count() == len(inside) == N // 2
     for k in (1, 10, N // 2, N):

@@ -12,7 +12,7 @@ from tests.engine.handle import TWO, Handle, delete, gaussian, names
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.storage.memory import MemoryKV
 
 Opener = Callable[..., Database]
@@ -50,7 +50,7 @@ def shown(c: Handle) -> dict[str, Any]:
     assert {i: b'{"n":%d}' % p["n"] for i, p in points.items()} == dict(
         zip(found.ids, found.payloads or (), strict=True)
     )
-    assert c.count() == Handle(c.db, scope=Equals("n", 1)).count() + sum(p != {"n": 1} for p in points.values())
+    assert c.count() == Handle(c.db, scope=(F("n") == 1)).count() + sum(p != {"n": 1} for p in points.values())
     assert c.count() == len(points)
     assert c.db.check(CallContext()) == []
     return points

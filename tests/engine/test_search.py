@@ -15,7 +15,8 @@ from vecdb.engine.database import Database
 from vecdb.errors import DeadlineExceeded
 from vecdb.index import metric
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter import Facts, matches
+from vecdb.model.filter.expression import F
 from vecdb.model.point import Select
 from vecdb.model.query import Near, Rrf, SearchRequest
 from vecdb.model.schema import METRICS, Metric, Schema, VectorField
@@ -218,22 +219,26 @@ def test_filters_narrow_the_request_or_one_leg(db: Database, sealed: bool) -> No
         c.update(names(n), payloads=[{"k": kind} if kind is not None else {} for kind in kinds])
 
     def having(value: Any) -> list[str]:
-        return [i for i, kind in zip(names(n), kinds, strict=True) if Equals("k", value).matches({"k": kind})]
+        return [
+            i
+            for i, kind in zip(names(n), kinds, strict=True)
+            if matches(F("k") == value, Facts("", payload={"k": kind}))
+        ]
 
     for value in ("a", "b", 1, True, 1.0, "1", "none"):
         wanted = having(value)
-        assert sorted(c.search(gaussian(1), limit=100, filter=Equals("k", value))) == wanted
-        assert sorted(legs(c, one([1, 0, 0, 0], filter=Equals("k", value)), limit=100).points.ids) == wanted
+        assert sorted(c.search(gaussian(1), limit=100, filter=(F("k") == value))) == wanted
+        assert sorted(legs(c, one([1, 0, 0, 0], filter=(F("k") == value)), limit=100).points.ids) == wanted
         assert (
-            c.search(gaussian(1), limit=2, filter=Equals("k", value))
+            c.search(gaussian(1), limit=2, filter=(F("k") == value))
             == [i for i in c.search(gaussian(1), limit=100, exact=True) if i in wanted][:2]
         )
     both = legs(
-        c, one([1, 0, 0, 0], filter=Equals("k", "a")), one([1, 0, 0], using="image", filter=Equals("k", "b")), limit=100
+        c, one([1, 0, 0, 0], filter=(F("k") == "a")), one([1, 0, 0], using="image", filter=(F("k") == "b")), limit=100
     )
     assert sorted(both.points.ids) == sorted(having("a") + having("b"))
-    tenant = Handle(c.db, scope=Equals("k", "a"))
-    assert tenant.search(gaussian(1), limit=100, filter=Equals("k", "b")) == []
+    tenant = Handle(c.db, scope=(F("k") == "a"))
+    assert tenant.search(gaussian(1), limit=100, filter=(F("k") == "b")) == []
 
 
 def test_fused_hits_follow_the_formula(db: Database) -> None:

@@ -20,7 +20,7 @@ from tests.engine.conftest import make
 from tests.engine.handle import ALL, Handle, delete, gaussian, update, upsert
 from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.model.hit import Point, points_in
 from vecdb.model.point import Select
 from vecdb.model.schema import Schema, VectorField
@@ -136,7 +136,7 @@ class Story:
             self.judge(c.scroll(page=1000), least)
         elif kind == 6:
             group = rng.randrange(GROUPS)
-            tenant = Handle(c.db, scope=Equals("group", group))
+            tenant = Handle(c.db, scope=(F("group") == group))
             assert tenant.count() == GROUP
             answer = tenant.answer(query, using=using, limit=100)
             assert sorted(answer.points.ids) == self.ids(group)

@@ -32,7 +32,7 @@ from vecdb.engine.view import View
 from vecdb.errors import DimensionMismatch, Internal, InvalidArgument, PointExists, ReadOnly, VecdbError
 from vecdb.model.collection import INDEXING
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter import Filter
 from vecdb.model.hit import Point, SearchResult, points_in
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Near as EngineNear
@@ -156,7 +156,7 @@ class Histories(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     @property
-    def scope(self) -> Equals | None:
+    def scope(self) -> Filter | None:
         """What the caller of this history may see."""
         return TENANT if self.limited else None
 

@@ -17,7 +17,7 @@ from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Update, Upsert
 from vecdb.errors import PointExists
 from vecdb.index import metric
-from vecdb.model.filter import Equals
+from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.hit import Point
 from vecdb.model.point import WriteResult
 from vecdb.model.query import DEFAULT_RRF_K
@@ -78,13 +78,13 @@ class Model:
         self.points: dict[str, Held] = {}
         self.seq = 0
 
-    def seen(self, scope: Equals | None) -> dict[str, Held]:
+    def seen(self, scope: Filter | None) -> dict[str, Held]:
         """The points of a scope."""
         if scope is None:
             return self.points
-        return {i: p for i, p in self.points.items() if p.payload is not None and scope.matches(p.payload)}
+        return {i: p for i, p in self.points.items() if matches(scope, Facts(i, payload=p.payload))}
 
-    def write(self, steps: Sequence[Step], scope: Equals | None) -> tuple[dict[str, Held], WriteResult]:
+    def write(self, steps: Sequence[Step], scope: Filter | None) -> tuple[dict[str, Held], WriteResult]:
         """The points after a batch, and its result; nothing is changed yet. Raises PointExists."""
         before = self.points
         seen = set(self.seen(scope))
@@ -126,7 +126,7 @@ class Model:
         return now, WriteResult(seq, count)
 
     def ranked(
-        self, legs: Sequence[Near], scope: Equals | None, min_score: float | None, window: int, k: int = DEFAULT_RRF_K
+        self, legs: Sequence[Near], scope: Filter | None, min_score: float | None, window: int, k: int = DEFAULT_RRF_K
     ) -> list[Ranked]:
         """Every hit, best first: of one leg, or of several fused for answers up to ``window`` deep."""
         points = self.seen(scope)

@@ -19,16 +19,17 @@ from vecdb.client.transport_pooled import PooledTransport
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter import Filter
+from vecdb.model.filter.expression import F
 from vecdb.storage.memory import MemoryKV
 from vecdb.wire.server import Server, ServerOptions
 
 NAME = "c"
-TENANT = Equals("tenant", "a")
+TENANT = F("tenant") == "a"
 TIMEOUT_S = 30.0
 
 
-def scope_of(metadata: Mapping[str, str | bytes]) -> Equals | None:
+def scope_of(metadata: Mapping[str, str | bytes]) -> Filter | None:
     """The server's rule for callers: who shows the key of tenant a is held to its points."""
     return TENANT if metadata.get("authorization") == "Bearer a" else None
 

@@ -16,6 +16,7 @@ from vecdb.errors import CollectionExists, CollectionNotFound, PointExists
 from vecdb.model.collection import CollectionInfo, CollectionStats, DatabaseStats
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter
+from vecdb.model.filter.expression import F
 from vecdb.model.point import (
     Clear,
     DeleteIds,
@@ -226,4 +227,4 @@ class FakeDatabase:
 def scope_of_header(metadata: Any) -> Filter | None:
     """The scope that a test puts into the header ``x-scope`` as ``field=value``."""
     field_name, _, value = str(metadata.get("x-scope", "")).partition("=")
-    return Filter(field_name, value) if field_name else None
+    return (F(field_name) == value) if field_name else None

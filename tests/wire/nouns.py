@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, SegmentStats
-from vecdb.model.filter import Equals
+from vecdb.model.filter import And, Attribute, Comparator, Compare, Exists, HasVector, In, Not, Or, Prefix, Text
 from vecdb.model.point import Clear, DeleteIds, Points, Put, PutMode, Rows, Select, VectorColumn, WriteBatch
 from vecdb.model.query import Near, Rrf, SearchAnswer, SearchRequest
 from vecdb.model.schema import METRICS, Schema, TextField, VectorField
@@ -72,7 +72,31 @@ def rows(draw: st.DrawFn) -> Rows:
 operations = st.builds(Put, st.sampled_from(PutMode), rows()) | st.builds(DeleteIds, st.lists(TEXT)) | st.builds(Clear)
 batches = st.builds(WriteBatch, st.lists(operations, max_size=4), st.sampled_from([None, "fsync", "os"]))
 scalars = TEXT | st.integers(-(2**63), 2**64 - 1) | FLOATS | st.booleans() | st.none()
-filters = st.builds(Equals, TEXT, scalars)
+paths = st.lists(TEXT, min_size=1, max_size=3).map(tuple)
+keys = paths | st.just(Attribute.ID)
+arrays = st.lists(scalars | st.lists(scalars, max_size=2), max_size=3).map(tuple)
+comparisons = (
+    st.builds(Compare, paths, st.just(Comparator.EQ), scalars | arrays)
+    | st.builds(Compare, paths, st.sampled_from(Comparator), TEXT | st.integers(-(2**63), 2**64 - 1) | FLOATS)
+    | st.builds(Compare, st.just(Attribute.VERSION), st.sampled_from(Comparator), st.integers(0, 2**64 - 1))
+)
+conditions = (
+    comparisons
+    | st.builds(In, paths, st.lists(scalars, max_size=3).map(tuple))
+    | st.builds(Exists, paths)
+    | st.builds(Prefix, keys, TEXT)
+    | st.builds(Text, TEXT, st.sampled_from(["word", "two words"]))
+    | st.builds(HasVector, TEXT)
+)
+filters = st.recursive(
+    conditions,
+    lambda inner: (
+        st.builds(Not, inner)
+        | st.builds(And, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(Or, st.lists(inner, max_size=3).map(tuple))
+    ),
+    max_leaves=4,
+)
 selects = st.builds(Select, st.booleans(), st.booleans(), st.booleans())
 
 

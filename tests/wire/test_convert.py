@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.wire import nouns
 from tests.wire.nouns import same
 from vecdb.errors import InvalidArgument, TooLarge, Unimplemented, VecdbError
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.model.info import Limits, ServerInfo
 from vecdb.model.point import Points, Select, VectorColumn, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
@@ -242,7 +242,7 @@ def test_a_request_id_has_a_length() -> None:
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1])
 def test_an_integer_that_does_not_fit_is_refused(value: int) -> None:
     with pytest.raises(InvalidArgument):
-        convert.filter_to_proto(Equals("f", value))
+        convert.filter_to_proto(F("f") == value)
 
 
 ANSWER = convert.answer_to_proto(

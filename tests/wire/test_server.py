@@ -20,7 +20,7 @@ from vecdb import errors
 from vecdb.client.client import Client
 from vecdb.client.health import health
 from vecdb.client.transport_grpc import GrpcTransport
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.model.info import Limits, ServerInfo
 from vecdb.v1 import points_pb2, points_pb2_grpc
 from vecdb.wire.server import SERVICES, Server
@@ -101,7 +101,7 @@ def test_deadline_request_id_and_scope_reach_the_engine(server: Server, engine: 
     name, context, _ = engine.calls[-1]
     assert name == "write"
     assert context.request_id == b"once"
-    assert context.scope == Equals("tenant", "a")
+    assert context.scope == (F("tenant") == "a")
     assert context.principal is None
     remaining = context.remaining()
     assert remaining is not None

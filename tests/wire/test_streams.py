@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.wire.fake_engine import FakeDatabase, Row
 from vecdb import errors
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Equals
+from vecdb.model.filter.expression import F
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, VectorField
 from vecdb.v1 import columns_pb2, leg_pb2, search_pb2, search_pb2_grpc
@@ -160,7 +160,7 @@ def test_who_asks_is_known_from_the_beginning(
     for number in (1, 2):
         assert len(hits(stream.ask(number, encoded(), 60_000))) == 3
     contexts = [context for name, context, _ in engine.calls if name == "search"]
-    assert [context.scope for context in contexts] == [Equals("tenant", "a")] * 2
+    assert [context.scope for context in contexts] == [(F("tenant") == "a")] * 2
     assert all(0 < (context.remaining() or 0) <= 60 for context in contexts)
 
 

@@ -95,7 +95,7 @@ class Collection:
         }
         self.dims = {field_id: field.dim for field_id, field in self.fields.items()}
         self.lookup = Lookup(kv, entry.number, self.dims)
-        self.matcher = Matcher(self.lookup)
+        self.matcher = Matcher(self.lookup, entry.fields)
         self._executor = Executor(
             self.lookup, self.matcher, entry.fields, entry.schema, options.search_threads, why_no_graphs(options)
         )
@@ -348,7 +348,7 @@ class Collection:
     def exists(self, context: CallContext, ids: Sequence[str]) -> NDArray[np.bool_]:
         """For each id whether it is there, bool ``[n]``."""
         check_ids(ids, "ids")
-        return np.array(self.lookup.exists(self._look(), ids, context.scope), dtype=np.bool_)
+        return np.array(self.lookup.exists(self._look(), ids, self.entry.fields, context.scope), dtype=np.bool_)
 
     def count(self, context: CallContext) -> int:
         """Live points (of the scope)."""

@@ -213,7 +213,7 @@ class Committer:
                 _follow(first, write.done)
                 return False
         head = collection.committed
-        resolved = Resolver(self._kv, collection.number, write.context.scope).resolve(
+        resolved = Resolver(self._kv, collection.number, collection.entry.fields, write.context.scope).resolve(
             write.batch,
             seq=head.seq + 1,
             commit=self.commit + 1,

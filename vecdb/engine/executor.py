@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vecdb.engine import fusion, planner
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
-from vecdb.engine.prepare import FieldIds, check_model, check_vectors, vector_field
+from vecdb.engine.prepare import FieldIds, check_filter, check_model, check_vectors, vector_field
 from vecdb.engine.segment import Part, Segment, UInt64
 from vecdb.engine.view import View
 from vecdb.errors import DataLoss
@@ -89,6 +89,8 @@ class Executor:
             field = vector_field(self._schema, leg.using, f"{where}.using")
             check_model(field, leg.model, f"{where}.model")
             check_vectors(field, leg.vectors, f"{where}.vectors")
+            check_filter(leg.filter, self._schema, f"{where}.filter")
+        check_filter(request.filter, self._schema, "filter")
         explain: dict[str, Any] | None = {"legs": []} if request.explain else None
         if explain is not None and self._no_graphs is not None:
             explain["no_graphs"] = self._no_graphs

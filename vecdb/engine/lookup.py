@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import orjson
 
+from vecdb.engine.judge import facts_of, judge
 from vecdb.engine.prepare import FieldIds
 from vecdb.engine.view import View
 from vecdb.errors import DataLoss
-from vecdb.model.filter import Filter
+from vecdb.model.filter import Filter, matches
 from vecdb.model.point import Points, Select, VectorColumn
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import NO_ROW, Body, Pointer
@@ -76,13 +76,13 @@ class Lookup:
         rows = [row for row in self.rows_of(view, ids) if row is not None]
         return self._points(rows, select, fields, scope)
 
-    def exists(self, view: View, ids: Sequence[str], scope: Filter | None) -> list[bool]:
+    def exists(self, view: View, ids: Sequence[str], fields: FieldIds, scope: Filter | None) -> list[bool]:
         """For each id whether the view and the scope have it."""
         rows = self.rows_of(view, ids)
         if scope is None:
             return [row is not None for row in rows]
         there = [row for row in rows if row is not None]
-        inside = dict(zip(there, (matches(scope, v) for v in self.raw_bodies(there)), strict=True))
+        inside = dict(zip(there, (judge(scope, v, fields) for v in self.raw_bodies(there)), strict=True))
         return [row is not None and inside[row] for row in rows]
 
     def scroll(
@@ -102,7 +102,7 @@ class Lookup:
             if row is None:
                 continue
             raw = self._kv.get(keys.body(self._collection, row))
-            if scope is not None and not matches(scope, raw):
+            if scope is not None and not judge(scope, raw, fields):
                 continue
             if taken == limit or (taken and size > SCROLL_BYTES):
                 return self._points(rows, select, fields, None), False
@@ -131,7 +131,7 @@ class Lookup:
     def _points(self, rows: list[int], select: Select, fields: FieldIds, scope: Filter | None) -> Points:
         bodies = self.bodies(rows)
         if scope is not None:
-            keep = [scope.matches(orjson.loads(b.payload)) if b.payload is not None else False for b in bodies]
+            keep = [matches(scope, facts_of(body, fields)) for body in bodies]
             rows = [row for row, k in zip(rows, keep, strict=True) if k]
             bodies = [body for body, k in zip(bodies, keep, strict=True) if k]
         payloads, texts, vectors = self.columns(bodies, rows, select, fields)
@@ -161,9 +161,3 @@ class Lookup:
 
     def _vector_bytes(self, raw: bytes) -> int:
         return sum(4 * self._dims.get(field_id, 0) for field_id in codec.decode_body(raw).slots)
-
-
-def matches(scope: Filter, raw_body: bytes | None) -> bool:
-    """Judge an encoded body by a filter; a missing body or payload is false."""
-    payload = None if raw_body is None else codec.body_payload(raw_body)
-    return payload is not None and scope.matches(orjson.loads(payload))

@@ -12,7 +12,9 @@ from collections import OrderedDict
 
 import numpy as np
 
-from vecdb.engine.lookup import Lookup, matches
+from vecdb.engine.judge import judge
+from vecdb.engine.lookup import Lookup
+from vecdb.engine.prepare import FieldIds
 from vecdb.engine.segment import Segment
 from vecdb.engine.view import View
 from vecdb.index.contract import Mask
@@ -25,8 +27,9 @@ READ_ROWS = 1024
 class Matcher:
     """Masks by segment and filter; at most ``CACHED_MASKS`` are kept."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, fields: FieldIds) -> None:
         self._lookup = lookup
+        self._fields = fields
         self._cache: OrderedDict[tuple[int, Filter], Mask] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -38,7 +41,7 @@ class Matcher:
         if len(known) < len(segment):
             fresh = segment.rows[len(known) :].tolist()
             judged = [
-                matches(filter, raw)
+                judge(filter, raw, self._fields)
                 for start in range(0, len(fresh), READ_ROWS)
                 for raw in self._lookup.raw_bodies(fresh[start : start + READ_ROWS])
             ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import orjson
@@ -15,7 +16,7 @@ import orjson
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import DimensionMismatch, FieldNotFound, InvalidArgument, ModelMismatch, TooLarge
 from vecdb.index import metric
-from vecdb.model.filter import Filter
+from vecdb.model.filter import And, Facts, Filter, HasVector, Not, Or, Text, matches
 from vecdb.model.point import (
     MAX_ID_BYTES,
     Clear,
@@ -195,7 +196,9 @@ def _put(
             raise _mismatch(where, n, len(values))
         _check_texts(values, where, options.max_text_bytes)
         texts[fields.texts[name]] = values
-    _check_payloads(rows, path, op.mode, scope, options.max_payload_bytes)
+    parsed = _check_payloads(rows, path, options.max_payload_bytes)
+    if scope is not None and op.mode is not PutMode.UPDATE:  # what an update makes of a point the committer sees
+        _check_scope(scope, rows, parsed, path)
     return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads)
 
 
@@ -225,18 +228,16 @@ def _check_texts(values: Sequence[str | None], where: str, limit: int) -> None:
             )
 
 
-def _check_payloads(rows: Rows, path: str, mode: PutMode, scope: Filter | None, limit: int) -> None:
+def _check_payloads(rows: Rows, path: str, limit: int) -> list[dict[str, Any] | None]:
+    """The payloads, parsed."""
+    out: list[dict[str, Any] | None] = [None] * len(rows.ids)
     if rows.payloads is None:
-        if scope is not None and mode is not PutMode.UPDATE and len(rows.ids):
-            raise _out_of_scope(f"{path}.payloads", scope)
-        return
+        return out
     if len(rows.payloads) != len(rows.ids):
         raise _mismatch(f"{path}.payloads", len(rows.ids), len(rows.payloads))
     for i, payload in enumerate(rows.payloads):
         where = f"{path}.payloads[{i}]"
         if payload is None:
-            if scope is not None and mode is not PutMode.UPDATE:
-                raise _out_of_scope(where, scope)
             continue
         if len(payload) > limit:
             raise InvalidArgument(
@@ -252,17 +253,50 @@ def _check_payloads(rows: Rows, path: str, mode: PutMode, scope: Filter | None, 
             raise InvalidArgument(
                 "payload is not an object", field=where, expected="a JSON object", received=type(parsed).__name__
             )
-        if scope is not None and not scope.matches(parsed):
-            raise _out_of_scope(where, scope)
+        out[i] = parsed
+    return out
 
 
-def _out_of_scope(where: str, scope: Filter) -> InvalidArgument:
+def _check_scope(scope: Filter, rows: Rows, payloads: Sequence[dict[str, Any] | None], path: str) -> None:
+    n = len(rows.ids)
+    vectors = {
+        name: set(range(n) if column.rows is None else column.rows.tolist()) for name, column in rows.vectors.items()
+    }
+    for i, (point_id, payload) in enumerate(zip(rows.ids, payloads, strict=True)):
+        texts = {name: text for name, column in rows.texts.items() if (text := column[i]) is not None}
+        there = {name for name, positions in vectors.items() if i in positions}
+        if not matches(scope, Facts(point_id, 0, payload, texts, there)):
+            raise out_of_scope(f"{path}.payloads[{i}]")
+
+
+def out_of_scope(where: str) -> InvalidArgument:
+    """The refusal of a point that its writer could not see."""
     return InvalidArgument(
         "the point would lie outside the caller's scope",
         field=where,
-        expected=f"{scope.field} equal to {scope.value!r}",
-        received="another value or none",
+        expected="a point of the scope",
+        received="one outside it",
     )
+
+
+def check_filter(filter: Filter | None, schema: Schema, path: str) -> None:
+    """Refuse a filter that asks for a field the collection does not have. Raises FieldNotFound."""
+    match filter:
+        case And() | Or():
+            for part in filter.parts:
+                check_filter(part, schema, path)
+        case Not():
+            check_filter(filter.part, schema, path)
+        case HasVector():
+            vector_field(schema, filter.field, f"{path}.$has_vector")
+        case Text():
+            if filter.field not in schema.texts:
+                raise FieldNotFound(
+                    "unknown text field",
+                    field=f"{path}.$text",
+                    expected=_names(schema.texts),
+                    received=repr(filter.field),
+                )
 
 
 def _mismatch(where: str, expected: int, received: int) -> InvalidArgument:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from vecdb.engine.prepare import PreparedBatch, PreparedPut
+from vecdb.engine.judge import judge
+from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedPut, out_of_scope
 from vecdb.engine.segment import NewRows, UInt64
 from vecdb.errors import PointExists
-from vecdb.model.filter import Filter
+from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.point import Clear, DeleteIds, Float32, Int64, PutMode
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import NO_ROW, Change, Pointer
@@ -68,9 +69,10 @@ class Resolved:
 class Resolver:
     """Resolves one batch of one collection. ``scope`` limits what it may see and change."""
 
-    def __init__(self, kv: KV, collection: int, scope: Filter | None) -> None:
+    def __init__(self, kv: KV, collection: int, fields: FieldIds, scope: Filter | None) -> None:
         self._kv = kv
         self._collection = collection
+        self._fields = fields
         self._scope = scope
         self._old: dict[str, _Old] = {}
         self._pending: dict[str, _Draft | None] = {}
@@ -101,8 +103,7 @@ class Resolver:
         if self._scope is not None and live:
             bodies = self._kv.get_many([keys.body(self._collection, p.row) for _, p in live])
             for (i, _), body in zip(live, bodies, strict=True):
-                payload = None if body is None else codec.body_payload(body)
-                if payload is None or not self._scope.matches(orjson.loads(payload)):
+                if not judge(self._scope, body, self._fields):
                     outside.add(i)
         for i, pointer in found:
             self._old[i] = _Old(pointer, not pointer.deleted and i not in outside)
@@ -155,7 +156,7 @@ class Resolver:
             placed = {f: origin for f, origin in draft.placed.items() if f not in given}
             placed.update({f: (draft.put, draft.position) for f in _carried(draft) if f not in given})
             payload = op.payload_at(i)
-            self._pending[point_id] = _Draft(
+            updated = _Draft(
                 op,
                 i,
                 draft.texts | op.texts_at(i),
@@ -163,7 +164,21 @@ class Resolver:
                 {f: slot for f, slot in draft.kept.items() if f not in given},
                 placed,
             )
+            if self._scope is not None and not matches(self._scope, self._facts(point_id, updated)):
+                raise out_of_scope(f"ids[{i}]")
+            self._pending[point_id] = updated
         return len({op.ids[i] for i in here})
+
+    def _facts(self, point_id: str, draft: _Draft) -> Facts:
+        """What a filter may ask of a point as the batch has left it so far; it has no version yet."""
+        vectors = {*draft.kept, *draft.placed, *_carried(draft)}
+        return Facts(
+            point_id,
+            0,
+            None if draft.payload is None else orjson.loads(draft.payload),
+            {name: draft.texts[number] for name, number in self._fields.texts.items() if number in draft.texts},
+            {name for name, number in self._fields.vectors.items() if number in vectors},
+        )
 
     def _bodies(self, ids: list[str]) -> dict[str, _Draft]:
         """Drafts of the stored versions of ids, keeping all their vectors."""

@@ -15,41 +15,51 @@ _sym_db = _symbol_database.Default()
 from vecdb.v1 import schema_pb2 as vecdb_dot_v1_dot_schema__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb/v1/collections.proto\x12\x08vecdb.v1\x1a\x15vecdb/v1/schema.proto\"[\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x10\n\x08\x65xist_ok\x18\x03 \x01(\x08\"H\n\x18\x43reateCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"\x18\n\x16ListCollectionsRequest\"H\n\x17ListCollectionsResponse\x12-\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x18.vecdb.v1.CollectionInfo\")\n\x19\x44\x65scribeCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x1a\x44\x65scribeCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"9\n\x17RenameCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08new_name\x18\x02 \x01(\t\"\x1a\n\x18RenameCollectionResponse\"4\n\x0fSetAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"\x12\n\x10SetAliasResponse\"!\n\x10\x44ropAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\"\x13\n\x11\x44ropAliasResponse2\xe1\x04\n\x12\x43ollectionsService\x12Y\n\x10\x43reateCollection\x12!.vecdb.v1.CreateCollectionRequest\x1a\".vecdb.v1.CreateCollectionResponse\x12S\n\x0e\x44ropCollection\x12\x1f.vecdb.v1.DropCollectionRequest\x1a .vecdb.v1.DropCollectionResponse\x12V\n\x0fListCollections\x12 .vecdb.v1.ListCollectionsRequest\x1a!.vecdb.v1.ListCollectionsResponse\x12_\n\x12\x44\x65scribeCollection\x12#.vecdb.v1.DescribeCollectionRequest\x1a$.vecdb.v1.DescribeCollectionResponse\x12Y\n\x10RenameCollection\x12!.vecdb.v1.RenameCollectionRequest\x1a\".vecdb.v1.RenameCollectionResponse\x12\x41\n\x08SetAlias\x12\x19.vecdb.v1.SetAliasRequest\x1a\x1a.vecdb.v1.SetAliasResponse\x12\x44\n\tDropAlias\x12\x1a.vecdb.v1.DropAliasRequest\x1a\x1b.vecdb.v1.DropAliasResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb/v1/collections.proto\x12\x08vecdb.v1\x1a\x15vecdb/v1/schema.proto\"\x9d\x02\n\x13\x43hangeSchemaRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12.\n\nadd_vector\x18\x02 \x01(\x0b\x32\x18.vecdb.v1.AddVectorFieldH\x00\x12\x15\n\x0b\x64rop_vector\x18\x03 \x01(\tH\x00\x12.\n\rrename_vector\x18\x04 \x01(\x0b\x32\x15.vecdb.v1.RenameFieldH\x00\x12\x18\n\x0e\x64\x65\x66\x61ult_vector\x18\x05 \x01(\tH\x00\x12\x10\n\x06ttl_ms\x18\x06 \x01(\x04H\x00\x12\x19\n\x0fpayload_columns\x18\x07 \x01(\x08H\x00\x12*\n\x08\x61\x64\x64_text\x18\x08 \x01(\x0b\x32\x16.vecdb.v1.AddTextFieldH\x00\x42\x08\n\x06\x63hange\"D\n\x0e\x41\x64\x64VectorField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05\x66ield\x18\x02 \x01(\x0b\x32\x15.vecdb.v1.VectorField\"@\n\x0c\x41\x64\x64TextField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05\x66ield\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.TextField\"-\n\x0bRenameField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08new_name\x18\x02 \x01(\t\"D\n\x14\x43hangeSchemaResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"[\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x10\n\x08\x65xist_ok\x18\x03 \x01(\x08\"H\n\x18\x43reateCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"\x18\n\x16ListCollectionsRequest\"H\n\x17ListCollectionsResponse\x12-\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x18.vecdb.v1.CollectionInfo\")\n\x19\x44\x65scribeCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x1a\x44\x65scribeCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.CollectionInfo\"9\n\x17RenameCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08new_name\x18\x02 \x01(\t\"\x1a\n\x18RenameCollectionResponse\"4\n\x0fSetAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"\x12\n\x10SetAliasResponse\"!\n\x10\x44ropAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\"\x13\n\x11\x44ropAliasResponse2\xb0\x05\n\x12\x43ollectionsService\x12Y\n\x10\x43reateCollection\x12!.vecdb.v1.CreateCollectionRequest\x1a\".vecdb.v1.CreateCollectionResponse\x12S\n\x0e\x44ropCollection\x12\x1f.vecdb.v1.DropCollectionRequest\x1a .vecdb.v1.DropCollectionResponse\x12V\n\x0fListCollections\x12 .vecdb.v1.ListCollectionsRequest\x1a!.vecdb.v1.ListCollectionsResponse\x12_\n\x12\x44\x65scribeCollection\x12#.vecdb.v1.DescribeCollectionRequest\x1a$.vecdb.v1.DescribeCollectionResponse\x12Y\n\x10RenameCollection\x12!.vecdb.v1.RenameCollectionRequest\x1a\".vecdb.v1.RenameCollectionResponse\x12\x41\n\x08SetAlias\x12\x19.vecdb.v1.SetAliasRequest\x1a\x1a.vecdb.v1.SetAliasResponse\x12\x44\n\tDropAlias\x12\x1a.vecdb.v1.DropAliasRequest\x1a\x1b.vecdb.v1.DropAliasResponse\x12M\n\x0c\x43hangeSchema\x12\x1d.vecdb.v1.ChangeSchemaRequest\x1a\x1e.vecdb.v1.ChangeSchemaResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.collections_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=63
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=154
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=156
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=228
-  _globals['_DROPCOLLECTIONREQUEST']._serialized_start=230
-  _globals['_DROPCOLLECTIONREQUEST']._serialized_end=267
-  _globals['_DROPCOLLECTIONRESPONSE']._serialized_start=269
-  _globals['_DROPCOLLECTIONRESPONSE']._serialized_end=293
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=295
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=319
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=321
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=393
-  _globals['_DESCRIBECOLLECTIONREQUEST']._serialized_start=395
-  _globals['_DESCRIBECOLLECTIONREQUEST']._serialized_end=436
-  _globals['_DESCRIBECOLLECTIONRESPONSE']._serialized_start=438
-  _globals['_DESCRIBECOLLECTIONRESPONSE']._serialized_end=512
-  _globals['_RENAMECOLLECTIONREQUEST']._serialized_start=514
-  _globals['_RENAMECOLLECTIONREQUEST']._serialized_end=571
-  _globals['_RENAMECOLLECTIONRESPONSE']._serialized_start=573
-  _globals['_RENAMECOLLECTIONRESPONSE']._serialized_end=599
-  _globals['_SETALIASREQUEST']._serialized_start=601
-  _globals['_SETALIASREQUEST']._serialized_end=653
-  _globals['_SETALIASRESPONSE']._serialized_start=655
-  _globals['_SETALIASRESPONSE']._serialized_end=673
-  _globals['_DROPALIASREQUEST']._serialized_start=675
-  _globals['_DROPALIASREQUEST']._serialized_end=708
-  _globals['_DROPALIASRESPONSE']._serialized_start=710
-  _globals['_DROPALIASRESPONSE']._serialized_end=729
-  _globals['_COLLECTIONSSERVICE']._serialized_start=732
-  _globals['_COLLECTIONSSERVICE']._serialized_end=1341
+  _globals['_CHANGESCHEMAREQUEST']._serialized_start=64
+  _globals['_CHANGESCHEMAREQUEST']._serialized_end=349
+  _globals['_ADDVECTORFIELD']._serialized_start=351
+  _globals['_ADDVECTORFIELD']._serialized_end=419
+  _globals['_ADDTEXTFIELD']._serialized_start=421
+  _globals['_ADDTEXTFIELD']._serialized_end=485
+  _globals['_RENAMEFIELD']._serialized_start=487
+  _globals['_RENAMEFIELD']._serialized_end=532
+  _globals['_CHANGESCHEMARESPONSE']._serialized_start=534
+  _globals['_CHANGESCHEMARESPONSE']._serialized_end=602
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=604
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=695
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=697
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=769
+  _globals['_DROPCOLLECTIONREQUEST']._serialized_start=771
+  _globals['_DROPCOLLECTIONREQUEST']._serialized_end=808
+  _globals['_DROPCOLLECTIONRESPONSE']._serialized_start=810
+  _globals['_DROPCOLLECTIONRESPONSE']._serialized_end=834
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=836
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=860
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=862
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=934
+  _globals['_DESCRIBECOLLECTIONREQUEST']._serialized_start=936
+  _globals['_DESCRIBECOLLECTIONREQUEST']._serialized_end=977
+  _globals['_DESCRIBECOLLECTIONRESPONSE']._serialized_start=979
+  _globals['_DESCRIBECOLLECTIONRESPONSE']._serialized_end=1053
+  _globals['_RENAMECOLLECTIONREQUEST']._serialized_start=1055
+  _globals['_RENAMECOLLECTIONREQUEST']._serialized_end=1112
+  _globals['_RENAMECOLLECTIONRESPONSE']._serialized_start=1114
+  _globals['_RENAMECOLLECTIONRESPONSE']._serialized_end=1140
+  _globals['_SETALIASREQUEST']._serialized_start=1142
+  _globals['_SETALIASREQUEST']._serialized_end=1194
+  _globals['_SETALIASRESPONSE']._serialized_start=1196
+  _globals['_SETALIASRESPONSE']._serialized_end=1214
+  _globals['_DROPALIASREQUEST']._serialized_start=1216
+  _globals['_DROPALIASREQUEST']._serialized_end=1249
+  _globals['_DROPALIASRESPONSE']._serialized_start=1251
+  _globals['_DROPALIASRESPONSE']._serialized_end=1270
+  _globals['_COLLECTIONSSERVICE']._serialized_start=1273
+  _globals['_COLLECTIONSSERVICE']._serialized_end=1961
 # @@protoc_insertion_point(module_scope)

@@ -14,6 +14,153 @@ import vecdb.v1.schema_pb2
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class ChangeSchemaRequest(google.protobuf.message.Message):
+    """See ChangeSchema. Exactly one change is set; what a server does not know it refuses."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    ADD_VECTOR_FIELD_NUMBER: builtins.int
+    DROP_VECTOR_FIELD_NUMBER: builtins.int
+    RENAME_VECTOR_FIELD_NUMBER: builtins.int
+    DEFAULT_VECTOR_FIELD_NUMBER: builtins.int
+    TTL_MS_FIELD_NUMBER: builtins.int
+    PAYLOAD_COLUMNS_FIELD_NUMBER: builtins.int
+    ADD_TEXT_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """The collection."""
+    drop_vector: builtins.str
+    """The name of a vector field that goes, with its vectors and for good. The default field is refused."""
+    default_vector: builtins.str
+    """The vector field meant from now on where none is named."""
+    ttl_ms: builtins.int
+    """How long points stay that are written from now on without a time of their own, milliseconds. 0: for ever."""
+    payload_columns: builtins.bool
+    """Whether values of payloads are kept in columns."""
+    @property
+    def add_vector(self) -> global___AddVectorField:
+        """A new vector field, which no point has a vector in yet."""
+
+    @property
+    def rename_vector(self) -> global___RenameField:
+        """Another name for a vector field."""
+
+    @property
+    def add_text(self) -> global___AddTextField:
+        """A new text field."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        add_vector: global___AddVectorField | None = ...,
+        drop_vector: builtins.str = ...,
+        rename_vector: global___RenameField | None = ...,
+        default_vector: builtins.str = ...,
+        ttl_ms: builtins.int = ...,
+        payload_columns: builtins.bool = ...,
+        add_text: global___AddTextField | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "ttl_ms", b"ttl_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "collection", b"collection", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "ttl_ms", b"ttl_ms"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["change", b"change"]) -> typing.Literal["add_vector", "drop_vector", "rename_vector", "default_vector", "ttl_ms", "payload_columns", "add_text"] | None: ...
+
+global___ChangeSchemaRequest = ChangeSchemaRequest
+
+@typing.final
+class AddVectorField(google.protobuf.message.Message):
+    """A new vector field."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name, [A-Za-z0-9._-]{1,128}, or "" for the unnamed one."""
+    @property
+    def field(self) -> vecdb.v1.schema_pb2.VectorField:
+        """What it is."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        field: vecdb.v1.schema_pb2.VectorField | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["field", b"field"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "name", b"name"]) -> None: ...
+
+global___AddVectorField = AddVectorField
+
+@typing.final
+class AddTextField(google.protobuf.message.Message):
+    """A new text field."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name, [A-Za-z0-9._-]{1,128}, or "" for the unnamed one."""
+    @property
+    def field(self) -> vecdb.v1.schema_pb2.TextField:
+        """What it is."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        field: vecdb.v1.schema_pb2.TextField | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["field", b"field"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "name", b"name"]) -> None: ...
+
+global___AddTextField = AddTextField
+
+@typing.final
+class RenameField(google.protobuf.message.Message):
+    """Another name for a field."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    NEW_NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
+    new_name: builtins.str
+    """The new one."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        new_name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "new_name", b"new_name"]) -> None: ...
+
+global___RenameField = RenameField
+
+@typing.final
+class ChangeSchemaResponse(google.protobuf.message.Message):
+    """See ChangeSchema."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    @property
+    def collection(self) -> vecdb.v1.schema_pb2.CollectionInfo:
+        """The collection as it is now."""
+
+    def __init__(
+        self,
+        *,
+        collection: vecdb.v1.schema_pb2.CollectionInfo | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["collection", b"collection"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
+
+global___ChangeSchemaResponse = ChangeSchemaResponse
+
+@typing.final
 class CreateCollectionRequest(google.protobuf.message.Message):
     """See CreateCollection."""
 

@@ -77,6 +77,11 @@ class CollectionsServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_collections__pb2.DropAliasRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_collections__pb2.DropAliasResponse.FromString,
                 _registered_method=True)
+        self.ChangeSchema = channel.unary_unary(
+                '/vecdb.v1.CollectionsService/ChangeSchema',
+                request_serializer=vecdb_dot_v1_dot_collections__pb2.ChangeSchemaRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_collections__pb2.ChangeSchemaResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionsServiceServicer(object):
@@ -137,6 +142,14 @@ class CollectionsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangeSchema(self, request, context):
+        """Changes what a collection is made of, durably, while it is read and written. NOT_FOUND for a field that is not there,
+        ALREADY_EXISTS for a name that is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CollectionsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -174,6 +187,11 @@ def add_CollectionsServiceServicer_to_server(servicer, server):
                     servicer.DropAlias,
                     request_deserializer=vecdb_dot_v1_dot_collections__pb2.DropAliasRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_collections__pb2.DropAliasResponse.SerializeToString,
+            ),
+            'ChangeSchema': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeSchema,
+                    request_deserializer=vecdb_dot_v1_dot_collections__pb2.ChangeSchemaRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_collections__pb2.ChangeSchemaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -367,6 +385,33 @@ class CollectionsService(object):
             '/vecdb.v1.CollectionsService/DropAlias',
             vecdb_dot_v1_dot_collections__pb2.DropAliasRequest.SerializeToString,
             vecdb_dot_v1_dot_collections__pb2.DropAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeSchema(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.CollectionsService/ChangeSchema',
+            vecdb_dot_v1_dot_collections__pb2.ChangeSchemaRequest.SerializeToString,
+            vecdb_dot_v1_dot_collections__pb2.ChangeSchemaResponse.FromString,
             options,
             channel_credentials,
             insecure,

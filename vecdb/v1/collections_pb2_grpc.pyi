@@ -72,6 +72,14 @@ class CollectionsServiceStub:
     ]
     """Removes an alias, durably; the collection stays. NOT_FOUND if there is no such alias."""
 
+    ChangeSchema: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.ChangeSchemaRequest,
+        vecdb.v1.collections_pb2.ChangeSchemaResponse,
+    ]
+    """Changes what a collection is made of, durably, while it is read and written. NOT_FOUND for a field that is not there,
+    ALREADY_EXISTS for a name that is taken.
+    """
+
 class CollectionsServiceAsyncStub:
     """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
     points are read or written and in DescribeCollection; where a collection itself is dropped or renamed, or gets an
@@ -125,6 +133,14 @@ class CollectionsServiceAsyncStub:
         vecdb.v1.collections_pb2.DropAliasResponse,
     ]
     """Removes an alias, durably; the collection stays. NOT_FOUND if there is no such alias."""
+
+    ChangeSchema: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.collections_pb2.ChangeSchemaRequest,
+        vecdb.v1.collections_pb2.ChangeSchemaResponse,
+    ]
+    """Changes what a collection is made of, durably, while it is read and written. NOT_FOUND for a field that is not there,
+    ALREADY_EXISTS for a name that is taken.
+    """
 
 class CollectionsServiceServicer(metaclass=abc.ABCMeta):
     """Creates, describes, names and drops collections. Names and aliases are one namespace. An alias may be given wherever
@@ -193,5 +209,15 @@ class CollectionsServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.collections_pb2.DropAliasResponse, collections.abc.Awaitable[vecdb.v1.collections_pb2.DropAliasResponse]]:
         """Removes an alias, durably; the collection stays. NOT_FOUND if there is no such alias."""
+
+    @abc.abstractmethod
+    def ChangeSchema(
+        self,
+        request: vecdb.v1.collections_pb2.ChangeSchemaRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.collections_pb2.ChangeSchemaResponse, collections.abc.Awaitable[vecdb.v1.collections_pb2.ChangeSchemaResponse]]:
+        """Changes what a collection is made of, durably, while it is read and written. NOT_FOUND for a field that is not there,
+        ALREADY_EXISTS for a name that is taken.
+        """
 
 def add_CollectionsServiceServicer_to_server(servicer: CollectionsServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

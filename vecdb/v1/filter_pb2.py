@@ -14,17 +14,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/filter.proto\x12\x08vecdb.v1\"9\n\x06\x46ilter\x12\"\n\x06\x65quals\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.EqualsH\x00\x42\x0b\n\tcondition\"8\n\x06\x45quals\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Scalar\"\x82\x01\n\x06Scalar\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x17\n\rlarge_integer\x18\x03 \x01(\x04H\x00\x12\x10\n\x06number\x18\x04 \x01(\x01H\x00\x12\x11\n\x07\x62oolean\x18\x05 \x01(\x08H\x00\x12\x0e\n\x04null\x18\x06 \x01(\x08H\x00\x42\x07\n\x05valueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/filter.proto\x12\x08vecdb.v1\"\x92\x03\n\x06\x46ilter\x12\"\n\x06\x65quals\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.EqualsH\x00\x12#\n\x03\x61ll\x18\x02 \x01(\x0b\x32\x14.vecdb.v1.ConditionsH\x00\x12#\n\x03\x61ny\x18\x03 \x01(\x0b\x32\x14.vecdb.v1.ConditionsH\x00\x12#\n\x07negated\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.FilterH\x00\x12*\n\ncomparison\x18\x05 \x01(\x0b\x32\x14.vecdb.v1.ComparisonH\x00\x12!\n\x06one_of\x18\x06 \x01(\x0b\x32\x0f.vecdb.v1.OneOfH\x00\x12\"\n\x06\x65xists\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.ExistsH\x00\x12\"\n\x06prefix\x18\x08 \x01(\x0b\x32\x10.vecdb.v1.PrefixH\x00\x12&\n\x04text\x18\t \x01(\x0b\x32\x16.vecdb.v1.TextContainsH\x00\x12)\n\nhas_vector\x18\n \x01(\x0b\x32\x13.vecdb.v1.HasVectorH\x00\x42\x0b\n\tcondition\"8\n\x06\x45quals\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Scalar\"2\n\nConditions\x12$\n\nconditions\x18\x01 \x03(\x0b\x32\x10.vecdb.v1.Filter\";\n\x03Key\x12\x0c\n\x04path\x18\x01 \x03(\t\x12&\n\tattribute\x18\x02 \x01(\x0e\x32\x13.vecdb.v1.Attribute\"\x96\x01\n\nComparison\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12(\n\ncomparator\x18\x02 \x01(\x0e\x32\x14.vecdb.v1.Comparator\x12!\n\x05value\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.ScalarH\x00\x12\x14\n\narray_json\x18\x04 \x01(\x0cH\x00\x42\t\n\x07operand\"E\n\x05OneOf\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12 \n\x06values\x18\x02 \x03(\x0b\x32\x10.vecdb.v1.Scalar\"$\n\x06\x45xists\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\"4\n\x06Prefix\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12\x0e\n\x06prefix\x18\x02 \x01(\t\",\n\x0cTextContains\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05words\x18\x02 \x01(\t\"\x1a\n\tHasVector\x12\r\n\x05\x66ield\x18\x01 \x01(\t\"\x82\x01\n\x06Scalar\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x17\n\rlarge_integer\x18\x03 \x01(\x04H\x00\x12\x10\n\x06number\x18\x04 \x01(\x01H\x00\x12\x11\n\x07\x62oolean\x18\x05 \x01(\x08H\x00\x12\x0e\n\x04null\x18\x06 \x01(\x08H\x00\x42\x07\n\x05value*O\n\tAttribute\x12\x19\n\x15\x41TTRIBUTE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41TTRIBUTE_ID\x10\x01\x12\x15\n\x11\x41TTRIBUTE_VERSION\x10\x02*\xaa\x01\n\nComparator\x12\x1a\n\x16\x43OMPARATOR_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPARATOR_EQUAL\x10\x01\x12\x16\n\x12\x43OMPARATOR_GREATER\x10\x02\x12\x1f\n\x1b\x43OMPARATOR_GREATER_OR_EQUAL\x10\x03\x12\x13\n\x0f\x43OMPARATOR_LESS\x10\x04\x12\x1c\n\x18\x43OMPARATOR_LESS_OR_EQUAL\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.filter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FILTER']._serialized_start=35
-  _globals['_FILTER']._serialized_end=92
-  _globals['_EQUALS']._serialized_start=94
-  _globals['_EQUALS']._serialized_end=150
-  _globals['_SCALAR']._serialized_start=153
-  _globals['_SCALAR']._serialized_end=283
+  _globals['_ATTRIBUTE']._serialized_start=1134
+  _globals['_ATTRIBUTE']._serialized_end=1213
+  _globals['_COMPARATOR']._serialized_start=1216
+  _globals['_COMPARATOR']._serialized_end=1386
+  _globals['_FILTER']._serialized_start=36
+  _globals['_FILTER']._serialized_end=438
+  _globals['_EQUALS']._serialized_start=440
+  _globals['_EQUALS']._serialized_end=496
+  _globals['_CONDITIONS']._serialized_start=498
+  _globals['_CONDITIONS']._serialized_end=548
+  _globals['_KEY']._serialized_start=550
+  _globals['_KEY']._serialized_end=609
+  _globals['_COMPARISON']._serialized_start=612
+  _globals['_COMPARISON']._serialized_end=762
+  _globals['_ONEOF']._serialized_start=764
+  _globals['_ONEOF']._serialized_end=833
+  _globals['_EXISTS']._serialized_start=835
+  _globals['_EXISTS']._serialized_end=871
+  _globals['_PREFIX']._serialized_start=873
+  _globals['_PREFIX']._serialized_end=925
+  _globals['_TEXTCONTAINS']._serialized_start=927
+  _globals['_TEXTCONTAINS']._serialized_end=971
+  _globals['_HASVECTOR']._serialized_start=973
+  _globals['_HASVECTOR']._serialized_end=999
+  _globals['_SCALAR']._serialized_start=1002
+  _globals['_SCALAR']._serialized_end=1132
 # @@protoc_insertion_point(module_scope)

@@ -4,38 +4,164 @@ isort:skip_file
 """
 
 import builtins
+import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import sys
 import typing
+
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _Attribute:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _AttributeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Attribute.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ATTRIBUTE_UNSPECIFIED: _Attribute.ValueType  # 0
+    """A value in the payload: see `path`."""
+    ATTRIBUTE_ID: _Attribute.ValueType  # 1
+    """The id, a string."""
+    ATTRIBUTE_VERSION: _Attribute.ValueType  # 2
+    """The sequence of the write that made the point, an integer."""
+
+class Attribute(_Attribute, metaclass=_AttributeEnumTypeWrapper):
+    """What a condition looks at, unless it is a value in the payload."""
+
+ATTRIBUTE_UNSPECIFIED: Attribute.ValueType  # 0
+"""A value in the payload: see `path`."""
+ATTRIBUTE_ID: Attribute.ValueType  # 1
+"""The id, a string."""
+ATTRIBUTE_VERSION: Attribute.ValueType  # 2
+"""The sequence of the write that made the point, an integer."""
+global___Attribute = Attribute
+
+class _Comparator:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ComparatorEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Comparator.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    COMPARATOR_UNSPECIFIED: _Comparator.ValueType  # 0
+    """Refused."""
+    COMPARATOR_EQUAL: _Comparator.ValueType  # 1
+    """Equal."""
+    COMPARATOR_GREATER: _Comparator.ValueType  # 2
+    """Greater."""
+    COMPARATOR_GREATER_OR_EQUAL: _Comparator.ValueType  # 3
+    """Greater or equal."""
+    COMPARATOR_LESS: _Comparator.ValueType  # 4
+    """Less."""
+    COMPARATOR_LESS_OR_EQUAL: _Comparator.ValueType  # 5
+    """Less or equal."""
+
+class Comparator(_Comparator, metaclass=_ComparatorEnumTypeWrapper):
+    """How a value is compared."""
+
+COMPARATOR_UNSPECIFIED: Comparator.ValueType  # 0
+"""Refused."""
+COMPARATOR_EQUAL: Comparator.ValueType  # 1
+"""Equal."""
+COMPARATOR_GREATER: Comparator.ValueType  # 2
+"""Greater."""
+COMPARATOR_GREATER_OR_EQUAL: Comparator.ValueType  # 3
+"""Greater or equal."""
+COMPARATOR_LESS: Comparator.ValueType  # 4
+"""Less."""
+COMPARATOR_LESS_OR_EQUAL: Comparator.ValueType  # 5
+"""Less or equal."""
+global___Comparator = Comparator
+
 @typing.final
 class Filter(google.protobuf.message.Message):
-    """A condition on the payload of a point. Exactly one is set; what a server does not know it refuses."""
+    """A condition on a point. Exactly one is set; what a server does not know it refuses. On an array a condition holds if it
+    holds for any element. A condition on what is missing is false, so that `negated` is the exact complement. A value of
+    another type never matches; integers and numbers are one type and compare exactly. At most 32 levels, 1,000 conditions.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     EQUALS_FIELD_NUMBER: builtins.int
+    ALL_FIELD_NUMBER: builtins.int
+    ANY_FIELD_NUMBER: builtins.int
+    NEGATED_FIELD_NUMBER: builtins.int
+    COMPARISON_FIELD_NUMBER: builtins.int
+    ONE_OF_FIELD_NUMBER: builtins.int
+    EXISTS_FIELD_NUMBER: builtins.int
+    PREFIX_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    HAS_VECTOR_FIELD_NUMBER: builtins.int
     @property
     def equals(self) -> global___Equals:
-        """One field equals one value."""
+        """One top-level field equals one value: the short form of a comparison."""
+
+    @property
+    def all(self) -> global___Conditions:
+        """All of some conditions hold."""
+
+    @property
+    def any(self) -> global___Conditions:
+        """At least one of some conditions holds."""
+
+    @property
+    def negated(self) -> global___Filter:
+        """The condition does not hold."""
+
+    @property
+    def comparison(self) -> global___Comparison:
+        """A value compares so with another."""
+
+    @property
+    def one_of(self) -> global___OneOf:
+        """A value is one of several."""
+
+    @property
+    def exists(self) -> global___Exists:
+        """There is a value, be it null."""
+
+    @property
+    def prefix(self) -> global___Prefix:
+        """A string begins so."""
+
+    @property
+    def text(self) -> global___TextContains:
+        """A text has these words."""
+
+    @property
+    def has_vector(self) -> global___HasVector:
+        """The point has a vector."""
 
     def __init__(
         self,
         *,
         equals: global___Equals | None = ...,
+        all: global___Conditions | None = ...,
+        any: global___Conditions | None = ...,
+        negated: global___Filter | None = ...,
+        comparison: global___Comparison | None = ...,
+        one_of: global___OneOf | None = ...,
+        exists: global___Exists | None = ...,
+        prefix: global___Prefix | None = ...,
+        text: global___TextContains | None = ...,
+        has_vector: global___HasVector | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["condition", b"condition", "equals", b"equals"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["condition", b"condition", "equals", b"equals"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["condition", b"condition"]) -> typing.Literal["equals"] | None: ...
+    def HasField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "condition", b"condition", "equals", b"equals", "exists", b"exists", "has_vector", b"has_vector", "negated", b"negated", "one_of", b"one_of", "prefix", b"prefix", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "condition", b"condition", "equals", b"equals", "exists", b"exists", "has_vector", b"has_vector", "negated", b"negated", "one_of", b"one_of", "prefix", b"prefix", "text", b"text"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["condition", b"condition"]) -> typing.Literal["equals", "all", "any", "negated", "comparison", "one_of", "exists", "prefix", "text", "has_vector"] | None: ...
 
 global___Filter = Filter
 
 @typing.final
 class Equals(google.protobuf.message.Message):
     """True for a point whose payload has `field` equal to `value`; on an array, if any element is equal.
-    A missing field is false. 1, 1.0, "1" and true are four different values.
+    A missing field is false. 1, "1" and true are three different values.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -58,6 +184,201 @@ class Equals(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["field", b"field", "value", b"value"]) -> None: ...
 
 global___Equals = Equals
+
+@typing.final
+class Conditions(google.protobuf.message.Message):
+    """Several conditions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONDITIONS_FIELD_NUMBER: builtins.int
+    @property
+    def conditions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Filter]:
+        """The conditions. None: `all` is true, `any` is false."""
+
+    def __init__(
+        self,
+        *,
+        conditions: collections.abc.Iterable[global___Filter] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["conditions", b"conditions"]) -> None: ...
+
+global___Conditions = Conditions
+
+@typing.final
+class Key(google.protobuf.message.Message):
+    """What a condition looks at."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    ATTRIBUTE_FIELD_NUMBER: builtins.int
+    attribute: global___Attribute.ValueType
+    """What is looked at instead."""
+    @property
+    def path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Keys of the payload, from the outside in. Through an array of objects on the way the values of all are meant."""
+
+    def __init__(
+        self,
+        *,
+        path: collections.abc.Iterable[builtins.str] | None = ...,
+        attribute: global___Attribute.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "path", b"path"]) -> None: ...
+
+global___Key = Key
+
+@typing.final
+class Comparison(google.protobuf.message.Message):
+    """True if a value compares so with another. Only EQUAL takes a boolean, null or an array. Strings are ordered by their
+    UTF-8 bytes, or, where the operand is an RFC 3339 time, as times.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    COMPARATOR_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    ARRAY_JSON_FIELD_NUMBER: builtins.int
+    comparator: global___Comparator.ValueType
+    """How."""
+    array_json: builtins.bytes
+    """A JSON array, compared with a whole array."""
+    @property
+    def key(self) -> global___Key:
+        """What is compared."""
+
+    @property
+    def value(self) -> global___Scalar:
+        """One value."""
+
+    def __init__(
+        self,
+        *,
+        key: global___Key | None = ...,
+        comparator: global___Comparator.ValueType = ...,
+        value: global___Scalar | None = ...,
+        array_json: builtins.bytes = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["array_json", b"array_json", "key", b"key", "operand", b"operand", "value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["array_json", b"array_json", "comparator", b"comparator", "key", b"key", "operand", b"operand", "value", b"value"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["operand", b"operand"]) -> typing.Literal["value", "array_json"] | None: ...
+
+global___Comparison = Comparison
+
+@typing.final
+class OneOf(google.protobuf.message.Message):
+    """True if a value equals one of several."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    @property
+    def key(self) -> global___Key:
+        """What is compared."""
+
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Scalar]:
+        """The values, at most 10,000. None: false."""
+
+    def __init__(
+        self,
+        *,
+        key: global___Key | None = ...,
+        values: collections.abc.Iterable[global___Scalar] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "values", b"values"]) -> None: ...
+
+global___OneOf = OneOf
+
+@typing.final
+class Exists(google.protobuf.message.Message):
+    """True if there is a value."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    @property
+    def key(self) -> global___Key:
+        """Keys of the payload; an attribute is refused."""
+
+    def __init__(
+        self,
+        *,
+        key: global___Key | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key"]) -> None: ...
+
+global___Exists = Exists
+
+@typing.final
+class Prefix(google.protobuf.message.Message):
+    """True if a string begins with another."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    PREFIX_FIELD_NUMBER: builtins.int
+    prefix: builtins.str
+    """The beginning."""
+    @property
+    def key(self) -> global___Key:
+        """What is compared; not the version."""
+
+    def __init__(
+        self,
+        *,
+        key: global___Key | None = ...,
+        prefix: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "prefix", b"prefix"]) -> None: ...
+
+global___Prefix = Prefix
+
+@typing.final
+class TextContains(google.protobuf.message.Message):
+    """True if each of some words occurs in a text, case and width aside."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    WORDS_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Text field; "" is the unnamed one."""
+    words: builtins.str
+    """The words, written apart by spaces; at least one."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        words: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "words", b"words"]) -> None: ...
+
+global___TextContains = TextContains
+
+@typing.final
+class HasVector(google.protobuf.message.Message):
+    """True for a point with a vector."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Vector field; "" is the unnamed one."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field"]) -> None: ...
+
+global___HasVector = HasVector
 
 @typing.final
 class Scalar(google.protobuf.message.Message):

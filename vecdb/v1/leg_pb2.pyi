@@ -4,7 +4,9 @@ isort:skip_file
 """
 
 import builtins
+import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.internal.containers
 import google.protobuf.message
 import typing
 import vecdb.v1.columns_pb2
@@ -13,12 +15,61 @@ import vecdb.v1.filter_pb2
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class Examples(google.protobuf.message.Message):
+    """Points to be near to, and to be far from. The vector searched for is the mean of the positive ones, and with negative
+    ones twice that mean less theirs; under cosine all are normalized first. The examples are left out of the hits.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POSITIVE_FIELD_NUMBER: builtins.int
+    NEGATIVE_FIELD_NUMBER: builtins.int
+    @property
+    def positive(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids to be near to, at least one. NOT_FOUND for one that does not exist, or has no vector in the field."""
+
+    @property
+    def negative(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids to be far from."""
+
+    def __init__(
+        self,
+        *,
+        positive: collections.abc.Iterable[builtins.str] | None = ...,
+        negative: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["negative", b"negative", "positive", b"positive"]) -> None: ...
+
+global___Examples = Examples
+
+@typing.final
+class ExampleQueries(google.protobuf.message.Message):
+    """Examples for each query of a search."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    QUERIES_FIELD_NUMBER: builtins.int
+    @property
+    def queries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Examples]:
+        """One entry for each query."""
+
+    def __init__(
+        self,
+        *,
+        queries: collections.abc.Iterable[global___Examples] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["queries", b"queries"]) -> None: ...
+
+global___ExampleQueries = ExampleQueries
+
+@typing.final
 class Near(google.protobuf.message.Message):
     """Nearest neighbours of given vectors."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     VECTORS_FIELD_NUMBER: builtins.int
+    EXAMPLES_FIELD_NUMBER: builtins.int
     USING_FIELD_NUMBER: builtins.int
     MODEL_FIELD_NUMBER: builtins.int
     using: builtins.str
@@ -29,19 +80,24 @@ class Near(google.protobuf.message.Message):
     def vectors(self) -> vecdb.v1.columns_pb2.Vectors:
         """One vector for each query of the search."""
 
+    @property
+    def examples(self) -> global___ExampleQueries:
+        """Points for each query of the search."""
+
     def __init__(
         self,
         *,
         vectors: vecdb.v1.columns_pb2.Vectors | None = ...,
+        examples: global___ExampleQueries | None = ...,
         using: builtins.str = ...,
         model: builtins.str | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_model", b"_model", "model", b"model", "target", b"target", "vectors", b"vectors"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_model", b"_model", "model", b"model", "target", b"target", "using", b"using", "vectors", b"vectors"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_model", b"_model", "examples", b"examples", "model", b"model", "target", b"target", "vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_model", b"_model", "examples", b"examples", "model", b"model", "target", b"target", "using", b"using", "vectors", b"vectors"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_model", b"_model"]) -> typing.Literal["model"] | None: ...
     @typing.overload
-    def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["vectors"] | None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["vectors", "examples"] | None: ...
 
 global___Near = Near
 

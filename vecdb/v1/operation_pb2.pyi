@@ -12,6 +12,7 @@ import google.protobuf.message
 import sys
 import typing
 import vecdb.v1.columns_pb2
+import vecdb.v1.filter_pb2
 
 if sys.version_info >= (3, 10):
     import typing as typing_extensions
@@ -48,6 +49,87 @@ PUT_MODE_UPDATE: PutMode.ValueType  # 3
 """Changes only what is given; ids that do not exist are skipped and not counted."""
 global___PutMode = PutMode
 
+class _PayloadMode:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _PayloadModeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_PayloadMode.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    PAYLOAD_MODE_UNSPECIFIED: _PayloadMode.ValueType  # 0
+    """Not stated: REPLACE."""
+    PAYLOAD_MODE_MERGE: _PayloadMode.ValueType  # 1
+    """Its top-level keys take the place of those there; other keys stay."""
+    PAYLOAD_MODE_REPLACE: _PayloadMode.ValueType  # 2
+    """It takes the place of the whole payload."""
+
+class PayloadMode(_PayloadMode, metaclass=_PayloadModeEnumTypeWrapper):
+    """What a payload that an update gives does to the one that is there."""
+
+PAYLOAD_MODE_UNSPECIFIED: PayloadMode.ValueType  # 0
+"""Not stated: REPLACE."""
+PAYLOAD_MODE_MERGE: PayloadMode.ValueType  # 1
+"""Its top-level keys take the place of those there; other keys stay."""
+PAYLOAD_MODE_REPLACE: PayloadMode.ValueType  # 2
+"""It takes the place of the whole payload."""
+global___PayloadMode = PayloadMode
+
+@typing.final
+class Path(google.protobuf.message.Message):
+    """Where a value lies in a payload."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: builtins.int
+    @property
+    def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Keys, from the outside in; at least one."""
+
+    def __init__(
+        self,
+        *,
+        keys: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["keys", b"keys"]) -> None: ...
+
+global___Path = Path
+
+@typing.final
+class Condition(google.protobuf.message.Message):
+    """What must hold of the points that an operation names, as earlier operations of the batch left them. If it does not for
+    one of them, the whole batch is refused with ABORTED, which tells the id and its version.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ABSENT_FIELD_NUMBER: builtins.int
+    EXISTS_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    absent: builtins.bool
+    """None of them exists."""
+    exists: builtins.bool
+    """All of them exist."""
+    @property
+    def versions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Their versions: one for all or one for each; 0 is for a point that does not exist."""
+
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """All of them exist and match."""
+
+    def __init__(
+        self,
+        *,
+        absent: builtins.bool = ...,
+        exists: builtins.bool = ...,
+        versions: collections.abc.Iterable[builtins.int] | None = ...,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["absent", b"absent", "exists", b"exists", "filter", b"filter", "versions", b"versions"]) -> None: ...
+
+global___Condition = Condition
+
 @typing.final
 class Put(google.protobuf.message.Message):
     """Writes points, in columns over `ids`."""
@@ -59,8 +141,14 @@ class Put(google.protobuf.message.Message):
     VECTORS_FIELD_NUMBER: builtins.int
     TEXTS_FIELD_NUMBER: builtins.int
     PAYLOADS_FIELD_NUMBER: builtins.int
+    PAYLOAD_MODE_FIELD_NUMBER: builtins.int
+    UNSET_FIELD_NUMBER: builtins.int
+    TTL_MS_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
     mode: global___PutMode.ValueType
     """What becomes of points that exist already, or do not."""
+    payload_mode: global___PayloadMode.ValueType
+    """For updates: what the payloads given do to those that are there."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, 1..512 bytes of UTF-8 each."""
@@ -77,6 +165,20 @@ class Put(google.protobuf.message.Message):
     def payloads(self) -> vecdb.v1.columns_pb2.PayloadColumn:
         """Payloads."""
 
+    @property
+    def unset(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Path]:
+        """For updates: values taken out of the payloads that are there, before those given are put in."""
+
+    @property
+    def ttl_ms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Milliseconds from the commit after which a point is gone: one for all or one for each. -1: it stays for ever, 0: as
+        if not given. Not given: the collection's own; an update leaves it as it is.
+        """
+
+    @property
+    def condition(self) -> global___Condition:
+        """What must hold of the points."""
+
     def __init__(
         self,
         *,
@@ -85,9 +187,13 @@ class Put(google.protobuf.message.Message):
         vectors: collections.abc.Iterable[vecdb.v1.columns_pb2.VectorColumn] | None = ...,
         texts: collections.abc.Iterable[vecdb.v1.columns_pb2.TextColumn] | None = ...,
         payloads: vecdb.v1.columns_pb2.PayloadColumn | None = ...,
+        payload_mode: global___PayloadMode.ValueType = ...,
+        unset: collections.abc.Iterable[global___Path] | None = ...,
+        ttl_ms: collections.abc.Iterable[builtins.int] | None = ...,
+        condition: global___Condition | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["payloads", b"payloads"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ids", b"ids", "mode", b"mode", "payloads", b"payloads", "texts", b"texts", "vectors", b"vectors"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["condition", b"condition", "payloads", b"payloads"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "ids", b"ids", "mode", b"mode", "payload_mode", b"payload_mode", "payloads", b"payloads", "texts", b"texts", "ttl_ms", b"ttl_ms", "unset", b"unset", "vectors", b"vectors"]) -> None: ...
 
 global___Put = Put
 
@@ -98,18 +204,86 @@ class DeleteIds(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IDS_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, 1..512 bytes of UTF-8 each."""
+
+    @property
+    def condition(self) -> global___Condition:
+        """What must hold of the points."""
 
     def __init__(
         self,
         *,
         ids: collections.abc.Iterable[builtins.str] | None = ...,
+        condition: global___Condition | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["ids", b"ids"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["condition", b"condition"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "ids", b"ids"]) -> None: ...
 
 global___DeleteIds = DeleteIds
+
+@typing.final
+class DeleteWhere(google.protobuf.message.Message):
+    """Deletes every point that matches, as earlier operations of the batch left it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: builtins.int
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """The filter."""
+
+    def __init__(
+        self,
+        *,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter"]) -> None: ...
+
+global___DeleteWhere = DeleteWhere
+
+@typing.final
+class UpdateWhere(google.protobuf.message.Message):
+    """Changes the payload or the time to live of every point that matches, as earlier operations of the batch left it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: builtins.int
+    PAYLOAD_FIELD_NUMBER: builtins.int
+    PAYLOAD_MODE_FIELD_NUMBER: builtins.int
+    UNSET_FIELD_NUMBER: builtins.int
+    TTL_MS_FIELD_NUMBER: builtins.int
+    payload: builtins.bytes
+    """A JSON object. Empty: none is given."""
+    payload_mode: global___PayloadMode.ValueType
+    """What it does to the payloads that are there."""
+    ttl_ms: builtins.int
+    """As in Put."""
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """The filter."""
+
+    @property
+    def unset(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Path]:
+        """Values taken out of the payloads that are there, before the given is put in."""
+
+    def __init__(
+        self,
+        *,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
+        payload: builtins.bytes = ...,
+        payload_mode: global___PayloadMode.ValueType = ...,
+        unset: collections.abc.Iterable[global___Path] | None = ...,
+        ttl_ms: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ttl_ms", b"_ttl_ms", "filter", b"filter", "ttl_ms", b"ttl_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ttl_ms", b"_ttl_ms", "filter", b"filter", "payload", b"payload", "payload_mode", b"payload_mode", "ttl_ms", b"ttl_ms", "unset", b"unset"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_ttl_ms", b"_ttl_ms"]) -> typing.Literal["ttl_ms"] | None: ...
+
+global___UpdateWhere = UpdateWhere
 
 @typing.final
 class Clear(google.protobuf.message.Message):
@@ -132,6 +306,8 @@ class Operation(google.protobuf.message.Message):
     PUT_FIELD_NUMBER: builtins.int
     DELETE_IDS_FIELD_NUMBER: builtins.int
     CLEAR_FIELD_NUMBER: builtins.int
+    DELETE_WHERE_FIELD_NUMBER: builtins.int
+    UPDATE_WHERE_FIELD_NUMBER: builtins.int
     @property
     def put(self) -> global___Put:
         """Write points."""
@@ -144,15 +320,25 @@ class Operation(google.protobuf.message.Message):
     def clear(self) -> global___Clear:
         """Delete every point."""
 
+    @property
+    def delete_where(self) -> global___DeleteWhere:
+        """Delete points by filter."""
+
+    @property
+    def update_where(self) -> global___UpdateWhere:
+        """Change points by filter."""
+
     def __init__(
         self,
         *,
         put: global___Put | None = ...,
         delete_ids: global___DeleteIds | None = ...,
         clear: global___Clear | None = ...,
+        delete_where: global___DeleteWhere | None = ...,
+        update_where: global___UpdateWhere | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["clear", b"clear", "delete_ids", b"delete_ids", "operation", b"operation", "put", b"put"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["clear", b"clear", "delete_ids", b"delete_ids", "operation", b"operation", "put", b"put"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["operation", b"operation"]) -> typing.Literal["put", "delete_ids", "clear"] | None: ...
+    def HasField(self, field_name: typing.Literal["clear", b"clear", "delete_ids", b"delete_ids", "delete_where", b"delete_where", "operation", b"operation", "put", b"put", "update_where", b"update_where"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["clear", b"clear", "delete_ids", b"delete_ids", "delete_where", b"delete_where", "operation", b"operation", "put", b"put", "update_where", b"update_where"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["operation", b"operation"]) -> typing.Literal["put", "delete_ids", "clear", "delete_where", "update_where"] | None: ...
 
 global___Operation = Operation

@@ -13,38 +13,47 @@ _sym_db = _symbol_database.Default()
 
 
 from vecdb.v1 import columns_pb2 as vecdb_dot_v1_dot_columns__pb2
+from vecdb.v1 import filter_pb2 as vecdb_dot_v1_dot_filter__pb2
 from vecdb.v1 import operation_pb2 as vecdb_dot_v1_dot_operation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/points.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x18vecdb/v1/operation.proto\"\x89\x01\n\x0cWriteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\noperations\x18\x02 \x03(\x0b\x32\x13.vecdb.v1.Operation\x12(\n\ndurability\x18\x03 \x01(\x0e\x32\x14.vecdb.v1.Durability\x12\x12\n\nrequest_id\x18\x04 \x01(\x0c\"+\n\rWriteResponse\x12\x0b\n\x03seq\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"O\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12 \n\x06select\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Select\"G\n\x0bGetResponse\x12&\n\x06points\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x10\n\x08\x61nswered\x18\x02 \x01(\r\"0\n\rExistsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\" \n\x0e\x45xistsResponse\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x0c\"\"\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\"r\n\rScrollRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\r\n\x05limit\x18\x03 \x01(\r\x12 \n\x06select\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.SelectB\x08\n\x06_after\"E\n\x0eScrollResponse\x12&\n\x06points\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x08*Q\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44URABILITY_FSYNC\x10\x01\x12\x11\n\rDURABILITY_OS\x10\x02\x32\xb1\x02\n\rPointsService\x12\x38\n\x05Write\x12\x16.vecdb.v1.WriteRequest\x1a\x17.vecdb.v1.WriteResponse\x12\x32\n\x03Get\x12\x14.vecdb.v1.GetRequest\x1a\x15.vecdb.v1.GetResponse\x12;\n\x06\x45xists\x12\x17.vecdb.v1.ExistsRequest\x1a\x18.vecdb.v1.ExistsResponse\x12\x38\n\x05\x43ount\x12\x16.vecdb.v1.CountRequest\x1a\x17.vecdb.v1.CountResponse\x12;\n\x06Scroll\x12\x17.vecdb.v1.ScrollRequest\x1a\x18.vecdb.v1.ScrollResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/points.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\x1a\x18vecdb/v1/operation.proto\"\x89\x01\n\x0cWriteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\'\n\noperations\x18\x02 \x03(\x0b\x32\x13.vecdb.v1.Operation\x12(\n\ndurability\x18\x03 \x01(\x0e\x32\x14.vecdb.v1.Durability\x12\x12\n\nrequest_id\x18\x04 \x01(\x0c\"+\n\rWriteResponse\x12\x0b\n\x03seq\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"O\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12 \n\x06select\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Select\"G\n\x0bGetResponse\x12&\n\x06points\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x10\n\x08\x61nswered\x18\x02 \x01(\r\"R\n\rExistsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12 \n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Filter\" \n\x0e\x45xistsResponse\x12\x0e\n\x06\x65xists\x18\x01 \x01(\x0c\"D\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12 \n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\"\xc9\x01\n\rScrollRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\r\n\x05limit\x18\x03 \x01(\r\x12 \n\x06select\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Select\x12 \n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12#\n\x08order_by\x18\x06 \x01(\x0b\x32\x11.vecdb.v1.OrderBy\x12\x0e\n\x06\x63ursor\x18\x07 \x01(\x0c\x42\x08\n\x06_after\"9\n\x07OrderBy\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12\x12\n\ndescending\x18\x02 \x01(\x08\"U\n\x0eScrollResponse\x12&\n\x06points\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x08\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\x0c\"o\n\x0c\x46\x61\x63\x65tRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1a\n\x03key\x18\x02 \x01(\x0b\x32\r.vecdb.v1.Key\x12 \n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\r\n\x05limit\x18\x04 \x01(\r\"\xc1\x01\n\rFacetResponse\x12$\n\x06values\x18\x01 \x03(\x0b\x32\x14.vecdb.v1.FacetValue\x12\x10\n\x08\x64istinct\x18\x02 \x01(\x04\x12\x0f\n\x07present\x18\x03 \x01(\x04\x12\x0f\n\x07missing\x18\x04 \x01(\x04\x12\"\n\x03min\x18\x05 \x01(\x0b\x32\x10.vecdb.v1.ScalarH\x00\x88\x01\x01\x12\"\n\x03max\x18\x06 \x01(\x0b\x32\x10.vecdb.v1.ScalarH\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_max\"<\n\nFacetValue\x12\x1f\n\x05value\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Scalar\x12\r\n\x05\x63ount\x18\x02 \x01(\x04*Q\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44URABILITY_FSYNC\x10\x01\x12\x11\n\rDURABILITY_OS\x10\x02\x32\xeb\x02\n\rPointsService\x12\x38\n\x05Write\x12\x16.vecdb.v1.WriteRequest\x1a\x17.vecdb.v1.WriteResponse\x12\x32\n\x03Get\x12\x14.vecdb.v1.GetRequest\x1a\x15.vecdb.v1.GetResponse\x12;\n\x06\x45xists\x12\x17.vecdb.v1.ExistsRequest\x1a\x18.vecdb.v1.ExistsResponse\x12\x38\n\x05\x43ount\x12\x16.vecdb.v1.CountRequest\x1a\x17.vecdb.v1.CountResponse\x12;\n\x06Scroll\x12\x17.vecdb.v1.ScrollRequest\x1a\x18.vecdb.v1.ScrollResponse\x12\x38\n\x05\x46\x61\x63\x65t\x12\x16.vecdb.v1.FacetRequest\x1a\x17.vecdb.v1.FacetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.points_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DURABILITY']._serialized_start=763
-  _globals['_DURABILITY']._serialized_end=844
-  _globals['_WRITEREQUEST']._serialized_start=86
-  _globals['_WRITEREQUEST']._serialized_end=223
-  _globals['_WRITERESPONSE']._serialized_start=225
-  _globals['_WRITERESPONSE']._serialized_end=268
-  _globals['_GETREQUEST']._serialized_start=270
-  _globals['_GETREQUEST']._serialized_end=349
-  _globals['_GETRESPONSE']._serialized_start=351
-  _globals['_GETRESPONSE']._serialized_end=422
-  _globals['_EXISTSREQUEST']._serialized_start=424
-  _globals['_EXISTSREQUEST']._serialized_end=472
-  _globals['_EXISTSRESPONSE']._serialized_start=474
-  _globals['_EXISTSRESPONSE']._serialized_end=506
-  _globals['_COUNTREQUEST']._serialized_start=508
-  _globals['_COUNTREQUEST']._serialized_end=542
-  _globals['_COUNTRESPONSE']._serialized_start=544
-  _globals['_COUNTRESPONSE']._serialized_end=574
-  _globals['_SCROLLREQUEST']._serialized_start=576
-  _globals['_SCROLLREQUEST']._serialized_end=690
-  _globals['_SCROLLRESPONSE']._serialized_start=692
-  _globals['_SCROLLRESPONSE']._serialized_end=761
-  _globals['_POINTSSERVICE']._serialized_start=847
-  _globals['_POINTSSERVICE']._serialized_end=1152
+  _globals['_DURABILITY']._serialized_start=1388
+  _globals['_DURABILITY']._serialized_end=1469
+  _globals['_WRITEREQUEST']._serialized_start=109
+  _globals['_WRITEREQUEST']._serialized_end=246
+  _globals['_WRITERESPONSE']._serialized_start=248
+  _globals['_WRITERESPONSE']._serialized_end=291
+  _globals['_GETREQUEST']._serialized_start=293
+  _globals['_GETREQUEST']._serialized_end=372
+  _globals['_GETRESPONSE']._serialized_start=374
+  _globals['_GETRESPONSE']._serialized_end=445
+  _globals['_EXISTSREQUEST']._serialized_start=447
+  _globals['_EXISTSREQUEST']._serialized_end=529
+  _globals['_EXISTSRESPONSE']._serialized_start=531
+  _globals['_EXISTSRESPONSE']._serialized_end=563
+  _globals['_COUNTREQUEST']._serialized_start=565
+  _globals['_COUNTREQUEST']._serialized_end=633
+  _globals['_COUNTRESPONSE']._serialized_start=635
+  _globals['_COUNTRESPONSE']._serialized_end=665
+  _globals['_SCROLLREQUEST']._serialized_start=668
+  _globals['_SCROLLREQUEST']._serialized_end=869
+  _globals['_ORDERBY']._serialized_start=871
+  _globals['_ORDERBY']._serialized_end=928
+  _globals['_SCROLLRESPONSE']._serialized_start=930
+  _globals['_SCROLLRESPONSE']._serialized_end=1015
+  _globals['_FACETREQUEST']._serialized_start=1017
+  _globals['_FACETREQUEST']._serialized_end=1128
+  _globals['_FACETRESPONSE']._serialized_start=1131
+  _globals['_FACETRESPONSE']._serialized_end=1324
+  _globals['_FACETVALUE']._serialized_start=1326
+  _globals['_FACETVALUE']._serialized_end=1386
+  _globals['_POINTSSERVICE']._serialized_start=1472
+  _globals['_POINTSSERVICE']._serialized_end=1835
 # @@protoc_insertion_point(module_scope)

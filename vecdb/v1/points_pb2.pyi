@@ -12,6 +12,7 @@ import google.protobuf.message
 import sys
 import typing
 import vecdb.v1.columns_pb2
+import vecdb.v1.filter_pb2
 import vecdb.v1.operation_pb2
 
 if sys.version_info >= (3, 10):
@@ -163,19 +164,26 @@ class ExistsRequest(google.protobuf.message.Message):
 
     COLLECTION_FIELD_NUMBER: builtins.int
     IDS_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids asked about."""
 
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """Points that do not match do not exist."""
+
     def __init__(
         self,
         *,
         collection: builtins.str = ...,
         ids: collections.abc.Iterable[builtins.str] | None = ...,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection", "ids", b"ids"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "filter", b"filter", "ids", b"ids"]) -> None: ...
 
 global___ExistsRequest = ExistsRequest
 
@@ -204,14 +212,21 @@ class CountRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     COLLECTION_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """Which points count."""
+
     def __init__(
         self,
         *,
         collection: builtins.str = ...,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "filter", b"filter"]) -> None: ...
 
 global___CountRequest = CountRequest
 
@@ -243,15 +258,28 @@ class ScrollRequest(google.protobuf.message.Message):
     AFTER_FIELD_NUMBER: builtins.int
     LIMIT_FIELD_NUMBER: builtins.int
     SELECT_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    ORDER_BY_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
     after: builtins.str
-    """Only ids after this one. Not given: from the first."""
+    """Only ids after this one. Not given: from the first. Not with `order_by`."""
     limit: builtins.int
     """Points wanted, 1..10,000. 0: the default, 1,000."""
+    cursor: builtins.bytes
+    """With `order_by`: the place that the page before ended at. Empty: from the first."""
     @property
     def select(self) -> vecdb.v1.columns_pb2.Select:
         """Which parts of the points to answer."""
+
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """Only points that match."""
+
+    @property
+    def order_by(self) -> global___OrderBy:
+        """The order of the points. Not given: that of their ids."""
 
     def __init__(
         self,
@@ -260,12 +288,42 @@ class ScrollRequest(google.protobuf.message.Message):
         after: builtins.str | None = ...,
         limit: builtins.int = ...,
         select: vecdb.v1.columns_pb2.Select | None = ...,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
+        order_by: global___OrderBy | None = ...,
+        cursor: builtins.bytes = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "select", b"select"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "collection", b"collection", "limit", b"limit", "select", b"select"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "filter", b"filter", "order_by", b"order_by", "select", b"select"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_after", b"_after", "after", b"after", "collection", b"collection", "cursor", b"cursor", "filter", b"filter", "limit", b"limit", "order_by", b"order_by", "select", b"select"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_after", b"_after"]) -> typing.Literal["after"] | None: ...
 
 global___ScrollRequest = ScrollRequest
+
+@typing.final
+class OrderBy(google.protobuf.message.Message):
+    """An order by a value: null, then booleans, numbers, strings; points without one come last whatever the direction. Of an
+    array the element that comes first counts. Equal values are in the order of ids.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    DESCENDING_FIELD_NUMBER: builtins.int
+    descending: builtins.bool
+    """Whether the greatest come first."""
+    @property
+    def key(self) -> vecdb.v1.filter_pb2.Key:
+        """What is ordered by."""
+
+    def __init__(
+        self,
+        *,
+        key: vecdb.v1.filter_pb2.Key | None = ...,
+        descending: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["descending", b"descending", "key", b"key"]) -> None: ...
+
+global___OrderBy = OrderBy
 
 @typing.final
 class ScrollResponse(google.protobuf.message.Message):
@@ -275,8 +333,11 @@ class ScrollResponse(google.protobuf.message.Message):
 
     POINTS_FIELD_NUMBER: builtins.int
     END_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
     end: builtins.bool
     """Whether no point comes after these."""
+    cursor: builtins.bytes
+    """With `order_by`: the place this page ended at; opaque, good across restarts."""
     @property
     def points(self) -> vecdb.v1.columns_pb2.PointColumns:
         """At most `limit` points; fewer when more would not fit one message."""
@@ -286,8 +347,118 @@ class ScrollResponse(google.protobuf.message.Message):
         *,
         points: vecdb.v1.columns_pb2.PointColumns | None = ...,
         end: builtins.bool = ...,
+        cursor: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["points", b"points"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["end", b"end", "points", b"points"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "end", b"end", "points", b"points"]) -> None: ...
 
 global___ScrollResponse = ScrollResponse
+
+@typing.final
+class FacetRequest(google.protobuf.message.Message):
+    """See Facet."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """The collection."""
+    limit: builtins.int
+    """Values wanted, 1..10,000, those of most points. 0: the default, 100."""
+    @property
+    def key(self) -> vecdb.v1.filter_pb2.Key:
+        """What is looked at: keys of the payload."""
+
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """Which points are counted."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        key: vecdb.v1.filter_pb2.Key | None = ...,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter", "key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "filter", b"filter", "key", b"key", "limit", b"limit"]) -> None: ...
+
+global___FacetRequest = FacetRequest
+
+@typing.final
+class FacetResponse(google.protobuf.message.Message):
+    """See Facet."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: builtins.int
+    DISTINCT_FIELD_NUMBER: builtins.int
+    PRESENT_FIELD_NUMBER: builtins.int
+    MISSING_FIELD_NUMBER: builtins.int
+    MIN_FIELD_NUMBER: builtins.int
+    MAX_FIELD_NUMBER: builtins.int
+    distinct: builtins.int
+    """How many different values there are."""
+    present: builtins.int
+    """Points that match and have the value, and those that match and do not."""
+    missing: builtins.int
+    """See `present`."""
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FacetValue]:
+        """Values by falling count, then null, booleans, numbers, strings. 1, 1.0, "1" and true are four values."""
+
+    @property
+    def min(self) -> vecdb.v1.filter_pb2.Scalar:
+        """The least number; where there is none, the least string. Not given: there is neither."""
+
+    @property
+    def max(self) -> vecdb.v1.filter_pb2.Scalar:
+        """The greatest, likewise."""
+
+    def __init__(
+        self,
+        *,
+        values: collections.abc.Iterable[global___FacetValue] | None = ...,
+        distinct: builtins.int = ...,
+        present: builtins.int = ...,
+        missing: builtins.int = ...,
+        min: vecdb.v1.filter_pb2.Scalar | None = ...,
+        max: vecdb.v1.filter_pb2.Scalar | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max", b"_max", "_min", b"_min", "distinct", b"distinct", "max", b"max", "min", b"min", "missing", b"missing", "present", b"present", "values", b"values"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_max", b"_max"]) -> typing.Literal["max"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_min", b"_min"]) -> typing.Literal["min"] | None: ...
+
+global___FacetResponse = FacetResponse
+
+@typing.final
+class FacetValue(google.protobuf.message.Message):
+    """A value and how many points have it; in an array it counts once."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    """How many points have it."""
+    @property
+    def value(self) -> vecdb.v1.filter_pb2.Scalar:
+        """The value."""
+
+    def __init__(
+        self,
+        *,
+        value: vecdb.v1.filter_pb2.Scalar | None = ...,
+        count: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "value", b"value"]) -> None: ...
+
+global___FacetValue = FacetValue

@@ -65,6 +65,11 @@ class PointsServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_points__pb2.ScrollRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_points__pb2.ScrollResponse.FromString,
                 _registered_method=True)
+        self.Facet = channel.unary_unary(
+                '/vecdb.v1.PointsService/Facet',
+                request_serializer=vecdb_dot_v1_dot_points__pb2.FacetRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_points__pb2.FacetResponse.FromString,
+                _registered_method=True)
 
 
 class PointsServiceServicer(object):
@@ -96,14 +101,21 @@ class PointsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Count(self, request, context):
-        """Counts the live points. Changes nothing.
+        """Counts the live points that match. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Scroll(self, request, context):
-        """Returns the points after an id, in the order of id bytes: one page of a walk over all. Changes nothing.
+        """Returns one page of a walk over all points that match, in the order of id bytes or of a value. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Facet(self, request, context):
+        """Counts the points that match by the values they have. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,6 +148,11 @@ def add_PointsServiceServicer_to_server(servicer, server):
                     servicer.Scroll,
                     request_deserializer=vecdb_dot_v1_dot_points__pb2.ScrollRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_points__pb2.ScrollResponse.SerializeToString,
+            ),
+            'Facet': grpc.unary_unary_rpc_method_handler(
+                    servicer.Facet,
+                    request_deserializer=vecdb_dot_v1_dot_points__pb2.FacetRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_points__pb2.FacetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -273,6 +290,33 @@ class PointsService(object):
             '/vecdb.v1.PointsService/Scroll',
             vecdb_dot_v1_dot_points__pb2.ScrollRequest.SerializeToString,
             vecdb_dot_v1_dot_points__pb2.ScrollResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Facet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.PointsService/Facet',
+            vecdb_dot_v1_dot_points__pb2.FacetRequest.SerializeToString,
+            vecdb_dot_v1_dot_points__pb2.FacetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,13 +48,19 @@ class PointsServiceStub:
         vecdb.v1.points_pb2.CountRequest,
         vecdb.v1.points_pb2.CountResponse,
     ]
-    """Counts the live points. Changes nothing."""
+    """Counts the live points that match. Changes nothing."""
 
     Scroll: grpc.UnaryUnaryMultiCallable[
         vecdb.v1.points_pb2.ScrollRequest,
         vecdb.v1.points_pb2.ScrollResponse,
     ]
-    """Returns the points after an id, in the order of id bytes: one page of a walk over all. Changes nothing."""
+    """Returns one page of a walk over all points that match, in the order of id bytes or of a value. Changes nothing."""
+
+    Facet: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.points_pb2.FacetRequest,
+        vecdb.v1.points_pb2.FacetResponse,
+    ]
+    """Counts the points that match by the values they have. Changes nothing."""
 
 class PointsServiceAsyncStub:
     """Writes points and reads them by id."""
@@ -86,13 +92,19 @@ class PointsServiceAsyncStub:
         vecdb.v1.points_pb2.CountRequest,
         vecdb.v1.points_pb2.CountResponse,
     ]
-    """Counts the live points. Changes nothing."""
+    """Counts the live points that match. Changes nothing."""
 
     Scroll: grpc.aio.UnaryUnaryMultiCallable[
         vecdb.v1.points_pb2.ScrollRequest,
         vecdb.v1.points_pb2.ScrollResponse,
     ]
-    """Returns the points after an id, in the order of id bytes: one page of a walk over all. Changes nothing."""
+    """Returns one page of a walk over all points that match, in the order of id bytes or of a value. Changes nothing."""
+
+    Facet: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.points_pb2.FacetRequest,
+        vecdb.v1.points_pb2.FacetResponse,
+    ]
+    """Counts the points that match by the values they have. Changes nothing."""
 
 class PointsServiceServicer(metaclass=abc.ABCMeta):
     """Writes points and reads them by id."""
@@ -132,7 +144,7 @@ class PointsServiceServicer(metaclass=abc.ABCMeta):
         request: vecdb.v1.points_pb2.CountRequest,
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.points_pb2.CountResponse, collections.abc.Awaitable[vecdb.v1.points_pb2.CountResponse]]:
-        """Counts the live points. Changes nothing."""
+        """Counts the live points that match. Changes nothing."""
 
     @abc.abstractmethod
     def Scroll(
@@ -140,6 +152,14 @@ class PointsServiceServicer(metaclass=abc.ABCMeta):
         request: vecdb.v1.points_pb2.ScrollRequest,
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.points_pb2.ScrollResponse, collections.abc.Awaitable[vecdb.v1.points_pb2.ScrollResponse]]:
-        """Returns the points after an id, in the order of id bytes: one page of a walk over all. Changes nothing."""
+        """Returns one page of a walk over all points that match, in the order of id bytes or of a value. Changes nothing."""
+
+    @abc.abstractmethod
+    def Facet(
+        self,
+        request: vecdb.v1.points_pb2.FacetRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.points_pb2.FacetResponse, collections.abc.Awaitable[vecdb.v1.points_pb2.FacetResponse]]:
+        """Counts the points that match by the values they have. Changes nothing."""
 
 def add_PointsServiceServicer_to_server(servicer: PointsServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

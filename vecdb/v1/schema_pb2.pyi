@@ -169,6 +169,17 @@ class Schema(google.protobuf.message.Message):
 
     VECTORS_FIELD_NUMBER: builtins.int
     TEXTS_FIELD_NUMBER: builtins.int
+    DEFAULT_VECTOR_FIELD_NUMBER: builtins.int
+    TTL_MS_FIELD_NUMBER: builtins.int
+    PAYLOAD_COLUMNS_FIELD_NUMBER: builtins.int
+    default_vector: builtins.str
+    """The vector field meant where none is named. Not given: the unnamed one, or the only one there is."""
+    ttl_ms: builtins.int
+    """Milliseconds after which a point is gone that was written without a time of its own. 0: it stays."""
+    payload_columns: builtins.bool
+    """Whether values of payloads are kept in columns, which filters are answered from. Not given: true. Without them every
+    filter is answered from the rows: exactly, and slower.
+    """
     @property
     def vectors(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___VectorField]:
         """Vector fields by name, at most 64."""
@@ -182,8 +193,16 @@ class Schema(google.protobuf.message.Message):
         *,
         vectors: collections.abc.Mapping[builtins.str, global___VectorField] | None = ...,
         texts: collections.abc.Mapping[builtins.str, global___TextField] | None = ...,
+        default_vector: builtins.str | None = ...,
+        ttl_ms: builtins.int = ...,
+        payload_columns: builtins.bool | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["texts", b"texts", "vectors", b"vectors"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_default_vector", b"_default_vector", "_payload_columns", b"_payload_columns", "default_vector", b"default_vector", "payload_columns", b"payload_columns"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_default_vector", b"_default_vector", "_payload_columns", b"_payload_columns", "default_vector", b"default_vector", "payload_columns", b"payload_columns", "texts", b"texts", "ttl_ms", b"ttl_ms", "vectors", b"vectors"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_default_vector", b"_default_vector"]) -> typing.Literal["default_vector"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_payload_columns", b"_payload_columns"]) -> typing.Literal["payload_columns"] | None: ...
 
 global___Schema = Schema
 

@@ -17,7 +17,7 @@ from vecdb.v1 import filter_pb2 as vecdb_dot_v1_dot_filter__pb2
 from vecdb.v1 import leg_pb2 as vecdb_dot_v1_dot_leg__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/search.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\x1a\x12vecdb/v1/leg.proto\"\xa3\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1b\n\x04legs\x18\x02 \x03(\x0b\x32\r.vecdb.v1.Leg\x12 \n\x06\x66usion\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Fusion\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\r\x12\x0f\n\x02\x65\x66\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x16\n\tmin_score\x18\t \x01(\x01H\x01\x88\x01\x01\x12 \n\x06select\x18\n \x01(\x0b\x32\x10.vecdb.v1.Select\x12\x0f\n\x07\x65xplain\x18\x0b \x01(\x08\x42\x05\n\x03_efB\x0c\n\n_min_score\"\xd8\x01\n\x0eSearchResponse\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\x12$\n\x04hits\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x16\n\tdistances\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\x14\n\x0c\x63ontent_hits\x18\x05 \x01(\r\x12\x0b\n\x03seq\x18\x06 \x01(\t\x12\x0f\n\x07took_ms\x18\x07 \x01(\x01\x12\x14\n\x0c\x65xplain_json\x18\x08 \x01(\x0c\x12\x10\n\x08warnings\x18\t \x03(\tB\x0c\n\n_distances\"]\n\x13SearchStreamRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x17\n\ntimeout_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06search\x18\x03 \x01(\x0c\x42\r\n\x0b_timeout_ms\"T\n\x14SearchStreamResponse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x06\x61nswer\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06status\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06result2\x9f\x01\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12Q\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/search.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\x1a\x12vecdb/v1/leg.proto\"\xf1\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1b\n\x04legs\x18\x02 \x03(\x0b\x32\r.vecdb.v1.Leg\x12 \n\x06\x66usion\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Fusion\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\r\x12\x0f\n\x02\x65\x66\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x16\n\tmin_score\x18\t \x01(\x01H\x01\x88\x01\x01\x12 \n\x06select\x18\n \x01(\x0b\x32\x10.vecdb.v1.Select\x12\x0f\n\x07\x65xplain\x18\x0b \x01(\x08\x12\'\n\rquery_filters\x18\x0c \x03(\x0b\x32\x10.vecdb.v1.Filter\x12#\n\x08group_by\x18\r \x01(\x0b\x32\x11.vecdb.v1.GroupByB\x05\n\x03_efB\x0c\n\n_min_score\"3\n\x07GroupBy\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12\x0c\n\x04size\x18\x02 \x01(\r\"6\n\x05Group\x12\x1f\n\x05value\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Scalar\x12\x0c\n\x04hits\x18\x02 \x01(\r\")\n\x06Groups\x12\x1f\n\x06groups\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.Group\"\xfa\x01\n\x0eSearchResponse\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\x12$\n\x04hits\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x16\n\tdistances\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\x14\n\x0c\x63ontent_hits\x18\x05 \x01(\r\x12\x0b\n\x03seq\x18\x06 \x01(\t\x12\x0f\n\x07took_ms\x18\x07 \x01(\x01\x12\x14\n\x0c\x65xplain_json\x18\x08 \x01(\x0c\x12\x10\n\x08warnings\x18\t \x03(\t\x12 \n\x06groups\x18\n \x03(\x0b\x32\x10.vecdb.v1.GroupsB\x0c\n\n_distances\"]\n\x13SearchStreamRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x17\n\ntimeout_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06search\x18\x03 \x01(\x0c\x42\r\n\x0b_timeout_ms\"T\n\x14SearchStreamResponse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x06\x61nswer\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06status\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06result2\x9f\x01\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12Q\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,13 +25,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.search_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SEARCHREQUEST']._serialized_start=103
-  _globals['_SEARCHREQUEST']._serialized_end=394
-  _globals['_SEARCHRESPONSE']._serialized_start=397
-  _globals['_SEARCHRESPONSE']._serialized_end=613
-  _globals['_SEARCHSTREAMREQUEST']._serialized_start=615
-  _globals['_SEARCHSTREAMREQUEST']._serialized_end=708
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=710
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=794
-  _globals['_SEARCHSERVICE']._serialized_start=797
-  _globals['_SEARCHSERVICE']._serialized_end=956
+  _globals['_SEARCHREQUEST']._serialized_end=472
+  _globals['_GROUPBY']._serialized_start=474
+  _globals['_GROUPBY']._serialized_end=525
+  _globals['_GROUP']._serialized_start=527
+  _globals['_GROUP']._serialized_end=581
+  _globals['_GROUPS']._serialized_start=583
+  _globals['_GROUPS']._serialized_end=624
+  _globals['_SEARCHRESPONSE']._serialized_start=627
+  _globals['_SEARCHRESPONSE']._serialized_end=877
+  _globals['_SEARCHSTREAMREQUEST']._serialized_start=879
+  _globals['_SEARCHSTREAMREQUEST']._serialized_end=972
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=974
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=1058
+  _globals['_SEARCHSERVICE']._serialized_start=1061
+  _globals['_SEARCHSERVICE']._serialized_end=1220
 # @@protoc_insertion_point(module_scope)

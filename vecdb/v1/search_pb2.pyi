@@ -32,6 +32,8 @@ class SearchRequest(google.protobuf.message.Message):
     MIN_SCORE_FIELD_NUMBER: builtins.int
     SELECT_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
+    QUERY_FILTERS_FIELD_NUMBER: builtins.int
+    GROUP_BY_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
     limit: builtins.int
@@ -62,6 +64,14 @@ class SearchRequest(google.protobuf.message.Message):
     def select(self) -> vecdb.v1.columns_pb2.Select:
         """Which parts of the points to answer."""
 
+    @property
+    def query_filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[vecdb.v1.filter_pb2.Filter]:
+        """Narrows all legs, one filter for each query beside `filter`; an empty one narrows nothing. Not given: none."""
+
+    @property
+    def group_by(self) -> global___GroupBy:
+        """Whether and how hits are gathered into groups; `limit` is then the number of groups, and `offset` must be 0."""
+
     def __init__(
         self,
         *,
@@ -76,15 +86,87 @@ class SearchRequest(google.protobuf.message.Message):
         min_score: builtins.float | None = ...,
         select: vecdb.v1.columns_pb2.Select | None = ...,
         explain: builtins.bool = ...,
+        query_filters: collections.abc.Iterable[vecdb.v1.filter_pb2.Filter] | None = ...,
+        group_by: global___GroupBy | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "ef", b"ef", "filter", b"filter", "fusion", b"fusion", "min_score", b"min_score", "select", b"select"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "collection", b"collection", "ef", b"ef", "exact", b"exact", "explain", b"explain", "filter", b"filter", "fusion", b"fusion", "legs", b"legs", "limit", b"limit", "min_score", b"min_score", "offset", b"offset", "select", b"select"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "ef", b"ef", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "min_score", b"min_score", "select", b"select"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "collection", b"collection", "ef", b"ef", "exact", b"exact", "explain", b"explain", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "legs", b"legs", "limit", b"limit", "min_score", b"min_score", "offset", b"offset", "query_filters", b"query_filters", "select", b"select"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_ef", b"_ef"]) -> typing.Literal["ef"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_min_score", b"_min_score"]) -> typing.Literal["min_score"] | None: ...
 
 global___SearchRequest = SearchRequest
+
+@typing.final
+class GroupBy(google.protobuf.message.Message):
+    """Gathers hits that have a value in common. A point without the value is in no group, one with an array in several."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    size: builtins.int
+    """Hits of each group, 1..100. 0: the default, 3."""
+    @property
+    def key(self) -> vecdb.v1.filter_pb2.Key:
+        """What they have in common."""
+
+    def __init__(
+        self,
+        *,
+        key: vecdb.v1.filter_pb2.Key | None = ...,
+        size: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "size", b"size"]) -> None: ...
+
+global___GroupBy = GroupBy
+
+@typing.final
+class Group(google.protobuf.message.Message):
+    """A group of hits."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: builtins.int
+    HITS_FIELD_NUMBER: builtins.int
+    hits: builtins.int
+    """How many of the query's hits, following those of the group before, belong to it."""
+    @property
+    def value(self) -> vecdb.v1.filter_pb2.Scalar:
+        """What its hits have in common."""
+
+    def __init__(
+        self,
+        *,
+        value: vecdb.v1.filter_pb2.Scalar | None = ...,
+        hits: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["hits", b"hits", "value", b"value"]) -> None: ...
+
+global___Group = Group
+
+@typing.final
+class Groups(google.protobuf.message.Message):
+    """The groups of one query, best first: by their best hits."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: builtins.int
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Group]:
+        """Exactly min(limit, groups that match) of them."""
+
+    def __init__(
+        self,
+        *,
+        groups: collections.abc.Iterable[global___Group] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["groups", b"groups"]) -> None: ...
+
+global___Groups = Groups
 
 @typing.final
 class SearchResponse(google.protobuf.message.Message):
@@ -101,6 +183,7 @@ class SearchResponse(google.protobuf.message.Message):
     TOOK_MS_FIELD_NUMBER: builtins.int
     EXPLAIN_JSON_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
     scores: builtins.bytes
     """Scores, higher is better: little-endian float32, 4 bytes for each hit."""
     distances: builtins.bytes
@@ -127,6 +210,10 @@ class SearchResponse(google.protobuf.message.Message):
     def warnings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """What the caller should know, in words."""
 
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Groups]:
+        """With `group_by`: the groups of each query."""
+
     def __init__(
         self,
         *,
@@ -139,9 +226,10 @@ class SearchResponse(google.protobuf.message.Message):
         took_ms: builtins.float = ...,
         explain_json: builtins.bytes = ...,
         warnings: collections.abc.Iterable[builtins.str] | None = ...,
+        groups: collections.abc.Iterable[global___Groups] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_distances", b"_distances", "distances", b"distances", "hits", b"hits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_distances", b"_distances", "content_hits", b"content_hits", "counts", b"counts", "distances", b"distances", "explain_json", b"explain_json", "hits", b"hits", "scores", b"scores", "seq", b"seq", "took_ms", b"took_ms", "warnings", b"warnings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_distances", b"_distances", "content_hits", b"content_hits", "counts", b"counts", "distances", b"distances", "explain_json", b"explain_json", "groups", b"groups", "hits", b"hits", "scores", b"scores", "seq", b"seq", "took_ms", b"took_ms", "warnings", b"warnings"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_distances", b"_distances"]) -> typing.Literal["distances"] | None: ...
 
 global___SearchResponse = SearchResponse

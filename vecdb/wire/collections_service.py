@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from vecdb.errors import Unimplemented
 from vecdb.model.info import Limits
 from vecdb.v1 import collections_pb2 as pb
 from vecdb.v1 import collections_pb2_grpc
@@ -64,3 +65,6 @@ class CollectionsServicer(collections_pb2_grpc.CollectionsServiceServicer):
     def DropAlias(self, request: pb.DropAliasRequest, context: grpc.ServicerContext) -> pb.DropAliasResponse:
         self._database.drop_alias(self._calls.context(context), request.alias)
         return pb.DropAliasResponse()
+
+    def ChangeSchema(self, request: pb.ChangeSchemaRequest, context: grpc.ServicerContext) -> pb.ChangeSchemaResponse:
+        raise Unimplemented("schemas cannot be changed yet")

@@ -33,10 +33,10 @@ class Gates:
         slow = Gate("slow admin calls", SLOW, max_request_bytes)
         named = {
             _SEARCH: {"Search": self.reads, "SearchStream": streams},
-            _POINTS: {"Write": writes} | dict.fromkeys(("Get", "Exists", "Count", "Scroll"), self.reads),
+            _POINTS: {"Write": writes} | dict.fromkeys(("Get", "Exists", "Count", "Scroll", "Facet"), self.reads),
             _COLLECTIONS: {
                 **dict.fromkeys(("CreateCollection", "DropCollection", "RenameCollection"), changes),
-                **dict.fromkeys(("SetAlias", "DropAlias"), changes),
+                **dict.fromkeys(("SetAlias", "DropAlias", "ChangeSchema"), changes),
                 **dict.fromkeys(("ListCollections", "DescribeCollection"), looks),
             },
             _ADMIN: {

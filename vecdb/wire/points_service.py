@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 import numpy as np
 
-from vecdb.errors import InvalidArgument
+from vecdb.errors import InvalidArgument, Unimplemented
 from vecdb.model.context import CallContext
 from vecdb.model.info import Limits
 from vecdb.model.point import Points, Select
@@ -65,6 +65,9 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         response = pb.ScrollResponse(end=end and kept == len(points))
         convert.fill_points(response.points, points.cut(0, kept))
         return response
+
+    def Facet(self, request: pb.FacetRequest, context: grpc.ServicerContext) -> pb.FacetResponse:
+        raise Unimplemented("facets are not served yet")
 
     def _scroll_limit(self, asked: int) -> int:
         if asked > self._limits.scroll_points:

@@ -1,0 +1,48 @@
+"""The filter language: its tree, what it means, and how times are read."""
+
+from vecdb.model.filter.matching import Facts, matches
+from vecdb.model.filter.tree import (
+    And,
+    Attribute,
+    Comparator,
+    Compare,
+    Exists,
+    Filter,
+    HasVector,
+    In,
+    Key,
+    Not,
+    Or,
+    Path,
+    Prefix,
+    Scalar,
+    Text,
+    both,
+    check_size,
+    name_of,
+    path_of,
+)
+
+__all__ = [
+    "And",
+    "Attribute",
+    "Comparator",
+    "Compare",
+    "Exists",
+    "Facts",
+    "Filter",
+    "HasVector",
+    "In",
+    "Key",
+    "Not",
+    "Or",
+    "Path",
+    "Prefix",
+    "Scalar",
+    "Text",
+    "both",
+    "check_size",
+    "matches",
+    "name_of",
+    "path_of",
+]
