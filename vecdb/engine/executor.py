@@ -61,6 +61,69 @@ class _Hits:
         return counts, _Hits(self.segments[there], self.ordinals[there], self.scores[there], self.distances[there])
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What may be answered, beside what scope and filters say.
+
+    ``bodies``: by segment, those that may (None: all). ``without``: by query, rows that may not (None: none).
+    """
+
+    bodies: Sequence[Mask] | None = None
+    without: Sequence[UInt64] | None = None
+
+    @property
+    def spare(self) -> int:
+        """Hits to find beyond those wanted, so that enough are left without ``without``."""
+        return max(map(len, self.without or ()), default=0)
+
+
+EVERYTHING = Narrowing()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Ranked bodies of q queries, one run after another: rows, their segment indexes and ordinals, best first.
+
+    ``counts`` int64 ``[q]``; the other columns have ``counts.sum()`` entries. ``distances`` is None for a fused search.
+    """
+
+    counts: Int64
+    rows: UInt64
+    segments: Int64
+    ordinals: Int64
+    scores: Float32
+    distances: Float32 | None
+
+    def keep(self, keep: Flags) -> Ranked:
+        """Those of ``keep``, bool by entry."""
+        kept = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(keep, dtype=np.int64)])
+        ends = np.cumsum(self.counts)
+        return Ranked(
+            kept[ends] - kept[ends - self.counts],
+            self.rows[keep],
+            self.segments[keep],
+            self.ordinals[keep],
+            self.scores[keep],
+            None if self.distances is None else self.distances[keep],
+        )
+
+    def window(self, start: int, stop: int) -> Ranked:
+        """Of each query the hits from place ``start`` up to ``stop``."""
+        if start == 0 and (not len(self.counts) or int(self.counts.max()) <= stop):
+            return self
+        starts = np.cumsum(self.counts) - self.counts
+        place = np.arange(len(self.rows)) - np.repeat(starts, self.counts)
+        return self.keep((place >= start) & (place < stop))
+
+    def without(self, rows: Sequence[UInt64]) -> Ranked:
+        """Of each query what is not among its ``rows``."""
+        ends = np.cumsum(self.counts).tolist()
+        keep = np.ones(len(self.rows), dtype=np.bool_)
+        for gone, end, count in zip(rows, ends, self.counts.tolist(), strict=True):
+            keep[end - count : end] = ~np.isin(self.rows[end - count : end], gone)
+        return self.keep(keep)
+
+
 class Executor:
     """Searches one collection. Stateless but for what it was given; any thread may use it."""
 
@@ -80,9 +143,26 @@ class Executor:
         self._threads = threads
         self._no_graphs = no_graphs
 
-    def search(self, context: CallContext, view: View, request: SearchRequest) -> SearchAnswer:
+    def search(
+        self, context: CallContext, view: View, request: SearchRequest, narrowing: Narrowing = EVERYTHING
+    ) -> SearchAnswer:
         """Answer every query of the request at ``view``. Raises InvalidArgument and its kin."""
         started = time.perf_counter()
+        self.check(request)
+        explain = self.story(request)
+        window = request.offset + request.limit
+        context.check("planning the search")
+        if len(request.legs) == 1:
+            leg = request.legs[0]
+            ranked = self.leg(context, view, request, leg, window, narrowing, explain, request.min_score)
+        else:
+            ranked = self._fused(context, view, request, window, narrowing, explain)
+        context.check("searching")
+        ranked = ranked.window(request.offset, window)
+        return self.answer(view, request, ranked, started, explain)
+
+    def check(self, request: SearchRequest) -> None:
+        """Refuse what does not fit the schema. Raises InvalidArgument and its kin."""
         request.validate()
         for i, leg in enumerate(request.legs):
             where = f"legs[{i}]"
@@ -91,37 +171,51 @@ class Executor:
             check_vectors(field, leg.vectors, f"{where}.vectors")
             check_filter(leg.filter, self._schema, f"{where}.filter")
         check_filter(request.filter, self._schema, "filter")
-        explain: dict[str, Any] | None = {"legs": []} if request.explain else None
-        if explain is not None and self._no_graphs is not None:
+
+    def story(self, request: SearchRequest) -> dict[str, Any] | None:
+        """What an explained search is told, to be filled; None when nobody asked."""
+        if not request.explain:
+            return None
+        explain: dict[str, Any] = {"legs": []}
+        if self._no_graphs is not None:
             explain["no_graphs"] = self._no_graphs
-        shared = [f for f in (context.scope, request.filter) if f is not None]
-        window = request.offset + request.limit
-        context.check("planning the search")
-        if len(request.legs) == 1:
-            leg = request.legs[0]
-            search = _Leg(self, view, leg, shared, request, explain)
-            hits = search.best(window, request.exact)
-            if request.min_score is not None:
-                hits = search.at_least(hits, window, request.min_score)
-            counts, hits = hits.flat()
-            rows, segments, ordinals = self.owners(view, self._fields.vectors[leg.using], hits.segments, hits.ordinals)
-            scores, distances = hits.scores, hits.distances
-        else:
-            counts, rows, segments, ordinals, scores = self._fused(context, view, request, shared, window, explain)
-            distances = None
-        context.check("searching")
-        if request.offset:
-            keep = _after_offset(counts, request.offset)
-            rows, segments, ordinals, scores = rows[keep], segments[keep], ordinals[keep], scores[keep]
-            distances = None if distances is None else distances[keep]
-            counts = np.maximum(counts - request.offset, 0)
+        return explain
+
+    def answer(
+        self, view: View, request: SearchRequest, ranked: Ranked, started: float, explain: dict[str, Any] | None
+    ) -> SearchAnswer:
+        """The hits with their points; ``started`` is on ``time.perf_counter``'s clock."""
         fetching = time.perf_counter()
-        points = self._fetch(view, rows, segments, ordinals, request.select)
+        points = self._fetch(view, ranked.rows, ranked.segments, ranked.ordinals, request.select)
         ended = time.perf_counter()
         if explain is not None:
             explain["fetch_ms"] = 1000 * (ended - fetching)
             explain["total_ms"] = 1000 * (ended - started)
-        return SearchAnswer(counts, scores, distances, points, view.seq, 1000 * (ended - started), explain)
+        took_ms = 1000 * (ended - started)
+        return SearchAnswer(ranked.counts, ranked.scores, ranked.distances, points, view.seq, took_ms, explain)
+
+    def leg(
+        self,
+        context: CallContext,
+        view: View,
+        request: SearchRequest,
+        leg: Near,
+        need: int,
+        narrowing: Narrowing = EVERYTHING,
+        explain: dict[str, Any] | None = None,
+        min_score: float | None = None,
+    ) -> Ranked:
+        """The best ``need`` hits of one leg of a request for each query: exactly min(need, matches) of them."""
+        shared = [f for f in (context.scope, request.filter) if f is not None]
+        search = _Leg(self, view, leg, shared, request, explain, narrowing.bodies)
+        wanted = need + narrowing.spare
+        hits = search.best(wanted, request.exact)
+        if min_score is not None:
+            hits = search.at_least(hits, wanted, min_score)
+        counts, hits = hits.flat()
+        rows, segments, ordinals = self.owners(view, self._fields.vectors[leg.using], hits.segments, hits.ordinals)
+        ranked = Ranked(counts, rows, segments, ordinals, hits.scores, hits.distances)
+        return ranked if narrowing.without is None else ranked.without(narrowing.without).window(0, need)
 
     # -- several legs
 
@@ -130,34 +224,41 @@ class Executor:
         context: CallContext,
         view: View,
         request: SearchRequest,
-        shared: list[Filter],
         window: int,
+        narrowing: Narrowing,
         explain: dict[str, Any] | None,
-    ) -> tuple[Int64, UInt64, Int64, Int64, Float32]:
+    ) -> Ranked:
         ranked = []
         for leg in request.legs:
             # A leg never gives less than the window: else fewer than min(k, matches) could come out.
             depth = max(leg.depth or FUSION_DEPTH, window)
-            counts, hits = _Leg(self, view, leg, shared, request, explain).best(depth, request.exact).flat()
-            rows, _, _ = self.owners(view, self._fields.vectors[leg.using], hits.segments, hits.ordinals)
-            ranked.append((np.split(rows, np.cumsum(counts)[:-1]), leg.weight))
+            found = self.leg(context, view, request, leg, depth, narrowing, explain)
+            ranked.append((np.split(found.rows, np.cumsum(found.counts)[:-1]), leg.weight))
             context.check("searching a leg")
         all_rows: list[UInt64] = [np.zeros(0, dtype=np.uint64)]
         all_scores: list[Float32] = [np.zeros(0, dtype=np.float32)]
         for query in range(request.queries):
-            rows, scores = fusion.reciprocal_rank([(some[query], weight) for some, weight in ranked], request.fusion.k)
-            if request.min_score is not None:
-                keep = scores.astype(np.float64) >= request.min_score
-                rows, scores = rows[keep], scores[keep]
-            order = self._by_score_and_id(view, rows, scores)[:window]
-            all_rows.append(rows[order])
-            all_scores.append(scores[order])
+            rows, scores = self.fuse(view, request, [(some[query], weight) for some, weight in ranked])
+            all_rows.append(rows[:window])
+            all_scores.append(scores[:window])
         counts = np.array([len(rows) for rows in all_rows[1:]], dtype=np.int64)
         rows = np.concatenate(all_rows)
         segments, ordinals = view.locate(rows)
-        return counts, rows, segments, ordinals, np.concatenate(all_scores)
+        return Ranked(counts, rows, segments, ordinals, np.concatenate(all_scores), None)
 
-    def _by_score_and_id(self, view: View, rows: UInt64, scores: Float32) -> Int64:
+    def fuse(
+        self, view: View, request: SearchRequest, ranked: Sequence[tuple[UInt64, float]]
+    ) -> tuple[UInt64, Float32]:
+        """The hits of one query's legs, (rows best first, weight) each, as one list: rows and scores, best first."""
+        rows, scores = fusion.reciprocal_rank(ranked, request.fusion.k)
+        if request.min_score is not None:
+            keep = scores.astype(np.float64) >= request.min_score
+            rows, scores = rows[keep], scores[keep]
+        order = self.by_score_and_id(view, rows, scores)
+        return rows[order], scores[order]
+
+    def by_score_and_id(self, view: View, rows: UInt64, scores: Float32) -> Int64:
+        """The order of hits: score, then id bytes (the order of code points is the same)."""
         segments, ordinals = view.locate(rows)
         ids = self._ids(view, segments, ordinals)
         values = scores.tolist()
@@ -233,11 +334,13 @@ class _Leg:
         shared: list[Filter],
         request: SearchRequest,
         explain: dict[str, Any] | None,
+        within: Sequence[Mask] | None,
     ) -> None:
         self._executor = executor
         self._view = view
         self._field_id, self._field = executor.field(leg.using)
         self._filters = [*shared, leg.filter] if leg.filter is not None else shared
+        self._within = within
         self._ef = request.ef or DEFAULT_EF
         self._queries = metric.prepare(self._field.metric, np.ascontiguousarray(leg.vectors, dtype=np.float32))
         self._explain: dict[str, Any] | None = None
@@ -295,9 +398,11 @@ class _Leg:
         Without a filter no mask is made: judging a walk's few candidates by their stamps is much cheaper.
         """
         view, field_id = self._view, self._field_id
-        if not self._filters:
+        if not self._filters and self._within is None:
             return [None] * len(view.segments)
         bodies = self._executor.matcher.bodies(view, self._filters)
+        if self._within is not None:
+            bodies = [w if b is None else b & w for b, w in zip(bodies, self._within, strict=True)]
         out: list[Mask | None] = []
         for index, segment in enumerate(view.segments):
             part = segment.parts.get(field_id)
@@ -470,12 +575,6 @@ def _replace_rows(into: Any, where: Int64, rows: Any, pad: float = -1) -> Any:
     out[where] = pad
     out[where, : rows.shape[1]] = rows
     return out
-
-
-def _after_offset(counts: Int64, offset: int) -> Flags:
-    """Which entries of a flat answer lie past the first ``offset`` of their query."""
-    starts = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) - np.repeat(starts, counts) >= offset
 
 
 def _story(
