@@ -341,6 +341,14 @@ SERVE: tuple[Setting, ...] = (
         size,
         "engine.block_cache_bytes",
     ),
+    Setting(
+        "mask_cache",
+        "64MiB",
+        "bytes",
+        "Memory for the answers of conditions of filters; one takes a byte a row.",
+        size,
+        "engine.mask_cache_bytes",
+    ),
 )
 """What ``vecdb serve`` can be told. The engine's part holds for commands with ``--data`` too."""
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vecdb.engine.commit import Committer, Evicted, Write
 from vecdb.engine.executor import Executor
+from vecdb.engine.kept_masks import KeptMasks
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
 from vecdb.engine.memory import MemoryGuard
@@ -82,6 +83,7 @@ class Collection:
         publish_lock: threading.Lock,
         memory: MemoryGuard,
         wake_builder: threading.Event,
+        masks: KeptMasks,
     ) -> None:
         self.entry = entry
         self.number = entry.number
@@ -95,7 +97,7 @@ class Collection:
         }
         self.dims = {field_id: field.dim for field_id, field in self.fields.items()}
         self.lookup = Lookup(kv, entry.number, self.dims)
-        self.matcher = Matcher(self.lookup, entry.fields)
+        self.matcher = Matcher(self.lookup, entry.fields, masks)
         self._executor = Executor(
             self.lookup, self.matcher, entry.fields, entry.schema, options.search_threads, why_no_graphs(options)
         )
@@ -352,7 +354,7 @@ class Collection:
 
     def count(self, context: CallContext) -> int:
         """Live points (of the scope)."""
-        return self.matcher.count(self._look(), [] if context.scope is None else [context.scope])
+        return self.matcher.count(context, self._look(), context.scope)
 
     def scroll(self, context: CallContext, after: str | None, limit: int, select: Select) -> tuple[Points, bool]:
         """Points with ids after ``after`` in id order, and whether that was the end."""

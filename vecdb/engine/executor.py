@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.engine import fusion, planner
+from vecdb.engine.allowed import owner_rows, vectors_of
 from vecdb.engine.lookup import Lookup
-from vecdb.engine.matcher import Matcher
+from vecdb.engine.matcher import Matcher, Verified
 from vecdb.engine.prepare import FieldIds, check_filter, check_model, check_vectors, vector_field
 from vecdb.engine.segment import Part, Segment, UInt64
 from vecdb.engine.view import View
@@ -25,7 +26,7 @@ from vecdb.index import flat, metric
 from vecdb.index.contract import Mask
 from vecdb.index.hnsw import DEFAULT_EF
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Filter
+from vecdb.model.filter import Filter, both
 from vecdb.model.point import Float32, Int64, Points, Select
 from vecdb.model.query import Near, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, VectorField
@@ -206,8 +207,7 @@ class Executor:
         min_score: float | None = None,
     ) -> Ranked:
         """The best ``need`` hits of one leg of a request for each query: exactly min(need, matches) of them."""
-        shared = [f for f in (context.scope, request.filter) if f is not None]
-        search = _Leg(self, view, leg, shared, request, explain, narrowing.bodies)
+        search = _Leg(self, context, view, leg, request, explain, narrowing.bodies)
         wanted = need + narrowing.spare
         hits = search.best(wanted, request.exact)
         if min_score is not None:
@@ -274,13 +274,10 @@ class Executor:
         segments, ordinals = part_segments, part_ordinals
         for index, where in _by_segment(part_segments):
             part = view.segments[index].parts[field_id]
-            owners = part.owner_rows(part_ordinals[where])
+            owners = owner_rows(self._lookup, view, part, part_ordinals[where])
             if not part.same_rows or part.owners is not None:
                 if segments is part_segments:
                     segments, ordinals = part_segments.copy(), part_ordinals.copy()
-                for i in np.flatnonzero(owners >= np.uint64(view.row_bound)).tolist():
-                    back = self._lookup.step_back(view, int(owners[i]))
-                    owners[i] = np.uint64(2**64 - 1) if back is None else np.uint64(back)
                 segments[where], ordinals[where] = view.locate(owners)
             rows[where] = owners
         return rows, segments, ordinals
@@ -310,9 +307,23 @@ class Executor:
 
     # -- what a leg needs of us
 
-    @property
-    def matcher(self) -> Matcher:
-        return self._matcher
+    def vectors_passing(
+        self,
+        context: CallContext,
+        view: View,
+        field_id: int,
+        filter: Filter | None,
+        within: Sequence[Mask] | None,
+        verified: Verified,
+    ) -> list[Mask | None]:
+        """By segment, which vectors of a field are those of living points that pass, and lie ``within`` (None: all).
+
+        None for a segment without the field.
+        """
+        bodies = self._matcher.bodies(context, view, filter, verified)
+        if within is not None:
+            bodies = [w if b is None else b & w for b, w in zip(bodies, within, strict=True)]
+        return vectors_of(self._lookup, view, field_id, bodies)
 
     @property
     def threads(self) -> int:
@@ -329,17 +340,18 @@ class _Leg:
     def __init__(
         self,
         executor: Executor,
+        context: CallContext,
         view: View,
         leg: Near,
-        shared: list[Filter],
         request: SearchRequest,
         explain: dict[str, Any] | None,
         within: Sequence[Mask] | None,
     ) -> None:
         self._executor = executor
+        self._context = context
         self._view = view
         self._field_id, self._field = executor.field(leg.using)
-        self._filters = [*shared, leg.filter] if leg.filter is not None else shared
+        self._filter = both(context.scope, request.filter, leg.filter)
         self._within = within
         self._ef = request.ef or DEFAULT_EF
         self._queries = metric.prepare(self._field.metric, np.ascontiguousarray(leg.vectors, dtype=np.float32))
@@ -348,6 +360,7 @@ class _Leg:
             self._explain = {"using": leg.using, "ef": self._ef, "segments": []}
             explain["legs"].append(self._explain)
         self._walked = False
+        self._masks: list[Mask | None] | None = None
 
     def best(self, need: int, exact: bool) -> _Hits:
         """The best ``need`` hits of each query, in order of score, then id."""
@@ -397,34 +410,17 @@ class _Leg:
 
         Without a filter no mask is made: judging a walk's few candidates by their stamps is much cheaper.
         """
-        view, field_id = self._view, self._field_id
-        if not self._filters and self._within is None:
-            return [None] * len(view.segments)
-        bodies = self._executor.matcher.bodies(view, self._filters)
-        if self._within is not None:
-            bodies = [w if b is None else b & w for b, w in zip(bodies, self._within, strict=True)]
-        out: list[Mask | None] = []
-        for index, segment in enumerate(view.segments):
-            part = segment.parts.get(field_id)
-            if part is None:
-                out.append(None)
-                continue
-            if part.same_rows and part.owners is None:
-                out.append(bodies[index])
-                continue
-            everything = np.arange(len(part), dtype=np.int64)
-            _, owner_segments, owner_ordinals = self._executor.owners(
-                view, field_id, np.full(len(part), index, dtype=np.int64), everything
+        if self._filter is None and self._within is None:
+            return [None] * len(self._view.segments)
+        if self._masks is None:
+            began, verified = time.perf_counter(), Verified()
+            self._masks = self._executor.vectors_passing(
+                self._context, self._view, self._field_id, self._filter, self._within, verified
             )
-            allowed = owner_segments >= 0
-            for other in np.unique(owner_segments[allowed]).tolist():
-                where = owner_segments == other
-                mask = bodies[other]
-                if mask is not None:
-                    allowed[where] = mask[owner_ordinals[where]]
-            alive = part.alive(view.seq)
-            out.append(allowed if alive is None else allowed & alive)
-        return out
+            if self._explain is not None:
+                self._explain["filter_ms"] = 1000 * (time.perf_counter() - began)
+                self._explain["read_from_rows"] = verified.rows
+        return self._masks
 
     def _candidates(self, part: Part, plan: planner.Plan, queries: Float32, need: int, allowed: Mask | None) -> Int64:
         """Ordinals int64 ``[q, w]`` that hold the hits of this part, padded with -1 anywhere."""

@@ -1,75 +1,119 @@
-"""Which rows of a segment pass a filter, verified from the rows themselves.
+"""Which rows of a segment pass a filter: from its columns, and from the bodies of the rows that columns leave open.
 
-Exact and undeclared, but it reads bodies: right for a scope on small collections, and the reference for
-filter columns. Bodies never change, so a segment's answer is kept and only new rows are judged; kills
-are not in it.
+A mask says nothing about deaths, so that of a segment that takes no more rows stays true for as long as the segment
+is there, and may be kept. Masks of single conditions are kept (the parts of the outermost ``$and``): a scope or a
+tenant is the same in query after query, while the rest of a filter seldom is.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from dataclasses import dataclass
 
 import numpy as np
 
 from vecdb.engine.judge import judge
+from vecdb.engine.kept_masks import KeptMasks
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.prepare import FieldIds
 from vecdb.engine.segment import Segment
 from vecdb.engine.view import View
 from vecdb.index.contract import Mask
-from vecdb.model.filter import Filter
+from vecdb.model.context import CallContext
+from vecdb.model.filter import And, Filter
+from vecdb.model.point import Int64
 
-CACHED_MASKS = 256
 READ_ROWS = 1024
 
 
-class Matcher:
-    """Masks by segment and filter; at most ``CACHED_MASKS`` are kept."""
+@dataclass(slots=True)
+class Verified:
+    """How many bodies were read because columns left them open: what makes a filter slow."""
 
-    def __init__(self, lookup: Lookup, fields: FieldIds) -> None:
+    rows: int = 0
+
+
+class Matcher:
+    """The masks of one collection, by segment and filter. Any thread may use it."""
+
+    def __init__(self, lookup: Lookup, fields: FieldIds, kept: KeptMasks) -> None:
         self._lookup = lookup
         self._fields = fields
-        self._cache: OrderedDict[tuple[int, Filter], Mask] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = kept
+        self._owner = kept.owner()
 
-    def passing(self, segment: Segment, filter: Filter) -> Mask:
-        """Bool by ordinal: does the body match; nothing about whether it is alive."""
-        key = (segment.number, filter)
-        with self._lock:
-            known = self._cache.get(key, np.zeros(0, dtype=np.bool_))
-        if len(known) < len(segment):
-            fresh = segment.rows[len(known) :].tolist()
-            judged = [
-                judge(filter, raw, self._fields)
-                for start in range(0, len(fresh), READ_ROWS)
-                for raw in self._lookup.raw_bodies(fresh[start : start + READ_ROWS])
-            ]
-            known = np.concatenate([known, np.array(judged, dtype=np.bool_)])
-            with self._lock:
-                self._cache[key] = known
-                self._cache.move_to_end(key)
-                while len(self._cache) > CACHED_MASKS:
-                    self._cache.popitem(last=False)
-        return known[: len(segment)]
-
-    def bodies(self, view: View, filters: list[Filter]) -> list[Mask | None]:
-        """By segment, the living bodies that pass every filter; None where all of them do."""
+    def bodies(
+        self, context: CallContext, view: View, filter: Filter | None, verified: Verified | None = None
+    ) -> list[Mask | None]:
+        """By segment, the bodies that live at ``view`` and pass; None where all of them do. Raises DeadlineExceeded."""
         out: list[Mask | None] = []
         for segment in view.segments:
-            mask = segment.alive(view.seq)
-            for filter in filters:
-                passing = self.passing(segment, filter)
-                mask = passing if mask is None else mask & passing
-            out.append(mask)
+            alive = segment.alive(view.seq)
+            if filter is None:
+                out.append(alive)
+                continue
+            passing = self.passing(context, segment, filter, verified)
+            out.append(passing if alive is None else passing & alive)
         return out
 
-    def count(self, view: View, filters: list[Filter]) -> int:
-        """How many living points pass every filter."""
-        if not filters:
+    def count(self, context: CallContext, view: View, filter: Filter | None) -> int:
+        """How many living points pass."""
+        if filter is None:
             return view.live
-        masks = self.bodies(view, filters)
-        return sum(
-            len(segment) if mask is None else int(np.count_nonzero(mask))
-            for segment, mask in zip(view.segments, masks, strict=True)
-        )
+        masks = self.bodies(context, view, filter)
+        return sum(0 if mask is None else int(np.count_nonzero(mask)) for mask in masks)
+
+    def passing(self, context: CallContext, segment: Segment, filter: Filter, verified: Verified | None = None) -> Mask:
+        """Bool by ordinal: does the body pass, dead or alive; not to be written to. Raises DeadlineExceeded."""
+        n = len(segment)
+        known = self._kept.get(self._owner, segment.number, filter)
+        if known is not None and len(known) >= n:
+            return known[:n]
+        possibly, surely = np.ones(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
+        left: list[Filter] = []  # conditions that columns do not answer whole
+        for condition in _conditions(filter):
+            sure, possible = self._bounds(segment, condition)
+            possibly = possibly & possible
+            if sure is not possible:
+                surely = surely & sure
+                left.append(condition)
+        if not left:
+            return possibly
+        if known is not None:  # the rows of a growing segment that were judged before
+            possibly[: len(known)] = known
+            surely[: len(known)] = True
+        where = np.flatnonzero(possibly & ~surely)
+        possibly[where] = self._judged(context, segment, left[0] if len(left) == 1 else And(tuple(left)), where)
+        if verified is not None:
+            verified.rows += len(where)
+        self._kept.put(self._owner, segment.number, filter, possibly)
+        return possibly
+
+    def _bounds(self, segment: Segment, condition: Filter) -> tuple[Mask, Mask]:
+        """(surely, possibly); one and the same object where columns answer it whole."""
+        n = len(segment)
+        if segment.columns is None:
+            return np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
+        known = self._kept.get(self._owner, segment.number, condition)
+        if known is not None and len(known) == n:
+            return known, known
+        sure, possible = segment.columns.bounds(condition)
+        if sure is possible and segment.state != "growing":
+            self._kept.put(self._owner, segment.number, condition, sure)
+        return sure, possible
+
+    def _judged(self, context: CallContext, segment: Segment, filter: Filter, where: Int64) -> Mask:
+        """Judge bodies by reading them; one that is gone is dead to every view, and does not pass."""
+        out = np.zeros(len(where), dtype=np.bool_)
+        for start in range(0, len(where), READ_ROWS):
+            context.check("filtering")
+            rows = segment.rows[where[start : start + READ_ROWS]].tolist()
+            raw = self._lookup.raw_bodies(rows)
+            out[start : start + len(rows)] = [judge(filter, body, self._fields) for body in raw]
+        return out
+
+
+def _conditions(filter: Filter) -> list[Filter]:
+    """The parts of the outermost ``And``, nested ones taken apart."""
+    if not isinstance(filter, And):
+        return [filter]
+    return [condition for part in filter.parts for condition in _conditions(part)]

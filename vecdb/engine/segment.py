@@ -93,6 +93,9 @@ class Part:
     order: Int64 | None = None
     owners: UInt64 | None = None
     dead: int = 0
+    _adoptions: int = 0
+    _moved: tuple[int, Int64] | None = None
+    _own: tuple[Int64, Mask] | None = None
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -128,6 +131,22 @@ class Part:
         if self.owners is None:
             self.owners = np.array(self.slots, dtype=np.uint64)
         self.owners[ordinals] = rows
+        self._adoptions += 1
+
+    def own_bodies(self, segment: Segment) -> tuple[Int64, Mask]:
+        """For each slot the ordinal of the body of its number in ``segment`` (the part's), and whether there is one."""
+        if self._own is None:  # two threads may both look; they find the same
+            self._own = segment.find(self.slots)
+        return self._own
+
+    def moved(self) -> Int64:
+        """Ordinals of vectors that a row other than that of their slot has; int64, ascending, not to be written to."""
+        if self.owners is None:
+            return np.zeros(0, dtype=np.int64)
+        adoptions, kept = self._adoptions, self._moved  # counted before the look: a later adoption makes it old
+        if kept is None or kept[0] != adoptions:
+            kept = self._moved = (adoptions, np.flatnonzero(self.owners != self.slots))
+        return kept[1]
 
 
 @dataclass(slots=True)
@@ -146,6 +165,7 @@ class Segment:
     dead: int = 0
     disk_bytes: int = 0
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    columns: Any = None
 
     def __len__(self) -> int:
         return len(self.rows)
