@@ -1,4 +1,4 @@
-"""The state machine: one random history on several databases, over gRPC too, against a dict.
+"""The state machine: one random history on several databases, also over gRPC and in a shared directory, against a dict.
 
 Half of the histories run as a tenant who may see its own points only, while somebody else writes around it.
 Each rule does one thing on every site and compares every answer with the model. What is drawn are few
@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.client.from_loop import LoopThread
 from tests.machine.model import SCHEMA, Given, Held, Model, Ranked, Step, operation, rank, same
-from tests.machine.sites import OPTIONS, TENANT, Site, sites
+from tests.machine.shared_site import SharedSite
+from tests.machine.sites import OPTIONS, TENANT, EngineSite, Site, engines
 from vecdb import failpoint
 from vecdb.client.collection import Collection
 from vecdb.client.near import Near
@@ -89,7 +90,7 @@ class Recall:
 class Pin:
     """A view somebody holds, and what the model was when he took it."""
 
-    site: Site
+    site: EngineSite
     view: View
     points: dict[str, Held]
 
@@ -105,16 +106,19 @@ class Sent:
 
 
 class Histories(RuleBasedStateMachine):
-    """See the module. ``recall`` is shared by all histories of a run."""
+    """See the module. ``recall`` and ``kills`` (of servers) are of all histories of a run."""
 
     recall = Recall()
+    kills = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="vecdb-machine-"))
         self.model = Model()
         self.loop = LoopThread()
-        self.sites = sites(self.folder, self.loop)
+        self.engines = engines(self.folder, self.loop)
+        self.shared: SharedSite | None = None
+        self.sites: list[Site] = [*self.engines]
         self.pins: list[Pin] = []
         self.sent: list[Sent] = []  # by number of the write, from 1
         self.history = [self.model.points]  # what there was after each write, from 0
@@ -124,21 +128,31 @@ class Histories(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
 
     @initialize(
-        limited=st.booleans(), walking=st.booleans(), awaited=st.booleans(), seed=seeds, steps=st.integers(0, 10)
+        limited=st.booleans(),
+        walking=st.booleans(),
+        awaited=st.booleans(),
+        shared=st.booleans(),
+        seed=seeds,
+        steps=st.integers(0, 10),
     )
-    def begin(self, limited: bool, walking: bool, awaited: bool, seed: int, steps: int) -> None:
+    def begin(self, limited: bool, walking: bool, awaited: bool, shared: bool, seed: int, steps: int) -> None:
         """Nobody starts with nothing: most points are there, and some are sealed.
 
         On so few rows the planner would nearly always scan; half of the histories walk where there is a graph.
-        In half of them those from elsewhere use the async client.
+        In half of them those from elsewhere use the async client; in half of them there is a shared directory.
         """
         self.limited = limited
+        if shared:
+            self.shared = SharedSite(self.folder / "shared", self.loop)
+            self.sites = [self.shared, *self.engines]  # first: a kill that was sent meets what is asked of it
         for site in self.sites:
             site.connect(awaited)
         if walking:
             self.patch.setattr(planner, "exact_ns", lambda rows, dim, contiguous: 1e12)
         for part in np.array_split(np.random.default_rng(seed).permutation(len(POOL)), 5)[:4]:
             self.carry_out(self.fill([Sketch("upsert", part.tolist(), seed)], False), False, False)
+        if shared:
+            self.kill([Sketch("upsert", [0], seed)], awaited, seed, under_way=True)
         self.maintain(steps)
 
     def teardown(self) -> None:
@@ -237,7 +251,7 @@ class Histories(RuleBasedStateMachine):
             points, result = self.model.write(steps, self.scope)
         except PointExists:
             return
-        site = self.sites[which % len(self.sites)]
+        site = self.engines[which % len(self.engines)]
         before = site.seq()
         request_id = self.next_request()
         with stopped(name):
@@ -257,7 +271,7 @@ class Histories(RuleBasedStateMachine):
             assert site.check() == []
         self.carry_out(steps, self.limited, False, request_id)
 
-    def cut_power(self, site: Site, keep: int, upcoming: Sequence[dict[str, Held]] = ()) -> None:
+    def cut_power(self, site: EngineSite, keep: int, upcoming: Sequence[dict[str, Held]] = ()) -> None:
         """What is left is a beginning of the history, with all that was acknowledged as durable; the rest is sent
         again. ``keep`` of the batches not synced survive; ``upcoming`` is what may be there beyond the history.
         """
@@ -468,7 +482,7 @@ class Histories(RuleBasedStateMachine):
         if release and self.pins:
             self.pins.pop(which % len(self.pins))
             return
-        site = self.sites[which % len(self.sites)]
+        site = self.engines[which % len(self.engines)]
         view = site.db._use(CallContext(), site.called)._look()
         self.pins = [*self.pins, Pin(site, view, self.model.points)][-PINS:]
 
@@ -487,7 +501,7 @@ class Histories(RuleBasedStateMachine):
             model.points = pin.points
             seen = model.seen(scope)
             context = CallContext(scope=scope)
-            assert inner.lookup.exists(pin.view, POOL, scope) == [i in seen for i in POOL]
+            assert inner.lookup.exists(pin.view, POOL, inner.entry.fields, scope) == [i in seen for i in POOL]
             assert inner.matcher.count(pin.view, [] if scope is None else [scope]) == len(seen)
             for using in SCHEMA.vectors:
                 asked = query(using, seed)
@@ -504,11 +518,12 @@ class Histories(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 12))
     def maintain(self, steps: int) -> None:
         """Seal, merge, cover, reap: whatever is due."""
-        for site in self.sites:
+        for site in self.engines:
             for _ in range(steps):
                 if not site.db.maintain():
                     break
-            assert site.check() == []
+        for any_site in self.sites:
+            assert any_site.check() == []
 
     @rule(what=st.sampled_from(CARE), remote=st.booleans(), keep=st.integers(0, 40))
     def care(self, what: str, remote: bool, keep: int) -> None:
@@ -520,18 +535,34 @@ class Histories(RuleBasedStateMachine):
         for site in self.sites:
             collection = site.collection(remote=remote)
             if what == "reopen":
-                site.reopen(OPTIONS[OTHERS[keep % len(OTHERS)]])
+                site.reopen(OTHERS[keep % len(OTHERS)])
             elif what == "cut_power":
-                if site.in_memory:
+                if isinstance(site, EngineSite) and site.in_memory:
                     self.cut_power(site, keep)
                     self.compare_all(site)
             elif what == "cover":
-                site.db.cover(CallContext(), site.called)
+                if isinstance(site, EngineSite):
+                    site.db.cover(CallContext(), site.called)
             elif what in INDEXING:
                 collection.set_indexing(what)
             else:
                 getattr(collection, what)()
             assert site.check() == []
+
+    @precondition(lambda self: self.shared)
+    @rule(batch=batches, remote=st.booleans(), seed=seeds, under_way=st.booleans())
+    def killed(self, batch: Sequence[Sketch], remote: bool, seed: int, under_way: bool) -> None:
+        self.kill(batch, remote, seed, under_way)
+
+    def kill(self, batch: Sequence[Sketch], remote: bool, seed: int, under_way: bool) -> None:
+        """The server of the shared directory, before a write and a read or while they are under way; nobody notices."""
+        assert self.shared is not None
+        Histories.kills += 1
+        if not under_way:
+            self.shared.kill()
+        with self.shared.killed_meanwhile() if under_way else nullcontext():
+            self.carry_out(self.fill(batch, self.limited), self.limited, remote)
+            self.read(np.random.default_rng(seed))
 
     @rule(what=st.sampled_from(["alias", "rename", "drop_alias"]), remote=st.booleans())
     def call_otherwise(self, what: str, remote: bool) -> None:
@@ -551,7 +582,7 @@ class Histories(RuleBasedStateMachine):
 
     def care_stopped(self, name: str, nth: int, what: str) -> None:
         """Whatever is stopped half way changes nothing, and is done again some other time."""
-        for site in self.sites:
+        for site in self.engines:
             with stopped(name, nth):
                 try:
                     if what == "maintain":

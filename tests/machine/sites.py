@@ -45,32 +45,96 @@ class Site:
     """An open database with one collection, reached as an unlimited caller and as one of a tenant.
 
     ``called`` is the collection's name, ``alias`` what else it answers to. Those who come from elsewhere (over
-    gRPC, or else from an event loop) find it by that.
+    gRPC, or else from an event loop) find it by that. ``apart``: from elsewhere is another way in.
     """
 
-    def __init__(self, name: str, folder: Path, options: EngineOptions, loop: LoopThread, served: bool = False) -> None:
-        self.name = name
+    name: str
+    apart = True
+
+    def __init__(self) -> None:
         self.called = NAME
         self.alias: str | None = None
+        self._clients: dict[tuple[bool, bool], Client] = {}
+
+    def connect(self, awaited: bool) -> None:
+        """Reach it by clients of its own; ``awaited``: those from elsewhere are of an event loop."""
+        raise NotImplementedError
+
+    def reopen(self, options: str) -> None:
+        """Close and open, with options of that name where it takes any."""
+        raise NotImplementedError
+
+    def open(self) -> None:
+        """Open what is there."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close it; all is released."""
+        raise NotImplementedError
+
+    def derived_files(self) -> list[Path]:
+        """Every file of a sealed segment."""
+        raise NotImplementedError
+
+    def collection(self, limited: bool = False, remote: bool = False) -> Collection:
+        """The collection as a caller finds it, here or from elsewhere (``remote``)."""
+        return self._clients[limited, remote].collection(self.alias or self.called if remote else self.called)
+
+    def surfaces(self, limited: bool) -> list[Collection]:
+        """Every way to the collection, where there are different ones."""
+        return [self.collection(limited, remote) for remote in ((False, True) if self.apart else (False,))]
+
+    def call(self, what: str, remote: bool) -> None:
+        """Rename it, give it an alias, or take that away again; it then says so itself."""
+        client = self._clients[False, remote]
+        if what == "rename":
+            old, self.called = self.called, "d" if self.called == NAME else NAME
+            client.rename_collection(old, self.called)
+        elif what == "alias":
+            self.alias = "also"
+            client.alias(self.alias, self.called)
+        elif self.alias is not None:
+            client.drop_alias(self.alias)
+            self.alias = None
+        for info in (*client.list_collections(), self.collection(remote=remote).describe()):
+            assert (info.name, info.aliases) == (self.called, () if self.alias is None else (self.alias,))
+
+    def check(self) -> list[str]:
+        """What is wrong with it."""
+        return self._clients[False, False].check()
+
+    def seq(self) -> int:
+        """The number of its last write."""
+        return self.collection().stats().seq
+
+    def _disconnect(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients = {}
+
+
+class EngineSite(Site):
+    """An engine in this process, of which tests may look at the inside; one of them is served too."""
+
+    def __init__(self, name: str, folder: Path, options: EngineOptions, loop: LoopThread, served: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        self.apart = served
         self._folder = folder
         self._options = options
         self._loop = loop
-        self._served = served
         self._awaited = False
         self._kv = MemoryKV()
-        self._clients: dict[tuple[bool, bool], Client] = {}
         self._server: Server | None = None
         self.open()
         self.collection().describe()
 
     @property
     def in_memory(self) -> bool:
-        return not self._served
+        return not self.apart
 
-    def open(self, options: EngineOptions | None = None) -> None:
-        """Open what is there, with other options from now on if some are given."""
-        self._options = options or self._options
-        if self._served:
+    def open(self) -> None:
+        if self.apart:
             self.db = Database.open(self._folder, self._options)
             self._server = Server(self.db, ServerOptions("127.0.0.1:0"), scope_of)
             self._server.start()
@@ -80,7 +144,6 @@ class Site:
         self.db.create_collection(CallContext(), self.called, SCHEMA, exist_ok=True)
 
     def connect(self, awaited: bool) -> None:
-        """Reach it by clients of its own; ``awaited``: those from elsewhere are of an event loop."""
         self._disconnect()
         self._awaited = awaited
         for limited in (False, True):
@@ -98,34 +161,6 @@ class Site:
             return Client(GrpcTransport(self._server.address, key), TIMEOUT_S)
         return from_loop(AsyncClient(AsyncGrpcTransport(self._server.address, key), TIMEOUT_S), self._loop)
 
-    def _disconnect(self) -> None:
-        for client in self._clients.values():
-            client.close()
-        self._clients = {}
-
-    def collection(self, limited: bool = False, remote: bool = False) -> Collection:
-        """The collection as a caller finds it, here or from elsewhere (``remote``)."""
-        return self._clients[limited, remote].collection(self.alias or self.called if remote else self.called)
-
-    def surfaces(self, limited: bool) -> list[Collection]:
-        """Every way to the collection, where there are different ones."""
-        return [self.collection(limited, remote) for remote in ((False, True) if self._served else (False,))]
-
-    def call(self, what: str, remote: bool) -> None:
-        """Rename it, give it an alias, or take that away again; it then says so itself."""
-        client = self._clients[False, remote]
-        if what == "rename":
-            old, self.called = self.called, "d" if self.called == NAME else NAME
-            client.rename_collection(old, self.called)
-        elif what == "alias":
-            self.alias = "also"
-            client.alias(self.alias, self.called)
-        elif self.alias is not None:
-            client.drop_alias(self.alias)
-            self.alias = None
-        for info in (*client.list_collections(), self.collection(remote=remote).describe()):
-            assert (info.name, info.aliases) == (self.called, () if self.alias is None else (self.alias,))
-
     def close(self) -> None:
         self._disconnect()
         if self._server is not None:
@@ -134,10 +169,11 @@ class Site:
 
         self._kv = self._kv.durable_copy()
 
-    def reopen(self, options: EngineOptions | None = None) -> None:
-        """Close and open. In memory: find what the last sync left."""
+    def reopen(self, options: str | None = None) -> None:
+        """Close and open, with other options from now on. In memory: find what the last sync left."""
         self.close()
-        self.open(options)
+        self._options = OPTIONS[options] if options else self._options
+        self.open()
 
     def power_cut(self, keep: int) -> None:
         """Go on with what was synced and ``keep`` of the batches that were not (in memory only)."""
@@ -147,7 +183,6 @@ class Site:
         self.open()
 
     def derived_files(self) -> list[Path]:
-        """Every file of a sealed segment."""
         return sorted(path for path in self._folder.glob("**/segments/*/*/*") if path.is_file())
 
     def check(self) -> list[str]:
@@ -168,9 +203,9 @@ OPTIONS = {
 }
 
 
-def sites(folder: Path, loop: LoopThread) -> list[Site]:
+def engines(folder: Path, loop: LoopThread) -> list[EngineSite]:
     """The same history must give the same answers on all of these."""
     return [
-        Site("served", folder / "served", OPTIONS["small"], loop, served=True),
-        *(Site(name, folder / name, OPTIONS[name], loop) for name in ("exact", "crumbs", "big")),
+        EngineSite("served", folder / "served", OPTIONS["small"], loop, served=True),
+        *(EngineSite(name, folder / name, OPTIONS[name], loop) for name in ("exact", "crumbs", "big")),
     ]

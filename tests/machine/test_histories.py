@@ -10,13 +10,16 @@ import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.machine.machine import Histories, Recall
+from tests.machine.shared_site import SERVER
+from vecdb.client import shared_start
 
 LEAST_RECALL = 0.9
 
 
 def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     patch.setattr(os, "fsync", lambda file: None)  # no power is cut under a file here, and it is most of the time
-    Histories.recall = Recall()
+    patch.setattr(shared_start, "SERVER", SERVER)
+    Histories.recall, Histories.kills = Recall(), 0
     run_state_machine_as_test(
         Histories,
         settings=hypothesis.settings(
@@ -29,6 +32,7 @@ def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     )
     assert Histories.recall.wanted > 100
     assert Histories.recall.share >= LEAST_RECALL
+    assert Histories.kills > 0
 
 
 @pytest.mark.timeout(300)
