@@ -502,7 +502,7 @@ class Histories(RuleBasedStateMachine):
             seen = model.seen(scope)
             context = CallContext(scope=scope)
             assert inner.lookup.exists(pin.view, POOL, inner.entry.fields, scope) == [i in seen for i in POOL]
-            assert inner.matcher.count(pin.view, [] if scope is None else [scope]) == len(seen)
+            assert inner.matcher.count(context, pin.view, scope) == len(seen)
             for using in SCHEMA.vectors:
                 asked = query(using, seed)
                 for exact in (True, False):
