@@ -19,16 +19,19 @@ from numpy.typing import NDArray
 
 from vecdb.engine.commit import Committer, Evicted, Write
 from vecdb.engine.executor import Executor
+from vecdb.engine.facets import Facets
 from vecdb.engine.kept_masks import KeptMasks
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
 from vecdb.engine.memory import MemoryGuard
 from vecdb.engine.options import EngineOptions
-from vecdb.engine.prepare import FieldIds, check_ids, prepare
+from vecdb.engine.ordering import OrderedPoints, Ordering
+from vecdb.engine.prepare import FieldIds, check_filter, check_ids, prepare
 from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
 from vecdb.engine.segment import ALIVE, Growing, NewRows, Segment, UInt64
+from vecdb.engine.values import Values
 from vecdb.engine.view import View
 from vecdb.errors import (
     Closed,
@@ -40,6 +43,9 @@ from vecdb.errors import (
 )
 from vecdb.model.collection import CollectionStats, Indexing, SegmentStats
 from vecdb.model.context import CallContext
+from vecdb.model.facet import Facet, FacetRequest
+from vecdb.model.filter import Filter, both
+from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Put, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, VectorField
@@ -101,6 +107,9 @@ class Collection:
         self._executor = Executor(
             self.lookup, self.matcher, entry.fields, entry.schema, options.search_threads, why_no_graphs(options)
         )
+        self.values = Values(self.lookup)
+        self._ordering = Ordering(self.lookup, self.matcher, self.values, entry.fields)
+        self._facets = Facets(self.matcher, self.values)
         self.requests = RequestMemory(options.request_memory_s)
         self._memory = memory
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
@@ -363,6 +372,26 @@ class Collection:
         if after:
             check_ids([after], "after")
         return self.lookup.scroll(self._look(), after, limit, select, self.entry.fields, context.scope)
+
+    def ordered(
+        self,
+        context: CallContext,
+        by: OrderBy,
+        cursor: bytes,
+        limit: int,
+        select: Select,
+        filter: Filter | None = None,
+    ) -> OrderedPoints:
+        """Up to ``limit`` points that match, in the order ``by``, after ``cursor`` (empty: from the first)."""
+        if limit < 1:
+            raise InvalidArgument("limit is too small", field="limit", expected=">= 1", received=str(limit))
+        check_filter(filter, self.entry.schema, "filter")
+        return self._ordering.page(context, self._look(), by, cursor, limit, select, both(context.scope, filter))
+
+    def facet(self, context: CallContext, request: FacetRequest, filter: Filter | None = None) -> Facet:
+        """The points that match, counted by a value."""
+        check_filter(filter, self.entry.schema, "filter")
+        return self._facets.count(context, self._look(), request, both(context.scope, filter))
 
     def _look(self) -> View:
         self.last_use = time.monotonic()

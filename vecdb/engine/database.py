@@ -30,6 +30,7 @@ from vecdb.engine.maintenance import Maintenance
 from vecdb.engine.memory import MemoryGuard, process_memory
 from vecdb.engine.names import Names
 from vecdb.engine.options import EngineOptions
+from vecdb.engine.ordering import OrderedPoints
 from vecdb.engine.sealing import why_no_graphs
 from vecdb.errors import (
     Closed,
@@ -43,6 +44,9 @@ from vecdb.errors import (
 from vecdb.failpoint import hit
 from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, Indexing
 from vecdb.model.context import CallContext
+from vecdb.model.facet import Facet, FacetRequest
+from vecdb.model.filter import Filter
+from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
@@ -326,6 +330,23 @@ class Database:
     ) -> tuple[Points, bool]:
         """Points in id order after ``after``, at most ``limit``, and whether that was the end."""
         return self._read(context, name, lambda c: c.scroll(context, after, limit, select))
+
+    def ordered(
+        self,
+        context: CallContext,
+        name: str,
+        by: OrderBy,
+        cursor: bytes,
+        limit: int,
+        select: Select,
+        filter: Filter | None = None,
+    ) -> OrderedPoints:
+        """Points in the order of a value after ``cursor`` (empty: from the first), at most ``limit``."""
+        return self._read(context, name, lambda c: c.ordered(context, by, cursor, limit, select, filter))
+
+    def facet(self, context: CallContext, name: str, request: FacetRequest, filter: Filter | None = None) -> Facet:
+        """How many points have which values."""
+        return self._read(context, name, lambda c: c.facet(context, request, filter))
 
     # -- care
 

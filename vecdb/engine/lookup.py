@@ -21,6 +21,7 @@ from vecdb.storage.codec import NO_ROW, Body, Pointer
 from vecdb.storage.kv import KV, prefix_end
 
 SCROLL_BYTES = 8 << 20
+READ_ROWS = 128
 
 
 class Lookup:
@@ -112,6 +113,18 @@ class Lookup:
             if select.vectors and raw is not None:
                 size += self._vector_bytes(raw)
         return self._points(rows, select, fields, None), True
+
+    def first_points(self, rows: Sequence[int], select: Select, fields: FieldIds) -> Points:
+        """The points of the first of ``rows``, which a view shows: as many as stay about 8 MiB, one at least."""
+        size = 0
+        for start in range(0, len(rows), READ_ROWS):
+            for at, raw in enumerate(self.raw_bodies(rows[start : start + READ_ROWS]), start):
+                if at and size > SCROLL_BYTES:
+                    return self._points(list(rows[:at]), select, fields, None)
+                size += len(raw or b"")
+                if select.vectors and raw is not None:
+                    size += self._vector_bytes(raw)
+        return self._points(list(rows), select, fields, None)
 
     def columns(
         self, bodies: Sequence[Body], rows: Sequence[int], select: Select, fields: FieldIds

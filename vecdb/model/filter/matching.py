@@ -92,6 +92,11 @@ def values_at(payload: Mapping[str, Any] | None, path: Path) -> list[Any]:
     return found
 
 
+def scalars_at(payload: Mapping[str, Any] | None, path: Path) -> list[Any]:
+    """The scalars among the values at ``path``, and among the elements of arrays there, in no order."""
+    return _scalars(values_at(payload, path))
+
+
 def contains(text: str | None, words: str) -> bool:
     """Whether each word occurs in ``text``, both folded (NFKC, then case)."""
     if text is None:

@@ -1,0 +1,280 @@
+"""The values at a key, by segment: what points are ordered, counted and grouped by.
+
+Read from the bodies, which never change, so a segment's are kept; of a growing one only new rows are read.
+Liveness, scope and filter are not in them.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, overload
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from vecdb.engine.lookup import Lookup
+from vecdb.engine.segment import Segment
+from vecdb.model.filter import Attribute, Key, Scalar
+from vecdb.model.filter.matching import scalars_at
+from vecdb.model.order import OrderBy, Place, rank
+from vecdb.model.point import Int64
+from vecdb.storage import codec
+
+KEPT_BYTES = 128 << 20
+"""Of one collection: what some six million rows take in one order, so that a walk does not sort for every page."""
+VALUE_BYTES = 64  # about what a value takes in a list
+READ_ROWS = 1024
+ID_BITS = 32  # of a key in an Order; a segment has fewer rows than 2^32
+NARROW_IDS = 64  # bytes; longer ids are sorted by Python, which takes no room for what they lack
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The scalars at a key of one segment's bodies.
+
+    A pair of ``ordinals`` (int64, ascending) and ``codes`` (int64) says that a body has ``values[code]``, each once.
+    ``values`` stand in the order of ``rank``; 1 and 1.0 are two of them. ``size``: how many bodies there are.
+    """
+
+    ordinals: Int64
+    codes: Int64
+    values: Sequence[Any]
+    size: int
+    _ranks: list[Int64] = field(default_factory=list)
+
+    def first(self, size: int) -> Held:
+        """The same of the first bodies: those that an older view has."""
+        if size == self.size:
+            return self
+        stop = int(np.searchsorted(self.ordinals, size))
+        return Held(self.ordinals[:stop], self.codes[:stop], self.values, size, self._ranks)
+
+    @property
+    def ranks(self) -> Int64:
+        """By code: equal numbers have equal ranks, from 0; one entry more, for how many ranks there are."""
+        if not self._ranks:
+            kinds = [rank(value) for value in self.values]
+            fresh = [0, *(int(a != b) for a, b in pairwise(kinds)), 1] if kinds else [0]
+            self._ranks.append(np.cumsum(np.array(fresh, dtype=np.int64)))
+        return self._ranks[0]
+
+    def codes_of(self, value: Scalar) -> range:
+        """The codes of the values that equal ``value`` (1 and 1.0 do); empty, at its place, where there is none."""
+        wanted = rank(value)
+        return range(bisect_left(self.values, wanted, key=rank), bisect_right(self.values, wanted, key=rank))
+
+    def of(self, ordinals: Int64) -> tuple[Int64, Int64]:
+        """The values of some bodies: pairs of a position in ``ordinals`` and a code."""
+        starts = np.searchsorted(self.ordinals, ordinals, side="left")
+        counts = np.searchsorted(self.ordinals, ordinals, side="right") - starts
+        ends = np.cumsum(counts)
+        places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+        return np.repeat(np.arange(len(ordinals)), counts), self.codes[places]
+
+    def bodies(self, chosen: Any = None) -> Any:
+        """Which bodies have a value, or one of those ``chosen`` (bool by code): bool by ordinal."""
+        out = np.zeros(self.size, dtype=np.bool_)
+        out[self.ordinals if chosen is None else self.ordinals[chosen[self.codes]]] = True
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class IdOrder:
+    """The bodies of a segment in the order of their ids: ``order`` (ordinals), and its inverse ``places``."""
+
+    order: NDArray[np.int32]
+    places: NDArray[np.int32]
+    ids: Sequence[str]
+
+    def up_to(self, point_id: str) -> int:
+        """How many ids are not after ``point_id``."""
+        return bisect_right(self.ids, point_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The bodies of a segment in an order by value, then id: ``ordinals``, and what they were sorted by.
+
+    ``keys`` (int64, ascending) are the place of a value, with that of the id in the lower bits; bodies without a value
+    have the last place.
+    """
+
+    by: OrderBy
+    held: Held
+    ids: IdOrder
+    ordinals: NDArray[np.int32]
+    keys: Int64
+
+    def after(self, place: Place) -> int:
+        """Where in ``ordinals`` that begins which comes after ``place``, of a point of any segment."""
+        ranks = self.held.ranks
+        last = int(ranks[-1])
+        if not place.present:
+            at, equal = last, True
+        else:
+            codes = self.held.codes_of(place.value)
+            at, equal = int(ranks[codes.start]), len(codes) > 0
+            if self.by.descending:
+                at = last - 1 - at if equal else last - at
+        key = (at << ID_BITS) + (self.ids.up_to(place.id) if equal else 0)
+        return int(np.searchsorted(self.keys, key))
+
+    def places(self, at: Int64) -> list[Place]:
+        """The places of the points at positions in ``ordinals``."""
+        last = int(self.held.ranks[-1])
+        ranks = self.keys[at] >> ID_BITS
+        missing = ranks == last
+        if self.by.descending:
+            ranks = last - 1 - ranks
+        first_codes = np.searchsorted(self.held.ranks, np.where(missing, 0, ranks)).tolist()
+        ids = (self.ids.ids[place] for place in (self.keys[at] & ((1 << ID_BITS) - 1)).tolist())
+        return [
+            Place(False, None, point_id) if none else Place(True, self.held.values[code], point_id)
+            for none, code, point_id in zip(missing.tolist(), first_codes, ids, strict=True)
+        ]
+
+
+class Values:
+    """Held values, orders of ids and orders by value of one collection; ``KEPT_BYTES`` of them, those used last.
+
+    Thread rule: any thread may use it; two that want the same at once both make it.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._kept: OrderedDict[tuple[object, ...], tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def at(self, segment: Segment, key: Key) -> Held:
+        """The values at ``key`` of a segment's bodies."""
+        if key is Attribute.ID:
+            ids = self.ids(segment)
+            return Held(np.arange(len(segment)), ids.places.astype(np.int64), ids.ids, len(segment))
+        if key is Attribute.VERSION:
+            versions, codes = np.unique(segment.seqs, return_inverse=True)
+            return Held(np.arange(len(segment)), codes.astype(np.int64), versions.tolist(), len(segment))
+        assert isinstance(key, tuple)
+        about = (segment.number, "values", key)
+        known: tuple[list[int], list[Any], Held] | None = self._known(about)
+        if known is not None and known[2].size >= len(segment):
+            return known[2].first(len(segment))
+        ordinals, scalars = ([], []) if known is None else (list(known[0]), list(known[1]))
+        self._read(segment, key, 0 if known is None else known[2].size, ordinals, scalars)
+        held = _coded(ordinals, scalars, len(segment))
+        more_to_come = segment.state == "growing"
+        nbytes = held.ordinals.nbytes + held.codes.nbytes + VALUE_BYTES * len(held.values)
+        self._keep(about, (ordinals, scalars, held) if more_to_come else ([], [], held), nbytes)
+        return held
+
+    def ids(self, segment: Segment) -> IdOrder:
+        """The order of a segment's ids."""
+        about = (segment.number, "ids")
+        known: IdOrder | None = self._known(about)
+        if known is None or len(known.order) != len(segment):
+            order = _sorted_ids(segment).astype(np.int32)
+            places = np.empty_like(order)
+            places[order] = np.arange(len(order), dtype=np.int32)
+            known = IdOrder(order, places, _IdsInOrder(segment, order))
+            self._keep(about, known, order.nbytes + places.nbytes)
+        return known
+
+    def order(self, segment: Segment, by: OrderBy) -> Order:
+        """A segment's bodies in an order."""
+        about = (segment.number, "order", by.at, by.descending)
+        known: Order | None = self._known(about)
+        if known is None or len(known.ordinals) != len(segment):
+            held, ids = self.at(segment, by.at), self.ids(segment)
+            keys = (_firsts(held, by.descending) << ID_BITS) | ids.places
+            ordinals = np.argsort(keys)
+            known = Order(by, held, ids, ordinals.astype(np.int32), keys[ordinals])
+            self._keep(about, known, known.ordinals.nbytes + known.keys.nbytes)
+        return known
+
+    def _read(
+        self, segment: Segment, path: tuple[str, ...], start: int, ordinals: list[int], scalars: list[Any]
+    ) -> None:
+        """Append the scalars of bodies from ``start`` on, each once for a body."""
+        for first in range(start, len(segment), READ_ROWS):
+            raw = self._lookup.raw_bodies(segment.rows[first : first + READ_ROWS].tolist())
+            for ordinal, value in enumerate(raw, first):
+                payload = None if value is None else codec.decode_body(value).payload
+                if payload is not None:
+                    found = {(type(s), s): s for s in scalars_at(orjson.loads(payload), path)}
+                    ordinals += [ordinal] * len(found)
+                    scalars += found.values()
+
+    def _known(self, about: tuple[object, ...]) -> Any:
+        with self._lock:
+            if about not in self._kept:
+                return None
+            self._kept.move_to_end(about)
+            return self._kept[about][0]
+
+    def _keep(self, about: tuple[object, ...], found: object, nbytes: int) -> None:
+        with self._lock:
+            self._bytes += nbytes - self._kept.pop(about, (None, 0))[1]
+            self._kept[about] = found, nbytes
+            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1][1]
+
+
+class _IdsInOrder(Sequence[str]):
+    """The ids of a segment in their order, each read when asked for."""
+
+    def __init__(self, segment: Segment, order: NDArray[np.int32]) -> None:
+        self._segment = segment
+        self._order = order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return self._segment.ids.take(self._order[at].astype(np.int64))
+        return self._segment.ids.take(self._order[at : at + 1].astype(np.int64))[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._segment.ids.take(self._order.astype(np.int64)))
+
+
+def _coded(ordinals: list[int], scalars: list[Any], size: int) -> Held:
+    distinct = {(type(s), s): s for s in scalars}
+    values = sorted(distinct.values(), key=lambda value: (rank(value), isinstance(value, float)))
+    code_of = {(type(value), value): code for code, value in enumerate(values)}
+    codes = np.fromiter((code_of[type(s), s] for s in scalars), dtype=np.int64, count=len(scalars))
+    return Held(np.array(ordinals, dtype=np.int64), codes, values, size)
+
+
+def _firsts(held: Held, descending: bool) -> Int64:
+    """By ordinal, the place of the value that comes first in a direction; one past the last where there is none."""
+    last = int(held.ranks[-1])
+    places = held.ranks[held.codes]
+    if descending:
+        places = last - 1 - places
+    out = np.full(held.size, last, dtype=np.int64)
+    np.minimum.at(out, held.ordinals, places)
+    return out
+
+
+def _sorted_ids(segment: Segment) -> Int64:
+    """The ordinals of a segment in the order of id bytes."""
+    ids = segment.ids.take(np.arange(len(segment)))
+    encoded = [point_id.encode() for point_id in ids]
+    if max(map(len, encoded), default=0) > NARROW_IDS:
+        return np.array(sorted(range(len(ids)), key=encoded.__getitem__), dtype=np.int64)
+    # Sorted without the GIL. numpy takes a zero byte at the end for padding, so lengths decide among equals.
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    return np.lexsort((lengths, np.array(encoded, dtype=np.bytes_)))
