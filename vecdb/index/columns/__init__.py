@@ -1,0 +1,1 @@
+"""Filter columns: the scalars of the payloads of one segment, by path, undeclared."""
