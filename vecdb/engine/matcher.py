@@ -96,7 +96,7 @@ class Matcher:
         known = self._kept.get(self._owner, segment.number, condition)
         if known is not None and len(known) == n:
             return known, known
-        sure, possible = segment.columns.bounds(condition)
+        sure, possible = segment.columns.bounds(condition, self._fields.vectors)
         if sure is possible and segment.state != "growing":
             self._kept.put(self._owner, segment.number, condition, sure)
         return sure, possible

@@ -16,6 +16,7 @@ import orjson
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import DimensionMismatch, FieldNotFound, InvalidArgument, ModelMismatch, TooLarge
 from vecdb.index import metric
+from vecdb.index.columns.flatten import Chunk, flatten
 from vecdb.model.filter import And, Facts, Filter, HasVector, Not, Or, Text, matches
 from vecdb.model.point import (
     MAX_ID_BYTES,
@@ -51,13 +52,17 @@ class PreparedVectors:
 
 @dataclass(frozen=True, slots=True)
 class PreparedPut:
-    """A put whose form is right: vectors and texts by field id, payloads checked to be JSON objects."""
+    """A put whose form is right: vectors and texts by field id, payloads checked to be JSON objects.
+
+    ``columns``: the payloads by path, made here so that the committer does not parse them.
+    """
 
     mode: PutMode
     ids: Sequence[str]
     vectors: dict[int, PreparedVectors]
     texts: dict[int, Sequence[str | None]]
     payloads: Sequence[bytes | None] | None
+    columns: Chunk
 
     def texts_at(self, position: int) -> dict[int, str]:
         """The texts given for one row, by field id."""
@@ -199,7 +204,7 @@ def _put(
     parsed = _check_payloads(rows, path, options.max_payload_bytes)
     if scope is not None and op.mode is not PutMode.UPDATE:  # what an update makes of a point the committer sees
         _check_scope(scope, rows, parsed, path)
-    return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads)
+    return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads, flatten(parsed))
 
 
 def _check_positions(positions: Int64, n: int, where: str) -> None:

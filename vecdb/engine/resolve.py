@@ -15,6 +15,9 @@ from vecdb.engine.judge import judge
 from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedPut, out_of_scope
 from vecdb.engine.segment import NewRows, UInt64
 from vecdb.errors import PointExists
+from vecdb.index.columns.flatten import flatten
+from vecdb.index.columns.growing import NewColumns, Share
+from vecdb.index.contract import Mask
 from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.point import Clear, DeleteIds, Float32, Int64, PutMode
 from vecdb.storage import codec, keys
@@ -247,7 +250,9 @@ class Resolver:
         numbers = np.arange(first_row, first_row + len(drafts), dtype=np.uint64)
         ready = {f: (numbers[positions], ready) for f, (positions, _, ready) in stored.items()}
         raw = {f: (positions, raw) for f, (positions, raw, _) in stored.items()}
-        rows = NewRows(numbers, np.full(len(drafts), seq, dtype=np.uint64), ids, ready, body_bytes)
+        rows = NewRows(
+            numbers, np.full(len(drafts), seq, dtype=np.uint64), ids, ready, body_bytes, _columns(drafts, own)
+        )
         return Resolved(change, rows, bodies, raw, pointers, len(drafts) - len(killed))
 
     def _slots(
@@ -276,7 +281,7 @@ class Resolver:
         return adopted, {f: np.array(sorted(slots), dtype=np.uint64) for f, slots in released.items()}
 
 
-_NOTHING = PreparedPut(PutMode.UPDATE, (), {}, {}, None)
+_NOTHING = PreparedPut(PutMode.UPDATE, (), {}, {}, None, flatten(()))
 
 
 def _carried(draft: _Draft) -> list[int]:
@@ -334,6 +339,35 @@ def _gather(drafts: list[tuple[str, _Draft]]) -> dict[int, tuple[Int64, Float32,
             np.concatenate([p[2] for p in some])[order],
         )
     return out
+
+
+def _columns(drafts: list[tuple[str, _Draft]], own: list[dict[int, int]]) -> NewColumns:
+    """What columns take of the new rows. A payload that its put did not give, or changed, is parsed here."""
+    puts: dict[int, tuple[PreparedPut, list[int], list[int]]] = {}
+    others: list[int] = []
+    vectors: dict[int, Mask] = {}
+    for i, (_, draft) in enumerate(drafts):
+        if draft.payload is not None and draft.payload is draft.put.payload_at(draft.position):
+            _, rows, positions = puts.setdefault(id(draft.put), (draft.put, [], []))
+            rows.append(i)
+            positions.append(draft.position)
+        elif draft.payload is not None:
+            others.append(i)
+        for field_id in (*own[i], *draft.kept):
+            if field_id not in vectors:
+                vectors[field_id] = np.zeros(len(drafts), dtype=np.bool_)
+            vectors[field_id][i] = True
+    shares = []
+    for put, rows, positions in puts.values():
+        if positions == list(range(put.columns.n)) and len(rows) == len(drafts):
+            shares.append(Share(put.columns))
+        else:
+            shares.append(Share(put.columns, np.array(positions, dtype=np.int64), np.array(rows, dtype=np.int64)))
+    if others:
+        payloads = [drafts[i][1].payload for i in others]
+        chunk = flatten([None if payload is None else orjson.loads(payload) for payload in payloads])
+        shares.append(Share(chunk, np.arange(len(others), dtype=np.int64), np.array(others, dtype=np.int64)))
+    return NewColumns(shares, vectors)
 
 
 def _own_slots(

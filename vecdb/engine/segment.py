@@ -15,18 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.index import metric
+from vecdb.index.appended import Appended
+from vecdb.index.columns.contract import Columns
+from vecdb.index.columns.growing import GrowingColumns, NewColumns
 from vecdb.index.contract import Mask, VectorIndex
 from vecdb.model.point import Float32, Int64
 from vecdb.model.schema import VectorField
 
 UInt64 = NDArray[np.uint64]
-T = TypeVar("T", bound=np.generic)
 
 ALIVE = np.uint64(2**64 - 1)
 _NO_ROWS = np.zeros(0, dtype=np.uint64)
@@ -151,7 +153,10 @@ class Part:
 
 @dataclass(slots=True)
 class Segment:
-    """Bodies and parts that share a row interval. ``rows`` is ascending; ``died`` is by ordinal."""
+    """Bodies and parts that share a row interval. ``rows`` is ascending; ``died`` is by ordinal.
+
+    ``columns``: what filters ask, of the bodies whether dead or alive; None where there are none.
+    """
 
     number: int
     state: str
@@ -165,7 +170,7 @@ class Segment:
     dead: int = 0
     disk_bytes: int = 0
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
-    columns: Any = None
+    columns: Columns | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -188,6 +193,9 @@ class Segment:
     def nbytes(self) -> tuple[int, int]:
         """(anonymous, mapped) bytes of everything here."""
         anonymous, mapped = self.ids.nbytes()
+        if self.columns is not None:
+            more = self.columns.nbytes()
+            anonymous, mapped = anonymous + more[0], mapped + more[1]
         arrays: list[NDArray[Any]] = [self.rows, self.seqs, self.died]
         for part in self.parts.values():
             arrays += [
@@ -207,7 +215,7 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class NewRows:
     """Rows as memory takes them: bodies (``rows`` ascending, with their ``seqs`` and ``ids``), and by field id
-    (slots uint64 ``[n]`` ascending, prepared vectors float32 ``[n, dim]``).
+    (slots uint64 ``[n]`` ascending, prepared vectors float32 ``[n, dim]``). ``columns``: what filters may ask.
     """
 
     rows: UInt64
@@ -215,28 +223,7 @@ class NewRows:
     ids: Sequence[str]
     vectors: dict[int, tuple[UInt64, Float32]]
     body_bytes: int
-
-
-class _Column(Generic[T]):
-    """An array with room behind its end; ``view`` shows what is filled. Readers keep older views."""
-
-    def __init__(self, dtype: type[T], width: int | None = None) -> None:
-        self._width = width
-        self._data: NDArray[T] = np.empty(0 if width is None else (0, width), dtype=dtype)
-        self.n = 0
-
-    def extend(self, values: NDArray[T]) -> None:
-        need = self.n + len(values)
-        if need > len(self._data):
-            room = max(need, 16, len(self._data) * 2)
-            grown = np.empty(room if self._width is None else (room, self._width), dtype=self._data.dtype)
-            grown[: self.n] = self._data[: self.n]
-            self._data = grown
-        self._data[self.n : need] = values
-        self.n = need
-
-    def view(self) -> NDArray[T]:
-        return self._data[: self.n]
+    columns: NewColumns
 
 
 class _GrowingPart:
@@ -244,10 +231,10 @@ class _GrowingPart:
 
     def __init__(self, field: VectorField) -> None:
         self._metric = field.metric
-        self.slots = _Column(np.uint64)
-        self._died = _Column(np.uint64)
-        self._vectors = _Column(np.float32, field.dim)
-        self._squares = None if field.metric == "cosine" else _Column(np.float32)
+        self.slots = Appended(np.uint64)
+        self._died = Appended(np.uint64)
+        self._vectors = Appended(np.float32, field.dim)
+        self._squares = None if field.metric == "cosine" else Appended(np.float32)
         self._owners: UInt64 | None = None
         self._dead = 0
         self._same_rows = True
@@ -292,13 +279,14 @@ class Growing:
     a column; stamps then go to the moved one, and an older view misses only stamps later than itself.
     """
 
-    def __init__(self, number: int, first_row: int, fields: Mapping[int, VectorField]) -> None:
+    def __init__(self, number: int, first_row: int, fields: Mapping[int, VectorField], columns: bool = True) -> None:
         self.number = number
         self.first_row = first_row
-        self._rows = _Column(np.uint64)
-        self._seqs = _Column(np.uint64)
-        self._died = _Column(np.uint64)
+        self._rows = Appended(np.uint64)
+        self._seqs = Appended(np.uint64)
+        self._died = Appended(np.uint64)
         self._ids: list[str] = []
+        self._columns = GrowingColumns() if columns else None
         self._parts = {field_id: _GrowingPart(field) for field_id, field in fields.items()}
         self._dead = 0
         self.body_bytes = 0
@@ -324,6 +312,8 @@ class Growing:
         self._seqs.extend(new.seqs)
         self._died.extend(np.full(len(new.rows), ALIVE, dtype=np.uint64))
         self._ids.extend(new.ids)
+        if self._columns is not None:
+            self._columns.append(new.columns, len(new.rows))
         for field_id, part in self._parts.items():
             part.extend(new.rows, *new.vectors.get(field_id, (_NO_ROWS, None)))
         self.body_bytes += new.body_bytes
@@ -332,18 +322,20 @@ class Growing:
         """The rows so far as an immutable-but-for-stamps segment; the same object until something is appended."""
         if self._segment is None:
             columns = (self._rows, *(part.slots for part in self._parts.values()))
+            ids, seqs = ListIds(self._ids), self._seqs.view()
             last = max((int(column.view()[-1]) for column in columns if column.n), default=self.first_row - 1)
             self._segment = Segment(
                 number=self.number,
                 state="growing",
                 rows=self._rows.view(),
-                seqs=self._seqs.view(),
-                ids=ListIds(self._ids),
+                seqs=seqs,
+                ids=ids,
                 died=self._died.view(),
                 parts={field_id: part.part() for field_id, part in self._parts.items()},
                 first_row=self.first_row,
                 end_row=last + 1,
                 dead=self._dead,
+                columns=None if self._columns is None else self._columns.upto(self._rows.n, ids, seqs),
             )
         return self._segment
 

@@ -38,6 +38,8 @@ class Values(Protocol):
 
     def __len__(self) -> int: ...
 
+    def __getitem__(self, code: int) -> Scalar: ...
+
     def take(self, codes: Int64) -> list[Scalar]:
         """The values with these codes."""
 

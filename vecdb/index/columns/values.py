@@ -60,6 +60,11 @@ class SortedValues:
     def __len__(self) -> int:
         return len(self.constants) + len(self.nearest) + len(self.texts)
 
+    def __getitem__(self, code: int) -> Scalar:
+        if not -len(self) <= code < len(self):
+            raise IndexError(code)
+        return self.take(np.array([code % len(self)]))[0]
+
     @property
     def first_text(self) -> int:
         """The code of the first string."""
