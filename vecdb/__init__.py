@@ -64,11 +64,14 @@ if TYPE_CHECKING:
     from vecdb.model.collection import CollectionStats as CollectionStats
     from vecdb.model.collection import DatabaseStats as DatabaseStats
     from vecdb.model.collection import SegmentStats as SegmentStats
+    from vecdb.model.facet import Facet as Facet
+    from vecdb.model.facet import FacetValue as FacetValue
     from vecdb.model.hit import Hit as Hit
     from vecdb.model.hit import Page as Page
     from vecdb.model.hit import Point as Point
     from vecdb.model.hit import SearchResult as SearchResult
     from vecdb.model.info import ServerInfo as ServerInfo
+    from vecdb.model.order import OrderBy as OrderBy
     from vecdb.model.point import WriteResult as WriteResult
     from vecdb.model.query import Rrf as Rrf
     from vecdb.model.schema import Schema as Schema
@@ -117,8 +120,10 @@ _PLACES = {
         "VecdbError",
     ),
     "vecdb.model.collection": ("CollectionInfo", "CollectionStats", "DatabaseStats", "SegmentStats"),
+    "vecdb.model.facet": ("Facet", "FacetValue"),
     "vecdb.model.hit": ("Hit", "Page", "Point", "SearchResult"),
     "vecdb.model.info": ("ServerInfo",),
+    "vecdb.model.order": ("OrderBy",),
     "vecdb.model.point": ("WriteResult",),
     "vecdb.model.query": ("Rrf",),
     "vecdb.model.schema": ("Schema", "TextField", "VectorField"),

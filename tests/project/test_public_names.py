@@ -14,7 +14,7 @@ NAMES = """
     Client Collection connect open AsyncClient AsyncCollection connect_async open_async
     Near Rrf
     Clear Delete Insert Update Upsert
-    Hit Page Point SearchResult WriteResult
+    Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
     Schema TextField VectorField
     CollectionInfo CollectionStats DatabaseStats SegmentStats ServerInfo
     Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound DataDirInUse

@@ -20,7 +20,10 @@ from vecdb.client.progress import Progress, in_loop, reporting
 from vecdb.client.run import Budget
 from vecdb.client.transport import AsyncTransport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
+from vecdb.model.facet import Facet
+from vecdb.model.filter import Filter
 from vecdb.model.hit import Page, Point, SearchResult
+from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Rrf
 
@@ -238,32 +241,45 @@ class AsyncCollection:
         cursor: str | None = None,
         limit: int = 100,
         *,
+        order_by: str | OrderBy | None = None,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
         timeout: float | None = None,
     ) -> Page:
-        """The next ``limit`` (1..10,000) points in the order of their ids, and the cursor of the page after them."""
+        """The next ``limit`` (1..10,000) points by id or in another order, and the cursor of the page after them."""
         select = Select(with_payload, with_text, with_vectors)
-        return await self._run(steps.page(self._name, cursor, limit, select), timeout, _lane(limit))
+        return await self._run(steps.page(self._name, cursor, limit, select, order_by), timeout, _lane(limit))
 
     def scroll(
         self,
         *,
+        order_by: str | OrderBy | None = None,
         batch: int = 1000,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[Point]:
-        """All points in the order of their ids, fetched ``batch`` (1..10,000) at a time."""
-        walk = steps.Scrolling(self._name, batch, Select(with_payload, with_text, with_vectors))
-        return self._scroll(walk, timeout, _lane(batch))
+        """All points in the order of their ids, or ``order_by``, fetched ``batch`` (1..10,000) at a time."""
+        walk = steps.Walk(self._name, Select(with_payload, with_text, with_vectors), order_by, None)
+        return self._scroll(walk, steps.points_at_once(batch, "batch"), timeout)
 
-    async def _scroll(self, walk: steps.Scrolling, timeout: float | None, lane: Lane) -> AsyncIterator[Point]:
+    async def _scroll(self, walk: steps.Walk, batch: int, timeout: float | None) -> AsyncIterator[Point]:
         while not walk.ended:
-            for found in await self._run(walk.more(), timeout, lane):
+            for found in await self._run(walk.more(batch), timeout, _lane(batch)):
                 yield found
+
+    async def facet(
+        self,
+        key: str | Sequence[str],
+        *,
+        filter: Filter | None = None,
+        limit: int = 100,
+        timeout: float | None = None,
+    ) -> Facet:
+        """How many of the points that match have which value at ``key``, exactly."""
+        return await self._run(steps.facet(self._name, key, filter, limit), timeout)
 
     # -- whole files --
 

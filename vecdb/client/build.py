@@ -16,6 +16,8 @@ from vecdb.client.vectors import to_columns, to_matrix, to_query
 from vecdb.errors import InvalidArgument
 from vecdb.model import point, query
 from vecdb.model.collection import INDEXING, Indexing
+from vecdb.model.filter import Filter, Key
+from vecdb.model.filter.expression import key_of
 from vecdb.model.point import DeleteIds, PutMode, Rows, Select
 from vecdb.model.query import Rrf, SearchRequest
 from vecdb.model.schema import Metric, Schema, TextField, VectorField, validate_collection_name
@@ -230,6 +232,20 @@ def name(value: object, path: str) -> str:
         raise InvalidArgument("not a text", field=path, expected="str", received=type(value).__name__)
     validate_collection_name(value, path)
     return value
+
+
+def condition(given: object) -> Filter | None:
+    """A filter. Raises InvalidArgument."""
+    if given is None or isinstance(given, Filter):
+        return given
+    raise InvalidArgument("not a filter", field="filter", expected="a filter", received=type(given).__name__)
+
+
+def key(given: object, path: str) -> Key:
+    """What is looked at: a path as in ``F``, or a name with $. Raises InvalidArgument."""
+    if not isinstance(given, str | list | tuple):
+        raise InvalidArgument("not a path", field=path, expected="str | list of keys", received=type(given).__name__)
+    return key_of(given)
 
 
 def whole(value: Any, path: str) -> int:

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.model import collection
+from vecdb.model import collection, facet
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.context import CallContext
+from vecdb.model.facet import FacetRequest
+from vecdb.model.filter import Filter
 from vecdb.model.info import ServerInfo
+from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
@@ -198,6 +201,34 @@ class Scroll(Call[tuple[Points, bool]]):
 
     def on(self, engine: Database, context: CallContext) -> tuple[Points, bool]:
         return engine.scroll(context, self.collection, self.after, self.limit, self.select)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered(Call[tuple[Points, bool, bytes]]):
+    """Up to ``limit`` points in the order ``by`` after ``cursor``, whether that was the end, and the cursor there."""
+
+    collection: str
+    by: OrderBy
+    cursor: bytes
+    limit: int
+    select: Select
+    filter: Filter | None = None
+
+    def on(self, engine: Database, context: CallContext) -> tuple[Points, bool, bytes]:
+        page = engine.ordered(context, self.collection, self.by, self.cursor, self.limit, self.select, self.filter)
+        return page.points, page.end, page.cursor(len(page.points))
+
+
+@dataclass(frozen=True, slots=True)
+class Facet(Call[facet.Facet]):
+    """How many points have which values."""
+
+    collection: str
+    request: FacetRequest
+    filter: Filter | None = None
+
+    def on(self, engine: Database, context: CallContext) -> facet.Facet:
+        return engine.facet(context, self.collection, self.request, self.filter)
 
 
 # -- looking after the engine --

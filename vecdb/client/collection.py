@@ -18,7 +18,10 @@ from vecdb.client.progress import Progress, reporting
 from vecdb.client.run import Budget, run
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
+from vecdb.model.facet import Facet
+from vecdb.model.filter import Filter
 from vecdb.model.hit import Page, Point, SearchResult
+from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Rrf
 
@@ -258,6 +261,7 @@ class Collection:
         cursor: str | None = None,
         limit: int = 100,
         *,
+        order_by: str | OrderBy | None = None,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
@@ -265,32 +269,49 @@ class Collection:
     ) -> Page:
         """The next ``limit`` (1..10,000) points in the order of their ids, and the cursor of the page after them.
 
+        ``order_by``: "key" for the order of a value instead, "-key" for the greatest first, or an OrderBy; see there.
         ``cursor``: that of the page before, None for the first page. It is a short text that stays good across
-        restarts, writes and deletes. Raises InvalidArgument for a cursor that no page gave.
+        restarts, writes and deletes. Raises InvalidArgument for a cursor that no page in this order gave.
         """
         select = Select(with_payload, with_text, with_vectors)
-        return self._run(steps.page(self._name, cursor, limit, select), timeout)
+        return self._run(steps.page(self._name, cursor, limit, select, order_by), timeout)
 
     def scroll(
         self,
         *,
+        order_by: str | OrderBy | None = None,
         batch: int = 1000,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
         timeout: float | None = None,
     ) -> Iterator[Point]:
-        """All points in the order of their ids, fetched ``batch`` (1..10,000) at a time.
+        """All points in the order of their ids, or ``order_by`` (see ``page``); fetched by ``batch`` (1..10,000).
 
-        A point that is there from beginning to end comes exactly once, whatever is written meanwhile.
-        ``timeout`` is for each fetch.
+        A point that is there from beginning to end, and keeps the value ordered by, comes exactly once, whatever is
+        written meanwhile. ``timeout`` is for each fetch.
         """
-        walk = steps.Scrolling(self._name, batch, Select(with_payload, with_text, with_vectors))
-        return self._scroll(walk, timeout)
+        walk = steps.Walk(self._name, Select(with_payload, with_text, with_vectors), order_by, None)
+        return self._scroll(walk, steps.points_at_once(batch, "batch"), timeout)
 
-    def _scroll(self, walk: steps.Scrolling, timeout: float | None) -> Iterator[Point]:
+    def _scroll(self, walk: steps.Walk, batch: int, timeout: float | None) -> Iterator[Point]:
         while not walk.ended:
-            yield from self._run(walk.more(), timeout)
+            yield from self._run(walk.more(batch), timeout)
+
+    def facet(
+        self,
+        key: str | Sequence[str],
+        *,
+        filter: Filter | None = None,
+        limit: int = 100,
+        timeout: float | None = None,
+    ) -> Facet:
+        """How many of the points that match have which value at ``key`` (a path as in ``F``), exactly.
+
+        ``limit`` (1..10,000): the values of most points, with their types; 1, 1.0, "1" and true are four. A point with
+        an array counts for each different element once.
+        """
+        return self._run(steps.facet(self._name, key, filter, limit), timeout)
 
     # -- whole files --
 

@@ -102,7 +102,7 @@ def _existing(call: calls.Exists, answer: points_pb2.ExistsResponse) -> NDArray[
     return np.frombuffer(answer.exists, dtype=np.uint8).astype(np.bool_)
 
 
-def _scrolled(call: calls.Scroll, answer: points_pb2.ScrollResponse) -> tuple[Points, bool]:
+def _scrolled(call: calls.Scroll | calls.Ordered, answer: points_pb2.ScrollResponse) -> tuple[Points, bool]:
     return convert.points_from_proto(answer.points, call.select, "points"), answer.end
 
 
@@ -227,6 +227,27 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         ),
         points_pb2.ScrollResponse,
         _scrolled,
+    ),
+    calls.Ordered: _Method(
+        _POINTS + "Scroll",
+        lambda call: points_pb2.ScrollRequest(
+            collection=call.collection,
+            limit=call.limit,
+            select=convert.select_to_proto(call.select),
+            filter=convert.filter_to_proto(call.filter),
+            order_by=convert.order_to_proto(call.by),
+            cursor=call.cursor,
+        ),
+        points_pb2.ScrollResponse,
+        lambda call, answer: (*_scrolled(call, answer), answer.cursor),
+        lambda call: ("points.order_by",),
+    ),
+    calls.Facet: _Method(
+        _POINTS + "Facet",
+        lambda call: convert.facet_request_to_proto(call.collection, call.request, call.filter),
+        points_pb2.FacetResponse,
+        lambda call, answer: convert.facet_from_proto(answer),
+        lambda call: ("points.facet",),
     ),
     calls.Search: _Method(
         _SEARCH + "Search",

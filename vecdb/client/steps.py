@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, calls, cursor, parse, split
+from vecdb.client import build, calls, parse, split
+from vecdb.client import cursor as cursors
 from vecdb.client.calls import Steps
 from vecdb.client.content import complete
 from vecdb.client.ids import to_ids
@@ -20,8 +21,10 @@ from vecdb.client.near import Near
 from vecdb.client.operations import Operation, Put
 from vecdb.errors import InvalidArgument, PartialWrite, VecdbError
 from vecdb.model import point
+from vecdb.model.facet import Facet, FacetRequest
 from vecdb.model.hit import Page, Point, SearchResult, points_in
 from vecdb.model.info import MAX_SCROLL_POINTS
+from vecdb.model.order import order_of
 from vecdb.model.point import Clear, DeleteIds, Points, PutMode, Select, WriteBatch, WriteResult
 
 # Ids of 512 bytes each, so many just fit one message.
@@ -154,38 +157,67 @@ def exists(collection: str, ids: Iterable[object]) -> Steps[NDArray[np.bool_]]:
     return np.concatenate(found)
 
 
-def page(collection: str, place: str | None, limit: int, select: Select) -> Steps[Page]:
+def page(
+    collection: str, place: str | None, limit: int, select: Select, order_by: object = None, filter: object = None
+) -> Steps[Page]:
     """Up to ``limit`` points after the cursor ``place``; several calls where they do not fit one message."""
-    after = None if place is None else cursor.decode(place)
-    limit = _points_at_once(limit, "limit")
+    walk = Walk(collection, select, order_by, filter, place)
+    limit = points_at_once(limit, "limit")
     found: list[Point] = []
-    end = False
-    while not end and len(found) < limit:
-        points, end = yield from calls.Scroll(collection, after, limit - len(found), select)
-        found += points_in(points)
-        after = found[-1].id if found else after
-    return Page(found, None if end or after is None else cursor.encode(after))
+    while not walk.ended and len(found) < limit:
+        found += yield from walk.more(limit - len(found))
+    return Page(found, walk.cursor)
 
 
-class Scrolling:
-    """A walk over all points in the order of their ids, ``batch`` (1..10,000) at a time. Raises InvalidArgument."""
+def facet(collection: str, key: object, filter: object, limit: object) -> Steps[Facet]:
+    """How many points have which values."""
+    request = FacetRequest(build.key(key, "key"), build.whole(limit, "limit"))
+    return (yield from calls.Facet(collection, request, build.condition(filter)))
 
-    def __init__(self, collection: str, batch: int, select: Select) -> None:
+
+class Walk:
+    """A walk over all points that match, by id or in an order, from a cursor on. Raises InvalidArgument."""
+
+    def __init__(
+        self, collection: str, select: Select, order_by: object, filter: object, cursor: str | None = None
+    ) -> None:
         self._collection = collection
-        self._batch = _points_at_once(batch, "batch")
         self._select = select
+        self._order = order_of(order_by)
+        self._filter = build.condition(filter)
         self._after: str | None = None
+        self._place = b""
+        if cursor is not None and self._order is None:
+            self._after = cursors.decode(cursor)
+        elif cursor is not None:
+            self._place = cursors.decode_ordered(cursor)
         self.ended = False
 
-    def more(self) -> Steps[list[Point]]:
-        """The next points; none, once, at the end of a collection without any."""
+    def more(self, limit: int) -> Steps[list[Point]]:
+        """The next points; none, once, at the end of a walk without any."""
         points: Points
-        points, self.ended = yield from calls.Scroll(self._collection, self._after, self._batch, self._select)
-        self._after = points.ids[-1] if len(points) else self._after
+        if self._order is None:
+            points, self.ended = yield from calls.Scroll(self._collection, self._after, limit, self._select)
+            self._after = points.ids[-1] if len(points) else self._after
+        else:
+            points, self.ended, place = yield from calls.Ordered(
+                self._collection, self._order, self._place, limit, self._select, self._filter
+            )
+            self._place = place or self._place
         return points_in(points)
 
+    @property
+    def cursor(self) -> str | None:
+        """The cursor of what comes after; None at the end."""
+        if self.ended:
+            return None
+        if self._order is not None:
+            return cursors.encode_ordered(self._place)
+        return None if self._after is None else cursors.encode(self._after)
 
-def _points_at_once(value: int, path: str) -> int:
+
+def points_at_once(value: int, path: str) -> int:
+    """How many points a call asks for. Raises InvalidArgument."""
     number = build.whole(value, path)
     if not 1 <= number <= MAX_SCROLL_POINTS:
         raise InvalidArgument(

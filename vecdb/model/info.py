@@ -14,7 +14,16 @@ from vecdb.model.version import VERSION
 API_LEVEL = 1
 
 # Stable names; a client refuses by name what the other end does not list.
-FEATURES = ("write.request_id", "search.near", "search.rrf", "search.explain", "search.stream", "collections.aliases")
+FEATURES = (
+    "write.request_id",
+    "search.near",
+    "search.rrf",
+    "search.explain",
+    "search.stream",
+    "collections.aliases",
+    "points.order_by",
+    "points.facet",
+)
 
 MAX_MESSAGE_BYTES = 64 << 20
 MAX_SEARCH_HITS = 100_000  # with ids of 512 bytes, ids, scores and versions of as many just fit one message

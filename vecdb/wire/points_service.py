@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 import numpy as np
 
-from vecdb.errors import InvalidArgument, Unimplemented
+from vecdb.errors import InvalidArgument
 from vecdb.model.context import CallContext
 from vecdb.model.info import Limits
 from vecdb.model.point import Points, Select
@@ -60,14 +60,34 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         caller = self._calls.context(context)
         after = request.after if request.HasField("after") else None
         limit = self._most(caller, request.collection, select, self._scroll_limit(request.limit))
+        if request.HasField("order_by"):
+            return self._ordered(request, caller, limit, select)
+        if request.cursor:
+            raise InvalidArgument("a cursor needs its order", field="order_by", expected="an order", received="none")
         points, end = self._database.scroll(caller, request.collection, after, limit, select)
         kept = self._kept(points)
         response = pb.ScrollResponse(end=end and kept == len(points))
         convert.fill_points(response.points, points.cut(0, kept))
         return response
 
+    def _ordered(self, request: pb.ScrollRequest, caller: CallContext, limit: int, select: Select) -> pb.ScrollResponse:
+        if request.HasField("after"):
+            raise InvalidArgument(
+                "an order goes on after a cursor", field="after", expected="cursor", received=repr(request.after)[:80]
+            )
+        order = convert.order_from_proto(request.order_by)
+        filter = convert.filter_from_proto(request.filter, "filter") if request.HasField("filter") else None
+        page = self._database.ordered(caller, request.collection, order, request.cursor, limit, select, filter)
+        kept = self._kept(page.points)
+        response = pb.ScrollResponse(end=page.end and kept == len(page.points), cursor=page.cursor(kept))
+        convert.fill_points(response.points, page.points.cut(0, kept))
+        return response
+
     def Facet(self, request: pb.FacetRequest, context: grpc.ServicerContext) -> pb.FacetResponse:
-        raise Unimplemented("facets are not served yet")
+        filter = convert.filter_from_proto(request.filter, "filter") if request.HasField("filter") else None
+        caller = self._calls.context(context)
+        asked = convert.facet_request_from_proto(request)
+        return convert.facet_to_proto(self._database.facet(caller, request.collection, asked, filter))
 
     def _scroll_limit(self, asked: int) -> int:
         if asked > self._limits.scroll_points:

@@ -24,7 +24,15 @@ from vecdb.wire.convert.columns import (
     select_to_proto,
     vectors_from_proto,
 )
-from vecdb.wire.convert.filters import filter_to_proto
+from vecdb.wire.convert.filters import filter_from_proto, filter_to_proto
+from vecdb.wire.convert.reads import (
+    facet_from_proto,
+    facet_request_from_proto,
+    facet_request_to_proto,
+    facet_to_proto,
+    order_from_proto,
+    order_to_proto,
+)
 from vecdb.wire.convert.schema import (
     collection_info_from_proto,
     collection_info_to_proto,
@@ -51,11 +59,18 @@ __all__ = [
     "collection_stats_to_proto",
     "database_stats_from_proto",
     "database_stats_to_proto",
+    "facet_from_proto",
+    "facet_request_from_proto",
+    "facet_request_to_proto",
+    "facet_to_proto",
     "fill_points",
     "fill_vectors",
+    "filter_from_proto",
     "filter_to_proto",
     "indexing_from_proto",
     "indexing_to_proto",
+    "order_from_proto",
+    "order_to_proto",
     "points_from_proto",
     "request_id_from_proto",
     "schema_from_proto",
