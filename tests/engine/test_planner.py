@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vecdb.engine.planner import MAX_OVERFETCH, PartFacts, Plan, choose
+from vecdb.engine.planner import MAX_OVERFETCH, PartFacts, Plan, choose, choose_again
 
 TRANSCRIPT = Path(__file__).with_name("planner.txt")
 ROWS = (100, 4_096, 100_000, 1_000_000)
@@ -49,6 +49,20 @@ def test_nothing_allowed_is_nothing_to_do() -> None:
 )
 def test_when_only_a_scan_will_do(given: PartFacts, need: int, exact: bool) -> None:
     assert choose(given, need=need, ef=96, exact=exact) == Plan("exact")
+
+
+@pytest.mark.parametrize(
+    ("found", "plan"),
+    [(0, Plan("exact")), (1, Plan("graph", 8_000)), (5, Plan("graph", 1_600)), (9, Plan("graph", 889))],
+)
+def test_a_short_walk_is_followed_by_a_wider_one_where_it_met_some(found: int, plan: Plan) -> None:
+    assert choose_again(PartFacts(1_000_000, 250_000, 128, True), need=10, asked=400, found=found) == plan
+
+
+def test_a_wider_walk_is_not_tried_where_a_scan_costs_little_more_or_it_would_be_too_wide() -> None:
+    assert choose_again(PartFacts(100_000, 2_000, 128, True), need=10, asked=400, found=5) == Plan("exact")
+    assert choose_again(PartFacts(1_000_000, 500_000, 128, True), need=10, asked=400, found=0) == Plan("exact")
+    assert choose_again(PartFacts(1_000_000, 500_000, 128, True), need=600, asked=1_200, found=2) == Plan("exact")
 
 
 def test_a_walk_asks_for_enough_and_never_for_too_much() -> None:

@@ -23,7 +23,7 @@ from vecdb.engine.segment import Part, Segment, UInt64
 from vecdb.engine.view import View
 from vecdb.errors import DataLoss
 from vecdb.index import flat, metric
-from vecdb.index.contract import Mask
+from vecdb.index.contract import Mask, VectorIndex
 from vecdb.index.hnsw import DEFAULT_EF
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter, both
@@ -397,12 +397,12 @@ class _Leg:
             facts = planner.PartFacts(len(part), count, self._field.dim, _has_graph(part))
             plan = planner.choose(facts, need=need, ef=self._ef, exact=exact)
             began = time.perf_counter()
-            ordinals = self._candidates(part, plan, queries, need, allowed)
+            ordinals, again = self._candidates(part, plan, facts, queries, need, allowed)
             scores, distances = self._score(part, queries, ordinals)
             segments = np.where(ordinals < 0, -1, index)
             found.append(_Hits(segments, ordinals, scores, distances))
             if self._explain is not None:
-                self._explain["segments"].append(_story(segment, plan, facts, ordinals, began))
+                self._explain["segments"].append({**_story(segment, plan, facts, ordinals, began), **again})
         return self._order(found, len(queries), need)
 
     def _allowed(self) -> list[Mask | None]:
@@ -422,12 +422,23 @@ class _Leg:
                 self._explain["read_from_rows"] = verified.rows
         return self._masks
 
-    def _candidates(self, part: Part, plan: planner.Plan, queries: Float32, need: int, allowed: Mask | None) -> Int64:
-        """Ordinals int64 ``[q, w]`` that hold the hits of this part, padded with -1 anywhere."""
+    def _candidates(
+        self,
+        part: Part,
+        plan: planner.Plan,
+        facts: planner.PartFacts,
+        queries: Float32,
+        need: int,
+        allowed: Mask | None,
+    ) -> tuple[Int64, dict[str, int]]:
+        """Ordinals int64 ``[q, w]`` that hold the hits of this part, padded with -1 anywhere.
+
+        Also for how many queries the plan did not do, by what was done instead.
+        """
         if plan.kind == "empty" and allowed is not None:
-            return np.full((len(queries), 0), -1, dtype=np.int64)
+            return np.full((len(queries), 0), -1, dtype=np.int64), {}
         if plan.kind != "graph":
-            return self._scan(part, queries, need, allowed)
+            return self._scan(part, queries, need, allowed), {}
         assert part.index is not None
         self._walked = True
         threads = self._executor.threads if len(queries) > 1 else 1
@@ -439,11 +450,42 @@ class _Leg:
             if dead.any():
                 ordinals = _closed_up(np.where(dead, -1, ordinals))
         ordinals = ordinals[:, :width]
+        again: dict[str, int] = {}
         short = _shorter(ordinals, need)
+        if len(short) and allowed is not None:
+            ordinals = self._walk_wider(part.index, plan, facts, queries, need, allowed, ordinals, short, again)
+            short = _shorter(ordinals, need)
         if len(short):
             # Too many of the walk's answers were not allowed, or not reachable: only a scan is certain.
+            again["scanned_again"] = len(short)
             ordinals = _replace_rows(ordinals, short, self._scan(part, queries[short], need, allowed))
-        return ordinals
+        return ordinals, again
+
+    def _walk_wider(
+        self,
+        index: VectorIndex,
+        plan: planner.Plan,
+        facts: planner.PartFacts,
+        queries: Float32,
+        need: int,
+        allowed: Mask,
+        ordinals: Int64,
+        short: Int64,
+        again: dict[str, int],
+    ) -> Int64:
+        """``ordinals`` with the answers of a wider walk for those queries of ``short`` that it should help."""
+        found = np.count_nonzero(ordinals[short] >= 0, axis=1).tolist()
+        plans = [planner.choose_again(facts, need=need, asked=plan.ask, found=some) for some in found]
+        wider = [(query, second.ask) for query, second in zip(short.tolist(), plans, strict=True) if second.ask]
+        if not wider:
+            return ordinals
+        self._context.check("searching")
+        again["walked_wider"] = len(wider)
+        where, ask = np.array([query for query, _ in wider]), max(ask for _, ask in wider)
+        threads = self._executor.threads if len(where) > 1 else 1
+        met, _ = index.candidates(queries[where], ask, self._ef, allowed, threads)
+        widened: Int64 = _replace_rows(ordinals, where, met[:, : need + SPARE_COLUMNS])
+        return widened
 
     def _scan(self, part: Part, queries: Float32, need: int, allowed: Mask | None) -> Int64:
         if allowed is None:

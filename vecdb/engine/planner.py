@@ -46,9 +46,25 @@ def choose(facts: PartFacts, *, need: int, ef: int, exact: bool) -> Plan:
     ask = min(facts.vectors, -(-width * facts.vectors // facts.allowed))
     if ask > MAX_OVERFETCH:
         return Plan("exact")
-    # Few allowed rows are gathered, many are scored in place with the rest struck out: the scan takes the cheaper.
-    scan = min(
-        exact_ns(facts.allowed, facts.dim, contiguous=False), exact_ns(facts.vectors, facts.dim, contiguous=True)
-    )
-    walk = graph_ns(facts.vectors, ask, facts.dim)
-    return Plan("exact") if scan <= walk else Plan("graph", ask)
+    return Plan("exact") if _scan_ns(facts) <= graph_ns(facts.vectors, ask, facts.dim) else Plan("graph", ask)
+
+
+def choose_again(facts: PartFacts, *, need: int, asked: int, found: int) -> Plan:
+    """What to do for a query whose walk for ``asked`` candidates brought ``found`` allowed ones, fewer than ``need``.
+
+    So many of the rows near the query are allowed: a wider walk that should meet twice as many as needed is tried
+    once, where the model prices it below half of a scan (it may fail again). Only the scan is certain.
+    """
+    if not found:
+        return Plan("exact")
+    wider = -(-2 * need * asked // found)
+    if wider > min(MAX_OVERFETCH, facts.vectors):
+        return Plan("exact")
+    walk = graph_ns(facts.vectors, wider, facts.dim)
+    return Plan("graph", wider) if walk < _scan_ns(facts) / 2 else Plan("exact")
+
+
+def _scan_ns(facts: PartFacts) -> float:
+    """Few allowed rows are gathered, many are scored in place with the rest struck out: the cheaper of the two."""
+    gathered = exact_ns(facts.allowed, facts.dim, contiguous=False)
+    return min(gathered, exact_ns(facts.vectors, facts.dim, contiguous=True))
