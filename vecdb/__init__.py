@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from vecdb.errors import NotFound as NotFound
     from vecdb.errors import PartialWrite as PartialWrite
     from vecdb.errors import PointExists as PointExists
+    from vecdb.errors import PointNotFound as PointNotFound
     from vecdb.errors import ReadOnly as ReadOnly
     from vecdb.errors import ResourceExhausted as ResourceExhausted
     from vecdb.errors import TooLarge as TooLarge
@@ -112,6 +113,7 @@ _PLACES = {
         "NotFound",
         "PartialWrite",
         "PointExists",
+        "PointNotFound",
         "ReadOnly",
         "ResourceExhausted",
         "TooLarge",

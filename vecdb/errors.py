@@ -6,7 +6,8 @@
     │   └── InvalidVector          NaN, infinity, zero under cosine, out of range
     ├── NotFound
     │   ├── CollectionNotFound
-    │   └── FieldNotFound
+    │   ├── FieldNotFound
+    │   └── PointNotFound          a search names an example that is not there, or has no vector
     ├── AlreadyExists
     │   ├── CollectionExists
     │   └── PointExists            an insert met an id that is there already
@@ -104,6 +105,10 @@ class CollectionNotFound(NotFound):
 
 class FieldNotFound(NotFound):
     reason = "FIELD_NOT_FOUND"
+
+
+class PointNotFound(NotFound):
+    reason = "POINT_NOT_FOUND"
 
 
 class AlreadyExists(VecdbError):

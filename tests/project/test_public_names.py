@@ -20,7 +20,7 @@ NAMES = """
     Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound DataDirInUse
     DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch EngineNotInstalled FailedPrecondition FieldNotFound
     FormatTooNew IndexingBehind Internal InvalidArgument InvalidVector MemoryLimit ModelMismatch NotFound
-    PartialWrite PointExists ReadOnly ResourceExhausted TooLarge Unavailable Unimplemented VecdbError
+    PartialWrite PointExists PointNotFound ReadOnly ResourceExhausted TooLarge Unavailable Unimplemented VecdbError
 """.split()
 
 

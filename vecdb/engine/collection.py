@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.engine.commit import Committer, Evicted, Write
+from vecdb.engine.examples import ExampleReader
 from vecdb.engine.executor import Executor
 from vecdb.engine.facets import Facets
+from vecdb.engine.grouping import Grouping
 from vecdb.engine.kept_masks import KeptMasks
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
@@ -109,6 +111,8 @@ class Collection:
         )
         self.values = Values(self.lookup)
         self._ordering = Ordering(self.lookup, self.matcher, self.values, entry.fields)
+        self._examples = ExampleReader(self.lookup, entry.fields, entry.schema)
+        self._grouping = Grouping(self._executor, self.values)
         self._facets = Facets(self.matcher, self.values)
         self.requests = RequestMemory(options.request_memory_s)
         self._memory = memory
@@ -349,7 +353,11 @@ class Collection:
 
     def search(self, context: CallContext, request: SearchRequest) -> SearchAnswer:
         """Answer every query of the request at the newest view."""
-        return self._executor.search(context, self._look(), request)
+        view = self._look()
+        request, narrowing = self._examples.resolved(view, request, context.scope)
+        if request.group_by is None:
+            return self._executor.search(context, view, request, narrowing)
+        return self._grouping.search(context, view, request, request.group_by, narrowing)
 
     def get(self, context: CallContext, ids: Sequence[str], select: Select) -> Points:
         """Points in the order asked; missing ones are left out."""

@@ -66,7 +66,10 @@ class Held:
 
     def codes_of(self, value: Scalar) -> range:
         """The codes of the values that equal ``value`` (1 and 1.0 do); empty, at its place, where there is none."""
-        wanted = rank(value)
+        return self.codes_ranked(rank(value))
+
+    def codes_ranked(self, wanted: Any) -> range:
+        """The codes of the values of one ``rank``; see ``codes_of``."""
         return range(bisect_left(self.values, wanted, key=rank), bisect_right(self.values, wanted, key=rank))
 
     def of(self, ordinals: Int64) -> tuple[Int64, Int64]:

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.errors import InvalidArgument
-from vecdb.model.filter import Filter
+from vecdb.model.filter import Attribute, Filter, Key, Scalar
 from vecdb.model.point import Float32, Points, Select
 
 MAX_WINDOW = 10_000  # offset + limit
 MAX_EF = 10_000
 MAX_LEGS = 16
+MAX_EXAMPLES = 1_000  # of one query
+MAX_GROUP_SIZE = 100
+DEFAULT_GROUP_SIZE = 3
 DEFAULT_RRF_K = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Points to be near to, at least one, and to be far from, by id.
+
+    The vector searched for is the mean of the positive ones; with negative ones twice that mean less theirs. Under
+    cosine all are normalized first.
+    """
+
+    positive: Sequence[str]
+    negative: Sequence[str] = ()
+
+
+NO_VECTORS = np.zeros((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
     """A leg: nearest neighbours of ``vectors``, float32 ``[q, dim]``, one row for each query.
 
-    ``using`` names the vector field; ``weight`` > 0 and ``depth`` (hits this leg gives the fusion,
+    ``examples``, one entry for each query, stand in their place: the engine reads the vectors, and leaves the examples
+    out of the hits. ``using`` names the vector field; ``weight`` > 0 and ``depth`` (hits this leg gives the fusion,
     None: chosen) matter when there are several legs; ``filter`` narrows this leg alone.
     """
 
@@ -33,9 +52,58 @@ class Near:
     depth: int | None = None
     filter: Filter | None = None
     model: str | None = None
+    examples: Sequence[Examples] | None = None
+
+    @property
+    def queries(self) -> int:
+        """How many queries this leg holds."""
+        return len(self.vectors if self.examples is None else self.examples)
+
+    def cut(self, start: int, stop: int) -> Near:
+        """The queries from ``start`` up to ``stop``."""
+        if self.examples is not None:
+            return replace(self, examples=self.examples[start:stop])
+        return replace(self, vectors=self.vectors[start:stop])
 
 
 Leg = Near
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBy:
+    """Gather hits by the value at ``key`` (a path), ``size`` (1..100) of each group.
+
+    Values are equal as in filters: 1 and 1.0 are one group, 1 and true two. A point without a value is in no group, one
+    with an array in that of each element.
+    """
+
+    key: Key
+    size: int = DEFAULT_GROUP_SIZE
+
+    def validate(self) -> None:
+        """Raise InvalidArgument for what cannot be grouped by."""
+        if isinstance(self.key, Attribute):
+            raise InvalidArgument(
+                "every point has its own",
+                field="group_by.key",
+                expected="a path of the payload",
+                received=self.key.value,
+            )
+        if not 1 <= self.size <= MAX_GROUP_SIZE:
+            raise InvalidArgument(
+                "group size out of range",
+                field="group_by.size",
+                expected=f"1..{MAX_GROUP_SIZE}",
+                received=str(self.size),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCounts:
+    """The groups of one query, best first: their ``values``, and how many ``hits`` each has, int64 ``[groups]``."""
+
+    values: Sequence[Scalar]
+    hits: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +121,8 @@ class SearchRequest:
     """One search of q queries: every leg holds q rows, and the answer q runs of hits.
 
     ``ef`` None takes the default; ``exact`` scans instead of walking the graph; ``min_score`` keeps
-    only hits whose score (of the leg, or fused) is at least that. offset + limit <= 10,000.
+    only hits whose score (of the leg, or fused) is at least that. offset + limit <= 10,000. With ``group_by``
+    ``limit`` is the number of groups, and ``offset`` must be 0.
     """
 
     legs: Sequence[Leg]
@@ -66,11 +135,21 @@ class SearchRequest:
     min_score: float | None = None
     select: Select = Select()
     explain: bool = False
+    group_by: GroupBy | None = None
 
     @property
     def queries(self) -> int:
         """How many queries this request holds."""
-        return len(self.legs[0].vectors) if self.legs else 0
+        return self.legs[0].queries if self.legs else 0
+
+    @property
+    def most_hits(self) -> int:
+        """How many hits a query can have."""
+        return self.limit * (1 if self.group_by is None else self.group_by.size)
+
+    def cut(self, start: int, stop: int) -> SearchRequest:
+        """The queries from ``start`` up to ``stop``."""
+        return replace(self, legs=[leg.cut(start, stop) for leg in self.legs])
 
     def validate(self) -> None:
         """Check everything that needs no schema. Raises InvalidArgument."""
@@ -99,14 +178,29 @@ class SearchRequest:
             raise InvalidArgument(
                 "fusion k is too small", field="fusion.k", expected=">= 1", received=str(self.fusion.k)
             )
+        if self.group_by is not None:
+            self.group_by.validate()
+            if self.most_hits > MAX_WINDOW:
+                raise InvalidArgument(
+                    "too many hits in groups",
+                    field="group_by.size",
+                    expected=f"limit * size <= {MAX_WINDOW}",
+                    received=str(self.most_hits),
+                )
+            if self.offset:
+                raise InvalidArgument(
+                    "groups cannot be skipped", field="offset", expected="0 with group_by", received=str(self.offset)
+                )
         for i, leg in enumerate(self.legs):
-            if len(leg.vectors) != self.queries:
+            if leg.queries != self.queries:
                 raise InvalidArgument(
                     "legs hold different numbers of queries",
                     field=f"legs[{i}].vectors",
                     expected=str(self.queries),
-                    received=str(len(leg.vectors)),
+                    received=str(leg.queries),
                 )
+            for j, examples in enumerate(leg.examples or ()):
+                _check_examples(examples, f"legs[{i}].near.examples.queries[{j}]")
             if not (np.isfinite(leg.weight) and leg.weight > 0):
                 raise InvalidArgument(
                     "weight must be positive", field=f"legs[{i}].weight", expected="> 0", received=str(leg.weight)
@@ -122,7 +216,8 @@ class SearchAnswer:
     """Hits of q queries, one run after another.
 
     ``counts`` int64 ``[q]``; every other column has ``counts.sum()`` entries, best first within a
-    query. ``distances`` is None for a fused search. ``points`` holds ids, versions and what was selected.
+    query. ``distances`` is None for a fused search. ``points`` holds ids, versions and what was selected. ``groups``,
+    by query: the hits are then those of one group after another.
     """
 
     counts: NDArray[np.int64]
@@ -133,3 +228,12 @@ class SearchAnswer:
     took_ms: float
     explain: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
+    groups: Sequence[GroupCounts] | None = None
+
+
+def _check_examples(examples: Examples, path: str) -> None:
+    if not examples.positive:
+        raise InvalidArgument("no example to be near to", field=f"{path}.positive", expected=">= 1 id", received="none")
+    named = len(examples.positive) + len(examples.negative)
+    if named > MAX_EXAMPLES:
+        raise InvalidArgument("too many examples", field=path, expected=f"<= {MAX_EXAMPLES} ids", received=str(named))

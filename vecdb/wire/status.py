@@ -35,6 +35,7 @@ CODES: dict[type[VecdbError], grpc.StatusCode] = {
     errors.NotFound: _Code.NOT_FOUND,
     errors.CollectionNotFound: _Code.NOT_FOUND,
     errors.FieldNotFound: _Code.NOT_FOUND,
+    errors.PointNotFound: _Code.NOT_FOUND,
     errors.AlreadyExists: _Code.ALREADY_EXISTS,
     errors.CollectionExists: _Code.ALREADY_EXISTS,
     errors.PointExists: _Code.ALREADY_EXISTS,
