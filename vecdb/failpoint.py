@@ -37,6 +37,11 @@ NAMES = (
     "load.after_replay",
     "catalog.before_write",
     "catalog.after_write",
+    "change.before_publish",
+    "shed.before_manifest",
+    "shed.before_unlink",
+    "shed.before_delete",
+    "shed.after_delete",
     "drop.before_catalog",
     "drop.before_purge",
 )

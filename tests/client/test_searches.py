@@ -40,7 +40,7 @@ def test_one_vector() -> None:
 def test_several_legs() -> None:
     request = search(legs=[Near([1], weight=2, depth=5), Near(np.ones(3), using="b", model="m")], fusion=Rrf(5))
     first, second = request.legs
-    assert (first.weight, first.depth, first.using, first.model) == (2.0, 5, "", None)
+    assert (first.weight, first.depth, first.using, first.model) == (2.0, 5, None, None)
     assert (second.vectors.shape, second.using, second.model) == ((1, 3), "b", "m")
     assert request.fusion.k == 5
 

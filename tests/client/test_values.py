@@ -77,7 +77,7 @@ def test_what_is_no_id_is_refused(given: object, field: str) -> None:
     ids=repr,
 )
 def test_vectors_become_float32(given: object) -> None:
-    column = to_columns(given, 2)[""]
+    column = to_columns(given, 2)[None]
     assert column.rows is None
     assert column.data.dtype == np.float32
     assert column.data.flags.c_contiguous
@@ -85,7 +85,7 @@ def test_vectors_become_float32(given: object) -> None:
 
 
 def test_a_list_may_have_gaps() -> None:
-    column = to_columns([None, [1, 2], None, [3, 4]], 4)[""]
+    column = to_columns([None, [1, 2], None, [3, 4]], 4)[None]
     assert column.rows is not None
     assert column.rows.tolist() == [1, 3]
     assert column.data.tolist() == [[1, 2], [3, 4]]
@@ -94,7 +94,7 @@ def test_a_list_may_have_gaps() -> None:
 def test_an_array_of_objects_may_be_a_list_of_vectors() -> None:
     given = np.empty(3, object)
     given[0], given[2] = [1, 2], np.array([3, 4])
-    column = to_columns(given, 3)[""]
+    column = to_columns(given, 3)[None]
     assert column.rows is not None
     assert column.rows.tolist() == [0, 2]
 

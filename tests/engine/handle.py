@@ -13,7 +13,7 @@ from vecdb.engine.collection import Collection
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.view import View
-from vecdb.model.collection import CollectionStats
+from vecdb.model.collection import CollectionInfo, CollectionStats
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter
 from vecdb.model.hit import Point, points_in
@@ -31,6 +31,7 @@ from vecdb.model.point import (
 )
 from vecdb.model.query import Near, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, TextField, VectorField
+from vecdb.model.schema_change import SchemaChange
 
 DIM = 4
 PLAIN = Schema({"": VectorField(DIM)})
@@ -147,6 +148,9 @@ class Handle:
     def clear(self) -> WriteResult:
         return self.write(Clear())
 
+    def change(self, change: SchemaChange) -> CollectionInfo:
+        return self.db.change_schema(self.context(), self.name, change)
+
     # -- reading
 
     def answer(self, vectors: Any, **more: Any) -> SearchAnswer:
@@ -207,13 +211,13 @@ class Handle:
 
     def look(self) -> View:
         """Pin the view that a reader would have now."""
-        return self.inner._look()
+        return self.inner._look().view
 
     def answer_at(self, view: View, vectors: Any, **more: Any) -> SearchAnswer:
         """What a reader that took ``view`` is answered."""
         using = more.pop("using", "")
         queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
-        return self.inner._executor.search(self.context(), view, SearchRequest([Near(queries, using)], **more))
+        return self.inner.reading.executor.search(self.context(), view, SearchRequest([Near(queries, using)], **more))
 
     def points_at(self, view: View, ids: Sequence[str]) -> list[Point]:
         inner = self.inner

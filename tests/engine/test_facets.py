@@ -71,7 +71,7 @@ def test_nested_keys_and_a_view_of_old(c: Handle) -> None:
     c.upsert(names(3, start=3), gaussian(3), [{"a": {"b": 9}}] * 3)
     assert facet(c, key="a.b").max == 9
     request = FacetRequest(key_of("a.b"))
-    assert c.inner._facets.count(c.context(), before, request, None).max == 2
+    assert c.inner.reading.facets.count(c.context(), before, request, None).max == 2
 
 
 @pytest.mark.parametrize("key", ["$id", "$version"])

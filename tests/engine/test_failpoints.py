@@ -12,6 +12,8 @@ from tests.engine.handle import Handle, gaussian, names
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
+from vecdb.model.schema import VectorField
+from vecdb.model.schema_change import AddVectorField, DropVectorField
 
 
 def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> None:
@@ -25,6 +27,11 @@ def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> 
         c.upsert(names(20, start=50 * i), gaussian(20, seed=i))
         c.settle()
     c.compact()
+    c.change(AddVectorField("image", VectorField(4)))
+    c.update(names(30), {"image": gaussian(30)})
+    c.compact()
+    c.change(DropVectorField("image"))
+    c.settle()
     c.db.close()
     c = Handle(open_db())
     assert c.count() == 120

@@ -483,7 +483,7 @@ class Histories(RuleBasedStateMachine):
             self.pins.pop(which % len(self.pins))
             return
         site = self.engines[which % len(self.engines)]
-        view = site.db._use(CallContext(), site.called)._look()
+        view = site.db._use(CallContext(), site.called)._look().view
         self.pins = [*self.pins, Pin(site, view, self.model.points)][-PINS:]
 
     @precondition(lambda self: self.pins)
@@ -507,7 +507,7 @@ class Histories(RuleBasedStateMachine):
                 asked = query(using, seed)
                 for exact in (True, False):
                     request = SearchRequest([EngineNear(asked[None], using)], exact=exact, limit=100, select=everything)
-                    answer = inner._executor.search(context, pin.view, request)
+                    answer = inner.reading.executor.search(context, pin.view, request)
                     wanted = rank(seen, Near(asked, using))
                     assert answer.points.ids == [w.id for w in wanted]
                     assert answer.scores.tolist() == [w.score for w in wanted]

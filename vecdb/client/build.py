@@ -66,11 +66,11 @@ def rows(given: Put) -> Rows:
     """The columns of a put, checked against each other."""
     ids = to_ids(given.ids)
     vectors = to_columns(given.vectors, len(ids))
-    models: Mapping[str, str] = {}
+    models: Mapping[str | None, str] = {}
     if isinstance(given.model, str):
         models = dict.fromkeys(vectors, given.model)
     elif given.model is not None:
-        models = given.model
+        models = {name or None if None in vectors else name: model for name, model in given.model.items()}
     return Rows(ids, vectors, to_texts(given.texts, len(ids)), to_payloads(given.payloads, len(ids)), models)
 
 
@@ -131,7 +131,7 @@ def search(
             received="neither" if vector is None else "both",
         )
     if legs is None:
-        return request([query.Near(to_query(vector, "vector"), using or "", model=model)], **more)
+        return request([query.Near(to_query(vector, "vector"), using, model=model)], **more)
     if using is not None or model is not None:
         raise InvalidArgument(
             "each leg names its own field and model",
@@ -148,7 +148,7 @@ def search_batch(vectors: Any, *, using: str | None, model: str | None, **more: 
         vectors = list(vectors)
     if hasattr(vectors, "__len__") and len(vectors) == 0:
         return None
-    return request([query.Near(to_matrix(vectors, "vectors"), using or "", model=model)], **more)
+    return request([query.Near(to_matrix(vectors, "vectors"), using, model=model)], **more)
 
 
 def request(

@@ -15,12 +15,13 @@ Vector = Sequence[float] | NDArray[Any]
 class Near:
     """A leg of a search: the nearest neighbours of ``vector`` (``[dim]``, any numbers) in field ``using``.
 
+    ``using`` None: the collection's default field.
     With several legs, ``weight`` (> 0) is its share in the fusion and ``depth`` (1..10,000, None: chosen)
     the hits it contributes. ``model`` states where the vector comes from; another than the field's is refused.
     """
 
     vector: Vector
-    using: str = ""
+    using: str | None = None
     weight: float = 1.0
     depth: int | None = None
     model: str | None = None

@@ -12,14 +12,14 @@ from vecdb.errors import DimensionMismatch, InvalidArgument, InvalidVector
 from vecdb.model.point import Float32, Int64, VectorColumn
 
 
-def to_columns(vectors: Any, n: int) -> dict[str, VectorColumn]:
-    """Columns by field, for ``n`` points. Raises InvalidArgument and its kin, naming the row."""
+def to_columns(vectors: Any, n: int) -> dict[str | None, VectorColumn]:
+    """Columns by field, None for the default, for ``n`` points. Raises InvalidArgument and its kin, naming the row."""
     if vectors is None:
         return {}
-    by_field = vectors if isinstance(vectors, Mapping) else {"": vectors}
+    by_field = vectors if isinstance(vectors, Mapping) else {None: vectors}
     columns = {}
     for field, given in by_field.items():
-        column = _to_column(given, n, f'vectors["{field}"]')
+        column = _to_column(given, n, f'vectors["{field or ""}"]')
         if column is not None:
             columns[field] = column
     return columns

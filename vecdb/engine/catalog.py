@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vecdb.engine.collection import Entry
 from vecdb.engine.prepare import FieldIds
+from vecdb.engine.shape import Shape
 from vecdb.errors import DataLoss
 from vecdb.model.schema import Schema, TextField, VectorField
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
 from vecdb.storage.kv import KV, prefix_end
 
-VERSION = 1
+VERSION = 2
+"""1: the first. 2: numbers of fields are never used again, and what goes with changing a schema; 1 is read still."""
 
 
 def read(kv: KV) -> tuple[list[tuple[Entry, Head]], dict[str, int], list[int]]:
@@ -48,6 +51,12 @@ def encode(entry: Entry) -> bytes:
         "indexing": entry.indexing,
         "vectors": vectors,
         "texts": texts,
+        "default_vector": schema.default_vector,
+        "ttl_ms": schema.ttl_ms,
+        "payload_columns": schema.payload_columns,
+        "next_vector": entry.shape.next_vector,
+        "next_text": entry.shape.next_text,
+        "dropping": list(entry.shape.dropping),
     }
     return codec.encode_json(VERSION, document)
 
@@ -65,19 +74,27 @@ def decode(number: int, value: bytes) -> Entry:
             {name: int(f["id"]) for name, f in document["vectors"].items()},
             {name: int(f["id"]) for name, f in document["texts"].items()},
         )
-        return Entry(
-            number, document["name"], Schema(vectors, texts), fields, document["indexing"], document["created_at_ms"]
+        schema = Schema(
+            vectors,
+            texts,
+            document.get("default_vector"),
+            int(document.get("ttl_ms", 0)),
+            bool(document.get("payload_columns", True)),
         )
+        shape = Shape(
+            schema,
+            fields,
+            int(document.get("next_vector", _after(fields.vectors))),
+            int(document.get("next_text", _after(fields.texts))),
+            tuple(int(field_id) for field_id in document.get("dropping", ())),
+        )
+        return Entry(number, document["name"], shape, document["indexing"], document["created_at_ms"])
     except (KeyError, TypeError) as error:
         raise DataLoss(f"the catalog entry of collection {number} lacks {error}") from error
 
 
-def number_fields(schema: Schema) -> FieldIds:
-    """Numbers for the fields of a new collection, in the order they were named."""
-    return FieldIds(
-        {name: i for i, name in enumerate(schema.vectors)},
-        {name: i for i, name in enumerate(schema.texts)},
-    )
+def _after(numbers: Mapping[str, int]) -> int:
+    return 1 + max(numbers.values(), default=-1)
 
 
 def _all(kv: KV, prefix: bytes) -> list[tuple[bytes, bytes]]:

@@ -87,6 +87,10 @@ class _Check:
             self._say(f"{len(live)} live pointers, {expected} in the head, {self._collection.live} in memory")
         return live
 
+    def _slots(self, body: codec.Body) -> list[tuple[int, int]]:
+        """The vectors of a body, but for those of fields that were dropped."""
+        return [(field_id, slot) for field_id, slot in body.slots.items() if field_id in self._collection.fields]
+
     def _bodies(self, live: dict[int, codec.Body]) -> None:
         """Every stored row is live, or garbage that is still to be deleted; none lies beyond the counter.
 
@@ -99,16 +103,18 @@ class _Check:
         for garbage in collection.garbage:
             doomed.update(garbage.rows.tolist())
             for field_id, slots in garbage.slots.items():
-                doomed_slots[field_id].update(slots.tolist())
+                doomed_slots.setdefault(field_id, set()).update(slots.tolist())
         for key, _ in self._kv.scan(keys.body(self._number, 0), keys.body(self._number, end_row)):
             row = keys.body_row(key)
             if row not in live and row not in doomed:
                 self._say(f"row {row} is dead, and nothing will delete it")
-        used = {(f, row if slot == NO_ROW else slot) for row, body in live.items() for f, slot in body.slots.items()}
+        used = {(f, row if slot == NO_ROW else slot) for row, body in live.items() for f, slot in self._slots(body)}
         stored = set()
         start, end = keys.vector_from(self._number, 0), keys.vector_from(self._number, end_row)
         for key, _ in self._kv.scan(start, end):
             row, field_id = keys.vector_row_field(key)
+            if field_id in collection.entry.shape.dropping:
+                continue
             stored.add((field_id, row))
             if (field_id, row) not in used and row not in doomed_slots.get(field_id, ()):
                 self._say(f"vector {row}/{field_id} is used by no living row, and nothing will delete it")
@@ -141,15 +147,17 @@ class _Check:
         for row in live:
             if seen[row] != 1:
                 self._say(f"live row {row} is in {seen[row]} segments")
-            for field_id, slot in live[row].slots.items():
+            for field_id, slot in self._slots(live[row]):
                 place = (field_id, row if slot == NO_ROW else slot)
                 if seen_slots[place] != 1:
                     self._say(f"vector {place[1]}/{place[0]} of live row {row} is in {seen_slots[place]} segments")
-        if sum(seen_slots.values()) != sum(len(body.slots) for body in live.values()):
+        if sum(seen_slots.values()) != sum(len(self._slots(body)) for body in live.values()):
             self._say("segments show vectors that no living row has")
 
     def _parts(self, segment: Segment, live: dict[int, codec.Body], seen: Counter[tuple[int, int]]) -> None:
         for field_id, part in segment.parts.items():
+            if field_id in self._collection.entry.shape.dropping:
+                continue
             alive = np.flatnonzero(part.died == ALIVE).astype(np.int64)
             if len(part) - len(alive) != part.dead:
                 self._say(f"part {segment.number}/{field_id} counts {part.dead} dead, has {len(part) - len(alive)}")

@@ -12,12 +12,12 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.engine.commit import Committer, Evicted, Write
+from vecdb.engine.commit import Committer, Evicted, Outdated, Write
 from vecdb.engine.examples import ExampleReader
 from vecdb.engine.executor import Executor
 from vecdb.engine.facets import Facets
@@ -33,6 +33,7 @@ from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
 from vecdb.engine.segment import ALIVE, Growing, NewRows, Segment, UInt64
+from vecdb.engine.shape import Shape
 from vecdb.engine.values import Values
 from vecdb.engine.view import View
 from vecdb.errors import (
@@ -50,7 +51,7 @@ from vecdb.model.filter import Filter, both
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Put, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
-from vecdb.model.schema import Schema, VectorField
+from vecdb.model.schema import Schema
 from vecdb.storage.codec import Change, Head
 from vecdb.storage.kv import KV
 
@@ -64,10 +65,35 @@ class Entry:
 
     number: int
     name: str
-    schema: Schema
-    fields: FieldIds
+    shape: Shape
     indexing: Indexing
     created_at_ms: int
+
+    @property
+    def schema(self) -> Schema:
+        """What the collection is made of."""
+        return self.shape.schema
+
+    @property
+    def fields(self) -> FieldIds:
+        """The numbers of its fields."""
+        return self.shape.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one call reads by: a view, and what reads it under the schema of that moment. Replaced whole."""
+
+    view: View
+    schema: Schema
+    fields: FieldIds
+    lookup: Lookup
+    matcher: Matcher
+    executor: Executor
+    examples: ExampleReader
+    grouping: Grouping
+    ordering: Ordering
+    facets: Facets
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +126,10 @@ class Collection:
         self.kv = kv
         self.options = options
         self.publish_lock = publish_lock
-        self.fields: dict[int, VectorField] = {
-            entry.fields.vectors[name]: field for name, field in entry.schema.vectors.items()
-        }
-        self.dims = {field_id: field.dim for field_id, field in self.fields.items()}
-        self.lookup = Lookup(kv, entry.number, self.dims)
-        self.matcher = Matcher(self.lookup, entry.fields, masks)
-        self._executor = Executor(
-            self.lookup, self.matcher, entry.fields, entry.schema, options.search_threads, why_no_graphs(options)
-        )
-        self.values = Values(self.lookup)
-        self._ordering = Ordering(self.lookup, self.matcher, self.values, entry.fields)
-        self._examples = ExampleReader(self.lookup, entry.fields, entry.schema)
-        self._grouping = Grouping(self._executor, self.values)
-        self._facets = Facets(self.matcher, self.values)
+        self.fields = entry.shape.vectors()  # vector fields by number
+        self._masks = masks
+        self._values = Values(Lookup(kv, entry.number, {}))  # of payloads, which no schema speaks of
+        self.reading = self._read_by(View.of(0, 0, 0, ()))
         self.requests = RequestMemory(options.request_memory_s)
         self._memory = memory
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
@@ -122,8 +138,9 @@ class Collection:
         self.seq = 0
         self.row_bound = 0
         self.live = 0
-        self.view = View.of(0, 0, 0, ())
         self._views: deque[weakref.ref[View]] = deque()
+        self.shed_row = 0  # up to here the vectors of the field that is being deleted are gone
+        self._before_drop: dict[int, list[weakref.ref[View]]] = {}  # by dropped field, views that still show it
         self.garbage: deque[Garbage] = deque()  # changed under the publish lock
         self.garbage_rows = 0
         self.logged: deque[tuple[int, float]] = deque()  # (seq, seconds since 1970) of log records kept
@@ -146,6 +163,23 @@ class Collection:
         self.writer: SegmentWriter | None = None  # the builder's private work
         self.failures = 0  # of maintenance here, one after another
         self.rests_until = 0.0
+
+    # -- what is read by now
+
+    @property
+    def view(self) -> View:
+        """The newest view."""
+        return self.reading.view
+
+    @property
+    def lookup(self) -> Lookup:
+        """Reads rows."""
+        return self.reading.lookup
+
+    @property
+    def matcher(self) -> Matcher:
+        """Judges rows."""
+        return self.reading.matcher
 
     # -- life
 
@@ -188,7 +222,16 @@ class Collection:
 
     def write(self, context: CallContext, batch: WriteBatch, committer: Committer) -> WriteResult:
         """Carry out a batch; returns when it is durable and visible. Raises what promise 6 says."""
-        prepared = prepare(batch, self.entry.schema, self.entry.fields, context.scope, self.options)
+        while True:
+            try:
+                return self._write(context, batch, committer)
+            except Outdated:
+                continue
+
+    def _write(self, context: CallContext, batch: WriteBatch, committer: Committer) -> WriteResult:
+        """As ``write``; raises Outdated when the schema was changed before the batch was committed."""
+        shape = self.entry.shape
+        prepared = prepare(batch, shape.schema, shape.fields, context.scope, self.options)
         durability = batch.durability or self.options.durability
         if durability not in ("fsync", "os"):
             raise InvalidArgument(
@@ -204,7 +247,7 @@ class Collection:
         if any(isinstance(op, Put) for op in batch.operations):
             self._memory.admit()
             self._wait_for_builder(context, committer)
-        done = committer.submit(Write(self, prepared, context, durability == "fsync"))
+        done = committer.submit(Write(self, prepared, shape, context, durability == "fsync"))
         try:
             return done.result(context.remaining())
         except TimeoutError:
@@ -325,10 +368,51 @@ class Collection:
 
     def publish(self) -> None:
         """Replace the view by one of what is there now."""
-        self.view = View.of(self.seq, self.row_bound, self.live, self._layout())
+        self.reading = replace(self.reading, view=View.of(self.seq, self.row_bound, self.live, self._layout()))
         while self._views and self._views[0]() is None:
             self._views.popleft()
-        self._views.append(weakref.ref(self.view))
+        self._views.append(weakref.ref(self.reading.view))
+
+    def reshape(self, shape: Shape) -> None:
+        """Take up a changed schema that is in the catalog, and publish it (between commits, publish lock held)."""
+        dropped = self.fields.keys() - shape.vectors().keys()
+        self._before_drop.update({field_id: list(self._views) for field_id in dropped})
+        self.entry.shape = shape
+        self.fields = shape.vectors()
+        self.growing.reshape(self.fields)
+        self.reading = self._read_by(self.reading.view)
+        self.publish()
+
+    def shed(self, field_id: int) -> bool:
+        """Let go of the parts of a dropped field; whether there were any (publish lock held)."""
+        if not any(segment.has_of(field_id) for segment in self.segments):
+            return False
+        self.segments = [s.without(field_id) if s.has_of(field_id) else s for s in self.segments]
+        self.publish()
+        return True
+
+    def shows(self, field_id: int) -> bool:
+        """Whether a reader may still be looking at a dropped field (publish lock held)."""
+        return any(ref() is not None for ref in self._before_drop.get(field_id, ()))
+
+    def _read_by(self, view: View) -> Reading:
+        """What reads ``view``, and those after it, under the schema as it is now."""
+        shape, options = self.entry.shape, self.options
+        lookup = Lookup(self.kv, self.number, {field_id: field.dim for field_id, field in self.fields.items()})
+        matcher = Matcher(lookup, shape.fields, self._masks)
+        executor = Executor(lookup, matcher, shape.fields, shape.schema, options.search_threads, why_no_graphs(options))
+        return Reading(
+            view,
+            shape.schema,
+            shape.fields,
+            lookup,
+            matcher,
+            executor,
+            ExampleReader(lookup, shape.fields, shape.schema),
+            Grouping(executor, self._values),
+            Ordering(lookup, matcher, self._values, shape.fields),
+            Facets(matcher, self._values),
+        )
 
     def oldest_view(self) -> int:
         """The lowest sequence a reader may still be looking at (publish lock held)."""
@@ -353,25 +437,28 @@ class Collection:
 
     def search(self, context: CallContext, request: SearchRequest) -> SearchAnswer:
         """Answer every query of the request at the newest view."""
-        view = self._look()
-        request, narrowing = self._examples.resolved(view, request, context.scope)
+        now = self._look()
+        request, narrowing = now.examples.resolved(now.view, request, context.scope)
         if request.group_by is None:
-            return self._executor.search(context, view, request, narrowing)
-        return self._grouping.search(context, view, request, request.group_by, narrowing)
+            return now.executor.search(context, now.view, request, narrowing)
+        return now.grouping.search(context, now.view, request, request.group_by, narrowing)
 
     def get(self, context: CallContext, ids: Sequence[str], select: Select) -> Points:
         """Points in the order asked; missing ones are left out."""
         check_ids(ids, "ids")
-        return self.lookup.get(self._look(), ids, select, self.entry.fields, context.scope)
+        now = self._look()
+        return now.lookup.get(now.view, ids, select, now.fields, context.scope)
 
     def exists(self, context: CallContext, ids: Sequence[str]) -> NDArray[np.bool_]:
         """For each id whether it is there, bool ``[n]``."""
         check_ids(ids, "ids")
-        return np.array(self.lookup.exists(self._look(), ids, self.entry.fields, context.scope), dtype=np.bool_)
+        now = self._look()
+        return np.array(now.lookup.exists(now.view, ids, now.fields, context.scope), dtype=np.bool_)
 
     def count(self, context: CallContext) -> int:
         """Live points (of the scope)."""
-        return self.matcher.count(context, self._look(), context.scope)
+        now = self._look()
+        return now.matcher.count(context, now.view, context.scope)
 
     def scroll(self, context: CallContext, after: str | None, limit: int, select: Select) -> tuple[Points, bool]:
         """Points with ids after ``after`` in id order, and whether that was the end."""
@@ -379,7 +466,8 @@ class Collection:
             raise InvalidArgument("limit is too small", field="limit", expected=">= 1", received=str(limit))
         if after:
             check_ids([after], "after")
-        return self.lookup.scroll(self._look(), after, limit, select, self.entry.fields, context.scope)
+        now = self._look()
+        return now.lookup.scroll(now.view, after, limit, select, now.fields, context.scope)
 
     def ordered(
         self,
@@ -393,27 +481,32 @@ class Collection:
         """Up to ``limit`` points that match, in the order ``by``, after ``cursor`` (empty: from the first)."""
         if limit < 1:
             raise InvalidArgument("limit is too small", field="limit", expected=">= 1", received=str(limit))
-        check_filter(filter, self.entry.schema, "filter")
-        return self._ordering.page(context, self._look(), by, cursor, limit, select, both(context.scope, filter))
+        now = self._look()
+        check_filter(filter, now.schema, "filter")
+        return now.ordering.page(context, now.view, by, cursor, limit, select, both(context.scope, filter))
 
     def facet(self, context: CallContext, request: FacetRequest, filter: Filter | None = None) -> Facet:
         """The points that match, counted by a value."""
-        check_filter(filter, self.entry.schema, "filter")
-        return self._facets.count(context, self._look(), request, both(context.scope, filter))
+        now = self._look()
+        check_filter(filter, now.schema, "filter")
+        return now.facets.count(context, now.view, request, both(context.scope, filter))
 
-    def _look(self) -> View:
+    def _look(self) -> Reading:
         self.last_use = time.monotonic()
-        return self.view
+        return self.reading
 
     # -- describing
 
     def stats(self) -> CollectionStats:
         """See CollectionStats."""
-        view = self.view
-        segments = [_segment_stats(segment, self.entry.fields.vectors) for segment in view.segments]
+        view, names = self.view, self.entry.fields.vectors
+        segments = [_segment_stats(segment, names) for segment in view.segments]
+        known = set(names.values())
         vectors = indexed = unindexed = 0
         for segment in view.segments:
-            for part in segment.parts.values():
+            for field_id, part in segment.parts.items():
+                if field_id not in known:
+                    continue  # dropped, and soon let go of
                 alive = len(part) - part.dead
                 vectors += alive
                 if part.index is not None:

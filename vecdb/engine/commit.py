@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vecdb.engine.prepare import PreparedBatch
 from vecdb.engine.resolve import Resolved, Resolver
+from vecdb.engine.shape import Shape
 from vecdb.errors import Closed, Internal, ReadOnly, VecdbError
 from vecdb.failpoint import hit
 from vecdb.model.context import CallContext
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 
 class Evicted(Exception):
     """The collection object was let go of while idle; the database opens it again. Never leaves the engine."""
+
+
+class Outdated(Exception):
+    """The schema was changed after the batch was prepared: it is prepared again. Never leaves the engine."""
 
 
 log = logging.getLogger(__name__)
@@ -68,6 +73,7 @@ class Write:
 
     collection: Collection
     batch: PreparedBatch
+    shape: Shape  # that it was prepared by
     context: CallContext
     durable: bool
     done: Future[WriteResult] = field(default_factory=Future)
@@ -190,7 +196,7 @@ class Committer:
             try:
                 if self._commit_one(write):
                     written.append(write)
-            except (VecdbError, Evicted) as error:
+            except (VecdbError, Evicted, Outdated) as error:
                 write.done.set_exception(error)
             except BaseException as error:
                 log.exception("a commit failed")
@@ -206,6 +212,8 @@ class Committer:
         self.refuse_after_failure()
         collection.check_open()
         write.context.check("waiting in the write queue")
+        if write.shape is not collection.entry.shape:
+            raise Outdated  # names, filters and defaults of the batch may mean something else by now
         request_id = write.context.request_id or b""
         if request_id:
             first = collection.requests.claim(request_id, write.done)

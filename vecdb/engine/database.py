@@ -32,6 +32,7 @@ from vecdb.engine.names import Names
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints
 from vecdb.engine.sealing import why_no_graphs
+from vecdb.engine.shape import Shape
 from vecdb.errors import (
     Closed,
     CollectionExists,
@@ -50,6 +51,7 @@ from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
+from vecdb.model.schema_change import SchemaChange
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
 from vecdb.storage.kv import KV, Batch, write_patiently
@@ -88,7 +90,15 @@ class Database:
             self._purge(number)
         self._remove_unknown_folders()
         self._maintenance = Maintenance(
-            kv, segments, options, self._committer, self._publish_lock, self._opened, self._wake, self._evict_idle
+            kv,
+            segments,
+            options,
+            self._committer,
+            self._publish_lock,
+            self._opened,
+            self._put_entry,
+            self._wake,
+            self._evict_idle,
         )
         self._loader = threading.Thread(target=self._load_sealed, name="vecdb-loader", daemon=True)
         if options.background:
@@ -157,13 +167,14 @@ class Database:
             with self._lock:
                 if exist_ok and name in self._names:
                     there = self._names.find(name)
-                    if there.schema == schema:
+                    differences = there.schema.differences(schema)
+                    if not differences:
                         return None
                     raise CollectionExists(
-                        "the collection exists with another schema",
+                        f"the collection exists with another schema: {', '.join(path for path, _, _ in differences)}",
                         field="name",
-                        expected=repr(there.schema),
-                        received=repr(schema),
+                        expected="; ".join(f"{path} {here}" for path, here, _ in differences),
+                        received="; ".join(f"{path} {other}" for path, _, other in differences),
                     )
                 self._names.refuse_taken(name, "name")
                 if len(self._names) >= self._options.max_collections:
@@ -174,8 +185,7 @@ class Database:
                     )
                 number = self._next_number
                 self._next_number += 1
-            fields = catalog.number_fields(schema)
-            entry = Entry(number, name, schema, fields, "auto", time.time_ns() // 1_000_000)
+            entry = Entry(number, name, Shape.of(schema), "auto", time.time_ns() // 1_000_000)
             self._put_entry(entry)
             with self._lock:
                 self._names.add(entry)
@@ -266,6 +276,29 @@ class Database:
                 self._names.drop_alias(alias)
 
         self._change(context, drop)
+
+    def change_schema(self, context: CallContext, name: str, change: SchemaChange) -> CollectionInfo:
+        """Change what a collection is made of, while it is read and written; the collection as it is then.
+
+        Every call works by the schema before or by the one after, entirely; a write that was waiting to be committed
+        is judged again. Raises FieldNotFound, AlreadyExists, FailedPrecondition, InvalidArgument, ResourceExhausted.
+        """
+
+        def on(collection: Collection) -> CollectionInfo:
+            def between() -> None:
+                context.check("waiting for earlier writes")
+                collection.check_open()
+                shape = collection.entry.shape.changed(change)
+                self._put_entry(replace(collection.entry, shape=shape))
+                hit("change.before_publish")
+                with self._publish_lock:
+                    collection.reshape(shape)
+
+            self._committer.between_commits(between)
+            self._wake.set()  # what was dropped is deleted
+            return self._info(context, collection.entry)
+
+        return self._with(context, name, on)
 
     def list_collections(self, context: CallContext) -> list[CollectionInfo]:
         """Every collection, by name."""
@@ -475,7 +508,7 @@ class Database:
             if self._closed:
                 return
             try:
-                if not manifest.load(self._kv, entry.number).segments:
+                if not manifest.load(self._kv, entry.number).segments and not entry.shape.dropping:
                     continue
             except VecdbError as error:
                 log.error("collection %r is not loaded: %s", entry.name, error)

@@ -9,7 +9,7 @@ import numpy as np
 from vecdb.engine.executor import EVERYTHING, Narrowing
 from vecdb.engine.judge import facts_of
 from vecdb.engine.lookup import Lookup
-from vecdb.engine.prepare import FieldIds, check_ids, vector_field
+from vecdb.engine.prepare import FieldIds, check_ids, vector_name
 from vecdb.engine.view import View
 from vecdb.errors import InvalidVector, PointNotFound
 from vecdb.index import metric
@@ -43,7 +43,8 @@ class ExampleReader:
     def _leg(self, view: View, leg: Near, scope: Filter | None, path: str, without: list[set[int]]) -> Near:
         if leg.examples is None:
             return leg
-        field = vector_field(self._schema, leg.using, f"{path}.using")
+        using = vector_name(self._schema, leg.using, f"{path}.using")
+        field = self._schema.vectors[using]
         places: dict[str, str] = {}  # of each id the first
         for q, some in enumerate(leg.examples):
             where = f"{path}.near.examples.queries[{q}]"
@@ -52,7 +53,7 @@ class ExampleReader:
             for kind, ids in (("positive", some.positive), ("negative", some.negative)):
                 for i, point_id in enumerate(ids):
                     places.setdefault(point_id, f"{where}.{kind}[{i}]")
-        row_of, vector_of = self._read(view, places, leg.using, scope)
+        row_of, vector_of = self._read(view, places, using, scope)
         vectors = np.empty((len(leg.examples), field.dim), dtype=np.float32)
         for q, some in enumerate(leg.examples):
             positive = np.stack([vector_of[i] for i in some.positive])

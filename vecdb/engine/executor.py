@@ -18,7 +18,7 @@ from vecdb.engine import fusion, planner
 from vecdb.engine.allowed import owner_rows, vectors_of
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher, Verified
-from vecdb.engine.prepare import FieldIds, check_filter, check_model, check_vectors, vector_field
+from vecdb.engine.prepare import FieldIds, check_filter, check_model, check_vectors, vector_name
 from vecdb.engine.segment import Part, Segment, UInt64
 from vecdb.engine.view import View
 from vecdb.errors import DataLoss
@@ -167,7 +167,7 @@ class Executor:
         request.validate()
         for i, leg in enumerate(request.legs):
             where = f"legs[{i}]"
-            field = vector_field(self._schema, leg.using, f"{where}.using")
+            field = self._schema.vectors[vector_name(self._schema, leg.using, f"{where}.using")]
             check_model(field, leg.model, f"{where}.model")
             check_vectors(field, leg.vectors, f"{where}.vectors")
             check_filter(leg.filter, self._schema, f"{where}.filter")
@@ -213,7 +213,7 @@ class Executor:
         if min_score is not None:
             hits = search.at_least(hits, wanted, min_score)
         counts, hits = hits.flat()
-        rows, segments, ordinals = self.owners(view, self._fields.vectors[leg.using], hits.segments, hits.ordinals)
+        rows, segments, ordinals = self.owners(view, self.field(leg.using)[1], hits.segments, hits.ordinals)
         ranked = Ranked(counts, rows, segments, ordinals, hits.scores, hits.distances)
         return ranked if narrowing.without is None else ranked.without(narrowing.without).window(0, need)
 
@@ -329,9 +329,10 @@ class Executor:
     def threads(self) -> int:
         return self._threads
 
-    def field(self, using: str) -> tuple[int, VectorField]:
-        """Id and declaration of a vector field."""
-        return self._fields.vectors[using], self._schema.vectors[using]
+    def field(self, using: str | None) -> tuple[str, int, VectorField]:
+        """Name, number and declaration of a vector field."""
+        name = vector_name(self._schema, using, "using")
+        return name, self._fields.vectors[name], self._schema.vectors[name]
 
 
 class _Leg:
@@ -350,14 +351,14 @@ class _Leg:
         self._executor = executor
         self._context = context
         self._view = view
-        self._field_id, self._field = executor.field(leg.using)
+        name, self._field_id, self._field = executor.field(leg.using)
         self._filter = both(context.scope, request.filter, leg.filter)
         self._within = within
         self._ef = request.ef or DEFAULT_EF
         self._queries = metric.prepare(self._field.metric, np.ascontiguousarray(leg.vectors, dtype=np.float32))
         self._explain: dict[str, Any] | None = None
         if explain is not None:
-            self._explain = {"using": leg.using, "ef": self._ef, "segments": []}
+            self._explain = {"using": name, "ef": self._ef, "segments": []}
             explain["legs"].append(self._explain)
         self._walked = False
         self._masks: list[Mask | None] | None = None

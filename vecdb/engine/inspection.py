@@ -148,7 +148,7 @@ def _segment(kv: KV, segments: Path, collection: int, names: Mapping[int, str], 
         if there != size:
             what = "is missing" if there is None else f"has {there} bytes"
             problems.append(f"{name} {what}, {size} bytes were written")
-    index = {names.get(int(field), field): part["kind"] for field, part in said["parts"].items()}
+    index = {names[int(field)]: part["kind"] for field, part in said["parts"].items() if int(field) in names}
     return SealedSegment(number, int(said["rows"]), dead, index, disk_bytes, problems)
 
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vecdb.engine import manifest, merging, reaping
-from vecdb.engine.collection import Collection
+from vecdb.engine import manifest, merging, reaping, shedding
+from vecdb.engine.collection import Collection, Entry
 from vecdb.engine.commit import Committer
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.sealing import SegmentWriter, folder_of
@@ -45,6 +45,7 @@ class Maintenance:
         committer: Committer,
         publish_lock: threading.Lock,
         collections: Callable[[], Sequence[Collection]],
+        put_entry: Callable[[Entry], None],
         wake: threading.Event,
         let_go: Callable[[], None],
     ) -> None:
@@ -54,6 +55,7 @@ class Maintenance:
         self._committer = committer
         self._publish_lock = publish_lock
         self._collections = collections
+        self._put_entry = put_entry
         self._wake = wake
         self._let_go = let_go
         self._closing = threading.Event()
@@ -148,6 +150,8 @@ class Maintenance:
                 context.check("compacting")
                 self._merge(collection, run)
             self._cover_and_reap(collection)
+            while self._shed(collection):
+                context.check("compacting")
 
     def _refuse(self, collection: Collection) -> None:
         """Raise what keeps this collection from being looked after: closing, a drop, a failure."""
@@ -180,7 +184,12 @@ class Maintenance:
     def _act(self, collection: Collection) -> bool:
         """One action. A collection where it fails rests, twice as long each time, so that others have their turn."""
         try:
-            worked = self._tidy(collection) or self._merge_some(collection) or self._build(collection)
+            worked = (
+                self._shed(collection)
+                or self._tidy(collection)
+                or self._merge_some(collection)
+                or self._build(collection)
+            )
         except Cancelled:
             raise
         except Exception:
@@ -227,6 +236,7 @@ class Maintenance:
             writer = collection.writer = self._writer(collection)
         taken = {id(segment) for segment, _ in writer.bodies}
         waiting = [segment for segment in run if id(segment) not in taken]
+        writer.know(collection.fields)
         if waiting and (not taken or writer.nbytes() < target):
             before = _insertions(writer)
             writer.add(waiting[0], collection.seq)
@@ -282,6 +292,10 @@ class Maintenance:
             collection.writer = None
         self._save_manifest(collection)
         hit(f"{what}.after_manifest")
+
+    def _shed(self, collection: Collection) -> bool:
+        """Delete a piece of what dropped fields left."""
+        return shedding.shed(collection, self._committer, self._root, self._put_entry, self._save_manifest)
 
     def _tidy(self, collection: Collection) -> bool:
         """Cover and reap when enough garbage or log has gathered."""

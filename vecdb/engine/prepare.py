@@ -30,7 +30,7 @@ from vecdb.model.point import (
     Rows,
     WriteBatch,
 )
-from vecdb.model.schema import Schema, VectorField
+from vecdb.model.schema import Schema, VectorField, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,26 @@ def check_ids(ids: Sequence[str], path: str) -> None:
             )
 
 
+def vector_name(schema: Schema, name: str | None, path: str) -> str:
+    """The name of the field meant: ``name``, or where none is named the default. Raises FieldNotFound."""
+    if name is None:
+        name = schema.main_vector
+        if name is None:
+            raise FieldNotFound(
+                "no field is named, and the collection has no default",
+                field=path,
+                expected=named(schema.vectors),
+                received="none",
+            )
+    vector_field(schema, name, path)
+    return name
+
+
 def vector_field(schema: Schema, name: str, path: str) -> VectorField:
     """The field of that name. Raises FieldNotFound."""
     found = schema.vectors.get(name)
     if found is None:
-        raise FieldNotFound("unknown vector field", field=path, expected=_names(schema.vectors), received=repr(name))
+        raise FieldNotFound("unknown vector field", field=path, expected=named(schema.vectors), received=repr(name))
     return found
 
 
@@ -180,10 +195,13 @@ def _put(
             received=repr(rows.ids[_first_repeat(rows.ids)]),
         )
     vectors: dict[int, PreparedVectors] = {}
-    for name, column in rows.vectors.items():
+    for given, column in rows.vectors.items():
+        name = vector_name(schema, given, f'{path}.vectors["{given or ""}"]')
         where = f'{path}.vectors["{name}"]'
-        field = vector_field(schema, name, where)
-        check_model(field, rows.models.get(name), f'{path}.models["{name}"]')
+        field, number = schema.vectors[name], fields.vectors[name]
+        if number in vectors:
+            raise InvalidArgument("a field has two columns", field=where, expected="one column", received="two")
+        check_model(field, rows.models.get(given), f'{path}.models["{name}"]')
         positions = np.arange(n, dtype=np.int64) if column.rows is None else column.rows
         if len(column.data) != len(positions):
             raise _mismatch(where, len(positions), len(column.data))
@@ -191,19 +209,19 @@ def _put(
             _check_positions(positions, n, f"{where}.rows")
         raw = np.ascontiguousarray(column.data, dtype=np.float32)
         check_vectors(field, raw, where)
-        vectors[fields.vectors[name]] = PreparedVectors(positions, raw, metric.prepare(field.metric, raw))
+        vectors[number] = PreparedVectors(positions, raw, metric.prepare(field.metric, raw))
     texts: dict[int, Sequence[str | None]] = {}
     for name, values in rows.texts.items():
         where = f'{path}.texts["{name}"]'
         if name not in schema.texts:
-            raise FieldNotFound("unknown text field", field=where, expected=_names(schema.texts), received=repr(name))
+            raise FieldNotFound("unknown text field", field=where, expected=named(schema.texts), received=repr(name))
         if len(values) != n:
             raise _mismatch(where, n, len(values))
         _check_texts(values, where, options.max_text_bytes)
         texts[fields.texts[name]] = values
     parsed = _check_payloads(rows, path, options.max_payload_bytes)
     if scope is not None and op.mode is not PutMode.UPDATE:  # what an update makes of a point the committer sees
-        _check_scope(scope, rows, parsed, path)
+        _check_scope(scope, rows, parsed, schema, path)
     return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads, flatten(parsed))
 
 
@@ -262,10 +280,13 @@ def _check_payloads(rows: Rows, path: str, limit: int) -> list[dict[str, Any] | 
     return out
 
 
-def _check_scope(scope: Filter, rows: Rows, payloads: Sequence[dict[str, Any] | None], path: str) -> None:
+def _check_scope(
+    scope: Filter, rows: Rows, payloads: Sequence[dict[str, Any] | None], schema: Schema, path: str
+) -> None:
     n = len(rows.ids)
     vectors = {
-        name: set(range(n) if column.rows is None else column.rows.tolist()) for name, column in rows.vectors.items()
+        vector_name(schema, name, path): set(range(n) if column.rows is None else column.rows.tolist())
+        for name, column in rows.vectors.items()
     }
     for i, (point_id, payload) in enumerate(zip(rows.ids, payloads, strict=True)):
         texts = {name: text for name, column in rows.texts.items() if (text := column[i]) is not None}
@@ -299,7 +320,7 @@ def check_filter(filter: Filter | None, schema: Schema, path: str) -> None:
                 raise FieldNotFound(
                     "unknown text field",
                     field=f"{path}.$text",
-                    expected=_names(schema.texts),
+                    expected=named(schema.texts),
                     received=repr(filter.field),
                 )
 
@@ -317,10 +338,6 @@ def _first_repeat(ids: Sequence[str]) -> int:
             return i
         seen.add(point_id)
     return -1
-
-
-def _names(fields: Mapping[str, object]) -> str:
-    return " | ".join(repr(name) for name in sorted(fields)) or "no field of this kind"
 
 
 def _rows(op: Operation) -> int:

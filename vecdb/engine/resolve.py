@@ -76,6 +76,7 @@ class Resolver:
         self._kv = kv
         self._collection = collection
         self._fields = fields
+        self._known = set(fields.vectors.values())  # bodies name the vectors of dropped fields for ever
         self._scope = scope
         self._old: dict[str, _Old] = {}
         self._pending: dict[str, _Draft | None] = {}
@@ -191,7 +192,7 @@ class Resolver:
         out = {}
         for point_id, row, value in zip(stored, rows, values, strict=True):
             body = codec.decode_body(value or b"")
-            kept = {f: row if slot == NO_ROW else slot for f, slot in body.slots.items()}
+            kept = {f: row if slot == NO_ROW else slot for f, slot in body.slots.items() if f in self._known}
             out[point_id] = _Draft(_NOTHING, -1, body.texts, body.payload, kept, {})
         return out
 
@@ -276,7 +277,7 @@ class Resolver:
         for value in self._kv.get_many([keys.body(self._collection, row) for row in foreign]):
             for field_id, slot in codec.decode_body(value or b"").slots.items():
                 taken = adopted.get(field_id)
-                if slot != NO_ROW and (taken is None or slot not in taken[0]):
+                if slot != NO_ROW and field_id in self._known and (taken is None or slot not in taken[0]):
                     released.setdefault(field_id, []).append(slot)
         return adopted, {f: np.array(sorted(slots), dtype=np.uint64) for f, slots in released.items()}
 

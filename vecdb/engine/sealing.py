@@ -153,18 +153,26 @@ class SegmentWriter:
     def __post_init__(self) -> None:
         self.parts = {f: PartWriter(f, v, self.options, self.cancel) for f, v in self.fields.items()}
 
+    def know(self, fields: Mapping[int, VectorField]) -> None:
+        """Take the vectors of fields that were added meanwhile, too."""
+        for field_id, about in fields.items():
+            if field_id not in self.parts:
+                self.parts[field_id] = PartWriter(field_id, about, self.options, self.cancel)
+
     def start_from(self, segment: Segment, room: int) -> None:
         """Take over the graphs of ``segment`` (one of those to be merged), leaving room for more vectors."""
         folder = folder_of(self.root, self.collection, segment.number)
         for field_id, part in segment.parts.items():
-            if part.index is not None and part.index.kind == "hnsw":
+            if field_id in self.parts and part.index is not None and part.index.kind == "hnsw":
                 self.parts[field_id].start_from(segment, folder / f"{field_id}.hnsw", room)
 
     def add(self, segment: Segment, seq: int) -> None:
         """Take what lives in ``segment`` at ``seq``. Raises Cancelled."""
         self.bodies.append((segment, _living(segment.alive(seq), len(segment))))
         for field_id, part in segment.parts.items():
-            writer = self.parts[field_id]
+            writer = self.parts.get(field_id)
+            if writer is None:
+                continue  # of a field that was dropped
             if any(source is segment for source, _ in writer.selection):
                 continue  # its whole graph was taken over
             writer.add(segment, _living(part.alive(seq), len(part)))

@@ -14,7 +14,7 @@ view that makes them count, so readers need no lock: a stamp they can see early 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -185,6 +185,20 @@ class Segment:
             return None
         return self.died > np.uint64(seq)
 
+    def has_of(self, field_id: int) -> bool:
+        """Whether there are vectors of a field, in memory or in files."""
+        return field_id in self.parts or any(_is_of(name, field_id) for name in self.files)
+
+    def without(self, field_id: int) -> Segment:
+        """The same bodies and stamps without the vectors of a field; this one stays, for older views."""
+        files = {name: about for name, about in self.files.items() if not _is_of(name, field_id)}
+        return replace(
+            self,
+            parts={f: part for f, part in self.parts.items() if f != field_id},
+            disk_bytes=sum(size for size, _ in files.values()),
+            files=files,
+        )
+
     def kill(self, ordinals: Int64, seq: int) -> None:
         """Stamp bodies dead as of ``seq`` (publisher only)."""
         self.died[ordinals] = np.uint64(seq)
@@ -229,7 +243,7 @@ class NewRows:
 class _GrowingPart:
     """The vectors of one field while they grow; becomes a Part."""
 
-    def __init__(self, field: VectorField) -> None:
+    def __init__(self, field: VectorField, same_rows: bool = True) -> None:
         self._metric = field.metric
         self.slots = Appended(np.uint64)
         self._died = Appended(np.uint64)
@@ -237,7 +251,7 @@ class _GrowingPart:
         self._squares = None if field.metric == "cosine" else Appended(np.float32)
         self._owners: UInt64 | None = None
         self._dead = 0
-        self._same_rows = True
+        self._same_rows = same_rows
 
     @property
     def vector_bytes(self) -> int:
@@ -318,6 +332,12 @@ class Growing:
             part.extend(new.rows, *new.vectors.get(field_id, (_NO_ROWS, None)))
         self.body_bytes += new.body_bytes
 
+    def reshape(self, fields: Mapping[int, VectorField]) -> None:
+        """Let go of vectors of fields that are no more, and take those of new ones from now on."""
+        self._keep()
+        fresh = {f: _GrowingPart(field, same_rows=not len(self)) for f, field in fields.items() if f not in self._parts}
+        self._parts = {f: part for f, part in self._parts.items() if f in fields} | fresh
+
     def segment(self) -> Segment:
         """The rows so far as an immutable-but-for-stamps segment; the same object until something is appended."""
         if self._segment is None:
@@ -347,6 +367,11 @@ class Growing:
         for field_id, part in self._segment.parts.items():
             self._parts[field_id].take_back(part)
         self._segment = None
+
+
+def _is_of(name: str, field_id: int) -> bool:
+    """Whether a segment's file of that name is of a vector field."""
+    return name.startswith(f"{field_id}.")
 
 
 def _is_mapped(array: Any) -> bool:

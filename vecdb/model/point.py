@@ -39,14 +39,15 @@ class Rows:
     """Points in parallel columns; all columns have the length of ``ids``.
 
     A text of None, a payload of None, or a field left out means "not given". Payloads are JSON
-    objects as bytes. ``models`` states, by vector field, the embedding model the vectors came from.
+    objects as bytes. ``models`` states, by vector field, the embedding model the vectors came from. The vector field
+    None is the collection's default.
     """
 
     ids: Sequence[str]
-    vectors: Mapping[str, VectorColumn] = field(default_factory=dict)
+    vectors: Mapping[str | None, VectorColumn] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     payloads: Sequence[bytes | None] | None = None
-    models: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str | None, str] = field(default_factory=dict)
 
     def cut(self, start: int, stop: int) -> Rows:
         """The rows from ``start`` up to ``stop``."""

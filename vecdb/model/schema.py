@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from vecdb.errors import InvalidArgument
+from vecdb.errors import FieldNotFound, InvalidArgument
 
 Metric = Literal["cosine", "euclidean", "dot"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 MAX_DIM = 65_536
 MAX_FIELDS = 64
+MAX_TTL_MS = 1_000 * 365 * 86_400_000  # a thousand years: added to a time of now it still is a time
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -51,10 +52,27 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The shape of a collection. The unnamed field of either kind is ``""``."""
+    """The shape of a collection. The unnamed field of either kind is ``""``.
+
+    ``default_vector``: the vector field meant where none is named (None: the unnamed one, or the only one there is).
+    ``ttl_ms``: how long points stay that were written without a time of their own, 0 for ever. ``payload_columns``:
+    whether values of payloads are kept in columns, from which filters are answered.
+    """
 
     vectors: Mapping[str, VectorField]
     texts: Mapping[str, TextField] = field(default_factory=lambda: {"": TextField()})
+    default_vector: str | None = None
+    ttl_ms: int = 0
+    payload_columns: bool = True
+
+    @property
+    def main_vector(self) -> str | None:
+        """The name of the vector field meant where none is named; None when there is none, or no telling which."""
+        if self.default_vector is not None:
+            return self.default_vector
+        if "" in self.vectors:
+            return ""
+        return next(iter(self.vectors)) if len(self.vectors) == 1 else None
 
     def validate(self) -> None:
         """Raise InvalidArgument at the first thing that cannot be a schema."""
@@ -70,6 +88,30 @@ class Schema:
                     )
         for name, vector in self.vectors.items():
             vector.validate(f'vectors["{name}"]')
+        if self.default_vector is not None and self.default_vector not in self.vectors:
+            raise FieldNotFound(
+                "the default is no vector field",
+                field="default_vector",
+                expected=named(self.vectors),
+                received=repr(self.default_vector),
+            )
+        _integer(self.ttl_ms, "ttl_ms", 0, MAX_TTL_MS)
+
+    def differences(self, other: Schema) -> list[tuple[str, str, str]]:
+        """What differs in meaning: (path, as it is here, as it is in ``other``)."""
+        found: list[tuple[str, str, str]] = []
+        for kind, here, there in (("vectors", self.vectors, other.vectors), ("texts", self.texts, other.texts)):
+            for name in sorted({*here, *there}):
+                found.append((f'{kind}["{name}"]', _told(here.get(name)), _told(there.get(name))))
+        found.append(("default_vector", _told(self.main_vector), _told(other.main_vector)))
+        found.append(("ttl_ms", _told(self.ttl_ms), _told(other.ttl_ms)))
+        found.append(("payload_columns", _told(self.payload_columns), _told(other.payload_columns)))
+        return [(path, mine, others) for path, mine, others in found if mine != others]
+
+
+def named(fields: Mapping[str, object]) -> str:
+    """The names of fields, as a refusal lists them."""
+    return " | ".join(repr(name) for name in sorted(fields)) or "no field of this kind"
 
 
 def validate_collection_name(name: str, field: str = "name") -> None:
@@ -78,6 +120,10 @@ def validate_collection_name(name: str, field: str = "name") -> None:
         raise InvalidArgument(
             "bad collection name", field=field, expected=COLLECTION_NAME.pattern, received=repr(name[:200])
         )
+
+
+def _told(value: object) -> str:
+    return "none" if value is None else repr(value)
 
 
 def _integer(value: object, path: str, low: int, high: int) -> None:

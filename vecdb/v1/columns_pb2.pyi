@@ -90,7 +90,7 @@ class VectorColumn(google.protobuf.message.Message):
     ROWS_FIELD_NUMBER: builtins.int
     MODEL_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """Vector field; "" is the unnamed one."""
+    """Vector field; "" is the unnamed one. Not given, in a write: the collection's default."""
     model: builtins.str
     """Name of the embedding model they came from. When given it must be the field's own."""
     @property
@@ -104,13 +104,16 @@ class VectorColumn(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        field: builtins.str = ...,
+        field: builtins.str | None = ...,
         vectors: global___Vectors | None = ...,
         rows: collections.abc.Iterable[builtins.int] | None = ...,
         model: builtins.str | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_model", b"_model", "model", b"model", "vectors", b"vectors"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_model", b"_model", "field", b"field", "model", b"model", "rows", b"rows", "vectors", b"vectors"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_field", b"_field", "_model", b"_model", "field", b"field", "model", b"model", "vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_field", b"_field", "_model", b"_model", "field", b"field", "model", b"model", "rows", b"rows", "vectors", b"vectors"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_field", b"_field"]) -> typing.Literal["field"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_model", b"_model"]) -> typing.Literal["model"] | None: ...
 
 global___VectorColumn = VectorColumn

@@ -73,7 +73,7 @@ class Near(google.protobuf.message.Message):
     USING_FIELD_NUMBER: builtins.int
     MODEL_FIELD_NUMBER: builtins.int
     using: builtins.str
-    """Vector field; "" is the unnamed one."""
+    """Vector field; "" is the unnamed one. Not given: the collection's default."""
     model: builtins.str
     """Name of the embedding model the vectors came from. When given it must be the field's own."""
     @property
@@ -89,13 +89,15 @@ class Near(google.protobuf.message.Message):
         *,
         vectors: vecdb.v1.columns_pb2.Vectors | None = ...,
         examples: global___ExampleQueries | None = ...,
-        using: builtins.str = ...,
+        using: builtins.str | None = ...,
         model: builtins.str | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_model", b"_model", "examples", b"examples", "model", b"model", "target", b"target", "vectors", b"vectors"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_model", b"_model", "examples", b"examples", "model", b"model", "target", b"target", "using", b"using", "vectors", b"vectors"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_model", b"_model", "_using", b"_using", "examples", b"examples", "model", b"model", "target", b"target", "using", b"using", "vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_model", b"_model", "_using", b"_using", "examples", b"examples", "model", b"model", "target", b"target", "using", b"using", "vectors", b"vectors"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_model", b"_model"]) -> typing.Literal["model"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_using", b"_using"]) -> typing.Literal["using"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["vectors", "examples"] | None: ...
 

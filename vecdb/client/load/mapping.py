@@ -112,10 +112,10 @@ def _named(choice: Choice) -> Iterable[str]:
 
 def _vectors(head: Chunk, given: ByField, schema: Schema | None) -> dict[str, str]:
     fields = None if schema is None else schema.vectors
+    main = "" if schema is None else schema.main_vector
     if given is not GUESS:
-        return _by_field(given, fields, "vector")
+        return _by_field(given, fields, main, "vector")
     found = _by_name(head, fields, "vector", _like_vector)
-    main = _main_field(fields)
     if main is not None and main not in found:
         free = [name for name in head.names if name not in found.values()]
         column = _guessed(head, VECTOR_NAMES, free, _like_vector)
@@ -137,10 +137,10 @@ def _vectors(head: Chunk, given: ByField, schema: Schema | None) -> dict[str, st
 
 def _texts(head: Chunk, given: ByField, schema: Schema | None, taken: set[str]) -> dict[str, str]:
     fields = None if schema is None else schema.texts
+    main = _main_text(fields)
     if given is not GUESS:
-        return _by_field(given, fields, "text")
+        return _by_field(given, fields, main, "text")
     found = {name: column for name, column in _by_name(head, fields, "text", _like_text).items() if column not in taken}
-    main = _main_field(fields)
     if main is not None and main not in found:
         free = [name for name in head.names if name not in taken and name not in found.values()]
         column = _guessed(head, TEXT_NAMES, free, _like_text)
@@ -149,11 +149,11 @@ def _texts(head: Chunk, given: ByField, schema: Schema | None, taken: set[str]) 
     return found
 
 
-def _by_field(given: ByField, fields: Mapping[str, object] | None, kind: str) -> dict[str, str]:
+def _by_field(given: ByField, fields: Mapping[str, object] | None, main: str | None, kind: str) -> dict[str, str]:
+    """The columns as given; one that is alone is for ``main``, the field meant where none is named."""
     if given is None:
         return {}
     if isinstance(given, str):
-        main = _main_field(fields)
         return {"" if main is None else main: given}
     assert isinstance(given, Mapping)
     for name in given:
@@ -177,8 +177,8 @@ def _by_name(head: Chunk, fields: Mapping[str, object] | None, kind: str, fits: 
     return found
 
 
-def _main_field(fields: Mapping[str, object] | None) -> str | None:
-    """The field that a column is for when it names none: the unnamed, or the only one."""
+def _main_text(fields: Mapping[str, object] | None) -> str | None:
+    """The text field that a column is for when it names none: the unnamed, or the only one."""
     if fields is None or "" in fields:
         return ""
     return next(iter(fields)) if len(fields) == 1 else None

@@ -113,10 +113,10 @@ def _gathered(values: Sequence[T | None], n: int) -> tuple[list[T], list[int]]:
 def fill_columns(
     message: operation_pb2.Put | columns_pb2.PointColumns,
     n: int,
-    vectors: Mapping[str, VectorColumn],
+    vectors: Mapping[str, VectorColumn] | Mapping[str | None, VectorColumn],
     texts: Mapping[str, Sequence[str | None]],
     payloads: Sequence[bytes | None] | None,
-    models: Mapping[str, str],
+    models: Mapping[str | None, str],
 ) -> None:
     """Put the columns of ``n`` points into ``message``, without those that have no entry."""
     for field, column in vectors.items():
@@ -139,13 +139,25 @@ def fill_columns(
 
 
 def vectors_by_field(columns: Iterable[columns_pb2.VectorColumn], n: int, path: str) -> dict[str, VectorColumn]:
-    """The vectors of ``n`` rows. Raises InvalidArgument."""
-    found: dict[str, VectorColumn] = {}
+    """The vectors of ``n`` points. Raises InvalidArgument."""
+    found = written_vectors(columns, n, path)
+    return {name or "": column for name, column in found.items()}
+
+
+def written_vectors(columns: Iterable[columns_pb2.VectorColumn], n: int, path: str) -> dict[str | None, VectorColumn]:
+    """The vectors of ``n`` rows, None for the default field. Raises InvalidArgument."""
+    found: dict[str | None, VectorColumn] = {}
     for column in columns:
-        where = _once(found, column.field, f"{path}.vectors")
+        name = field_of(column)
+        where = _once(found, name, f"{path}.vectors")
         data = vectors_from_proto(column.vectors, f"{where}.vectors")
-        found[column.field] = VectorColumn(data, _positions(column.rows, len(data), n, where))
+        found[name] = VectorColumn(data, _positions(column.rows, len(data), n, where))
     return found
+
+
+def field_of(column: columns_pb2.VectorColumn) -> str | None:
+    """The field of a column, None where it names none."""
+    return column.field if column.HasField("field") else None
 
 
 def texts_by_field(columns: Iterable[columns_pb2.TextColumn], n: int, path: str) -> dict[str, list[str | None]]:
@@ -157,8 +169,8 @@ def texts_by_field(columns: Iterable[columns_pb2.TextColumn], n: int, path: str)
     return found
 
 
-def _once(found: Mapping[str, object], field: str, path: str) -> str:
-    where = f'{path}["{field}"]'
+def _once(found: Mapping[Any, object], field: str | None, path: str) -> str:
+    where = f'{path}["{field or ""}"]'
     if field in found:
         raise InvalidArgument("a field has two columns", field=where, expected="one column", received="two")
     return where

@@ -65,7 +65,8 @@ def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
 
 def _fill_leg(message: leg_pb2.Near, near: Near) -> None:
     fill_vectors(message.vectors, near.vectors)
-    message.using = near.using
+    if near.using is not None:
+        message.using = near.using
     if near.model is not None:
         message.model = near.model
 
@@ -78,7 +79,7 @@ def _leg_from_proto(message: leg_pb2.Leg, path: str) -> Leg:
         raise unknown_kind("target", f"{path}.near")
     return Near(
         vectors=vectors_from_proto(near.vectors, f"{path}.near.vectors"),
-        using=near.using,
+        using=near.using if near.HasField("using") else None,
         weight=message.weight if message.HasField("weight") else 1.0,
         depth=message.depth if message.HasField("depth") else None,
         filter=filter_from_proto(message.filter, f"{path}.filter") if message.HasField("filter") else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vecdb.errors import InvalidArgument
 from vecdb.model.point import Clear, DeleteIds, Operation, Put, PutMode, Rows, WriteBatch, WriteResult
 from vecdb.v1 import operation_pb2, points_pb2
-from vecdb.wire.convert.columns import fill_columns, spread, texts_by_field, vectors_by_field
+from vecdb.wire.convert.columns import field_of, fill_columns, spread, texts_by_field, written_vectors
 from vecdb.wire.convert.refusals import named, unknown_kind, unknown_name
 
 MAX_REQUEST_ID_BYTES = 64
@@ -82,10 +82,10 @@ def _put_from_proto(message: operation_pb2.Put, path: str) -> Put:
         payloads = spread(message.payloads.values, message.payloads.rows, n, f"{path}.payloads")
     rows = Rows(
         ids=list(message.ids),
-        vectors=vectors_by_field(message.vectors, n, path),
+        vectors=written_vectors(message.vectors, n, path),
         texts=texts_by_field(message.texts, n, path),
         payloads=payloads,
-        models={column.field: column.model for column in message.vectors if column.HasField("model")},
+        models={field_of(column): column.model for column in message.vectors if column.HasField("model")},
     )
     return Put(named(_PUT_MODES, message.mode, f"{path}.mode"), rows)
 
