@@ -9,6 +9,7 @@ from benchmarks.workloads import (
     collections,
     deletes,
     embedded,
+    filtered,
     ingest,
     memory,
     merging,
@@ -20,5 +21,18 @@ from benchmarks.workloads import (
 
 WORKLOADS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (recall, batch, embedded, single, transport, ingest, deletes, merging, memory, opening, collections)
+    for module in (
+        recall,
+        batch,
+        embedded,
+        single,
+        transport,
+        filtered,
+        ingest,
+        deletes,
+        merging,
+        memory,
+        opening,
+        collections,
+    )
 }
