@@ -10,12 +10,14 @@ import pytest
 
 from tests.engine.conftest import make
 from tests.engine.handle import TWO, Handle, gaussian, names
+from tests.engine.walk import walked
 from vecdb.engine.database import Database
 from vecdb.engine.kept_masks import KeptMasks
 from vecdb.errors import DeadlineExceeded, FieldNotFound
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.filter.expression import F
+from vecdb.model.point import Int64
 from vecdb.model.query import Near, SearchRequest
 from vecdb.storage.memory import MemoryKV
 
@@ -197,6 +199,41 @@ def test_kept_masks_are_bounded_and_the_last_used_stay() -> None:
     assert [kept.get(mine, 1, F("n") == i) is not None for i in range(4)] == [True, False, True, True]
     kept.put(mine, 1, F("n") == 4, np.zeros(301, dtype=np.bool_))
     assert kept.get(mine, 1, F("n") == 4) is None
+
+
+@pytest.fixture
+def alternating(open_db: Callable[..., Database]) -> Handle:
+    """20,000 points of two kinds in one sealed segment whose graph is to be put in its place."""
+    n = 20_000
+    c = make(open_db(kv=MemoryKV(), use_graphs=False, growing_rows=n, growing_body_bytes=64 << 20))
+    for start in range(0, n, 5_000):
+        some = range(start, start + 5_000)
+        c.upsert(names(5_000, start), gaussian(5_000, seed=start), [{"half": i % 2} for i in some])
+    c.seal()
+    return c
+
+
+@pytest.mark.parametrize(
+    ("met", "then"),
+    [(0, {"scanned_again": 1}), (3, {"walked_wider": 1}), (5, {})],
+    ids=["none", "some", "enough"],
+)
+def test_a_walk_that_met_too_few_is_not_the_end(alternating: Handle, met: int, then: dict[str, int]) -> None:
+    """The walk meets the wrong kind, but for ``met`` rows, until it is asked for more than at first."""
+
+    def choice(order: Int64, asked: int) -> Int64:
+        if asked > 20:
+            return order[:asked]
+        return np.concatenate([order[order % 2 == 1][: asked - met], order[order % 2 == 0][:met]])
+
+    walk = walked(alternating, choice)
+    filter = F("half") == 0
+    answer = alternating.answer(QUERY, filter=filter, limit=5, ef=5, explain=True)
+    (segment,) = answer.explain["legs"][0]["segments"]
+    assert {key: segment[key] for key in ("walked_wider", "scanned_again") if key in segment} == then
+    assert segment["plan"] == "graph"
+    assert walk.walks == 1 + ("walked_wider" in then)
+    assert answer.points.ids == alternating.search(QUERY, filter=filter, limit=5, exact=True)
 
 
 @pytest.mark.hnswlib
