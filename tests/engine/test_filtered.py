@@ -149,11 +149,11 @@ def test_a_view_keeps_what_matched_in_it(c: Handle) -> None:
     filter = FILTERS["long or short"]
     ids = wanted(c, filter)
     inner = c.db._open[1]
-    view = inner.view
+    view = inner.reading.view
     c.delete(*ids)
     assert c.search(QUERY, limit=1_000, filter=filter) == []
     request = SearchRequest([Near(QUERY[None])], limit=1_000, filter=filter)
-    assert sorted(inner._executor.search(CallContext(), view, request).points.ids) == ids
+    assert sorted(inner.reading.executor.search(CallContext(), view, request).points.ids) == ids
 
 
 def test_it_is_told_how_it_was_found(open_db: Callable[..., Database]) -> None:
@@ -171,9 +171,9 @@ def test_it_is_told_how_it_was_found(open_db: Callable[..., Database]) -> None:
 
 
 def test_time_runs_out_while_rows_are_read(c: Handle) -> None:
-    late = CallContext(deadline=0.0)
+    late, now = CallContext(deadline=0.0), c.db._open[1].reading
     with pytest.raises(DeadlineExceeded):
-        c.db._open[1].matcher.passing(late, c.db._open[1].view.segments[0], FILTERS["long"])
+        now.matcher.passing(late, now.view.segments[0], FILTERS["long"])
 
 
 @pytest.mark.parametrize("filter", [F.text("a", "nope"), ~F.has_vector("nope"), (F("n") == 1) | F.has_vector("nope")])
