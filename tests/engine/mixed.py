@@ -20,6 +20,7 @@ IDS = [*(f"{i:03d}" for i in range(40)), "é", "日本", "😀", "a\0", "a"]
 
 SCALARS = [None, False, True, -1, 0, 1, 1.0, 1.5, 2**53, 2**53 + 1, 2.0**53, 2**63, 2**64 - 1, -0.5, 1e300]
 SCALARS += ["", "1", "a", "b", "é", "\uffff", "😀", "2020-01-01T00:00:00Z"]
+SCALARS += ["long " * 60, "long " * 60 + "!", "a\0b"]  # not in columns
 
 scalars = st.sampled_from(SCALARS)
 held = st.one_of(scalars, st.lists(scalars, max_size=3), st.just({"w": 1}), st.just([[1], {"w": 2}]))

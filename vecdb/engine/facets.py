@@ -35,8 +35,7 @@ class Facets:
             present += int(np.count_nonzero(np.diff(counted, prepend=-1)))
             by_code = np.bincount(codes, minlength=len(held.values))
             there = np.flatnonzero(by_code)
-            for code, count in zip(there.tolist(), by_code[there].tolist(), strict=True):
-                value = held.values[code]
+            for value, count in zip(held.values.take(there), by_code[there].tolist(), strict=True):
                 about = (type(value), value)
                 counts[about] = counts.get(about, 0) + count
         found = [FacetValue(value, count) for (_, value), count in counts.items()]

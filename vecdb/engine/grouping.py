@@ -202,7 +202,7 @@ class _Search:
             held = self.held[index]
             positions, codes = held.of(ordinals[where])
             distinct, which = np.unique(codes, return_inverse=True)
-            values = [held.values[code] for code in distinct.tolist()]
+            values = held.values.take(distinct)
             pairs += [
                 (position, code, values[at])
                 for position, code, at in zip(where[positions].tolist(), codes.tolist(), which.tolist(), strict=True)

@@ -1,7 +1,7 @@
 """The values at a key, by segment: what points are ordered, counted and grouped by.
 
-Read from the bodies, which never change, so a segment's are kept; of a growing one only new rows are read.
-Liveness, scope and filter are not in them.
+From the segment's columns; what those do not know, or where there are none, from the bodies. Bodies never change, so
+what is made of them is kept. Liveness, scope and filter are not in it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import orjson
@@ -20,7 +19,9 @@ from numpy.typing import NDArray
 
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.segment import Segment
-from vecdb.model.filter import Attribute, Key, Scalar
+from vecdb.index.columns.contract import Entries
+from vecdb.index.columns.contract import Values as InOrder
+from vecdb.model.filter import Attribute, Key, Path, Scalar
 from vecdb.model.filter.matching import scalars_at
 from vecdb.model.order import OrderBy, Place, rank
 from vecdb.model.point import Int64
@@ -28,7 +29,7 @@ from vecdb.storage import codec
 
 KEPT_BYTES = 128 << 20
 """Of one collection: what some six million rows take in one order, so that a walk does not sort for every page."""
-VALUE_BYTES = 64  # about what a value takes in a list
+NUMBER = 2  # the kind of numbers, in ``rank``
 READ_ROWS = 1024
 ID_BITS = 32  # of a key in an Order; a segment has fewer rows than 2^32
 NARROW_IDS = 64  # bytes; longer ids are sorted by Python, which takes no room for what they lack
@@ -44,7 +45,7 @@ class Held:
 
     ordinals: Int64
     codes: Int64
-    values: Sequence[Any]
+    values: InOrder
     size: int
     _ranks: list[Int64] = field(default_factory=list)
 
@@ -59,9 +60,11 @@ class Held:
     def ranks(self) -> Int64:
         """By code: equal numbers have equal ranks, from 0; one entry more, for how many ranks there are."""
         if not self._ranks:
-            kinds = [rank(value) for value in self.values]
-            fresh = [0, *(int(a != b) for a, b in pairwise(kinds)), 1] if kinds else [0]
-            self._ranks.append(np.cumsum(np.array(fresh, dtype=np.int64)))
+            fresh = np.ones(len(self.values) + 1, dtype=np.int64)
+            first, stop = (bisect_left(self.values, kind, key=_kind) for kind in (NUMBER, NUMBER + 1))
+            numbers = self.values.take(np.arange(first, stop))
+            fresh[first + 1 : stop] = [a != b for a, b in pairwise(numbers)]  # exact in Python, 64 bits and doubles
+            self._ranks.append(np.cumsum(fresh) - 1)
         return self._ranks[0]
 
     def codes_of(self, value: Scalar) -> range:
@@ -93,7 +96,7 @@ class IdOrder:
 
     order: NDArray[np.int32]
     places: NDArray[np.int32]
-    ids: Sequence[str]
+    ids: _IdsInOrder
 
     def up_to(self, point_id: str) -> int:
         """How many ids are not after ``point_id``."""
@@ -136,11 +139,12 @@ class Order:
         if self.by.descending:
             ranks = last - 1 - ranks
         first_codes = np.searchsorted(self.held.ranks, np.where(missing, 0, ranks)).tolist()
-        ids = (self.ids.ids[place] for place in (self.keys[at] & ((1 << ID_BITS) - 1)).tolist())
-        return [
-            Place(False, None, point_id) if none else Place(True, self.held.values[code], point_id)
-            for none, code, point_id in zip(missing.tolist(), first_codes, ids, strict=True)
-        ]
+        ids = self.ids.ids.take(self.keys[at] & ((1 << ID_BITS) - 1))
+        found = []
+        for none, code, point_id in zip(missing.tolist(), first_codes, ids, strict=True):
+            assert isinstance(point_id, str)
+            found.append(Place(not none, None if none else self.held.values[code], point_id))
+        return found
 
 
 class Values:
@@ -162,19 +166,37 @@ class Values:
             return Held(np.arange(len(segment)), ids.places.astype(np.int64), ids.ids, len(segment))
         if key is Attribute.VERSION:
             versions, codes = np.unique(segment.seqs, return_inverse=True)
-            return Held(np.arange(len(segment)), codes.astype(np.int64), versions.tolist(), len(segment))
+            return Held(np.arange(len(segment)), codes.astype(np.int64), _List(versions.tolist()), len(segment))
         assert isinstance(key, tuple)
         about = (segment.number, "values", key)
         known: tuple[list[int], list[Any], Held] | None = self._known(about)
         if known is not None and known[2].size >= len(segment):
             return known[2].first(len(segment))
         ordinals, scalars = ([], []) if known is None else (list(known[0]), list(known[1]))
-        self._read(segment, key, 0 if known is None else known[2].size, ordinals, scalars)
-        held = _coded(ordinals, scalars, len(segment))
-        more_to_come = segment.state == "growing"
-        nbytes = held.ordinals.nbytes + held.codes.nbytes + VALUE_BYTES * len(held.values)
-        self._keep(about, (ordinals, scalars, held) if more_to_come else ([], [], held), nbytes)
+        if segment.columns is not None:
+            held = self._from_columns(segment, segment.columns.entries(key), key)
+        else:
+            bodies = np.arange(0 if known is None else known[2].size, len(segment))
+            self._read(segment, key, bodies, ordinals, scalars)
+            held = Held(np.array(ordinals, dtype=np.int64), *_coded(scalars), len(segment))
+        if segment.state != "growing":  # no more rows come to join these
+            ordinals, scalars = [], []
+        self._keep(about, (ordinals, scalars, held), held.ordinals.nbytes + held.codes.nbytes)
         return held
+
+    def _from_columns(self, segment: Segment, entries: Entries, path: Path) -> Held:
+        """What columns know; what they do not is read from the bodies."""
+        if not len(entries.unknown):
+            return Held(entries.ordinals, entries.codes, entries.values, len(segment))
+        ordinals: list[int] = []
+        scalars: list[Any] = []
+        self._read(segment, path, entries.unknown, ordinals, scalars)
+        known = ~np.isin(entries.ordinals, entries.unknown)
+        codes, values = _coded([*entries.values.take(np.arange(len(entries.values))), *scalars])
+        old, new = codes[: len(entries.values)], codes[len(entries.values) :]
+        at = np.concatenate([entries.ordinals[known], np.array(ordinals, dtype=np.int64)])
+        order = np.argsort(at, kind="stable")
+        return Held(at[order], np.concatenate([old[entries.codes[known]], new])[order], values, len(segment))
 
     def ids(self, segment: Segment) -> IdOrder:
         """The order of a segment's ids."""
@@ -200,14 +222,12 @@ class Values:
             self._keep(about, known, known.ordinals.nbytes + known.keys.nbytes)
         return known
 
-    def _read(
-        self, segment: Segment, path: tuple[str, ...], start: int, ordinals: list[int], scalars: list[Any]
-    ) -> None:
-        """Append the scalars of bodies from ``start`` on, each once for a body."""
-        for first in range(start, len(segment), READ_ROWS):
-            raw = self._lookup.raw_bodies(segment.rows[first : first + READ_ROWS].tolist())
-            for ordinal, value in enumerate(raw, first):
-                payload = None if value is None else codec.decode_body(value).payload
+    def _read(self, segment: Segment, path: Path, bodies: Int64, ordinals: list[int], scalars: list[Any]) -> None:
+        """Append the scalars of ``bodies`` (ordinals), each once for a body."""
+        for first in range(0, len(bodies), READ_ROWS):
+            some = bodies[first : first + READ_ROWS]
+            for ordinal, raw in zip(some.tolist(), self._lookup.raw_bodies(segment.rows[some].tolist()), strict=True):
+                payload = None if raw is None else codec.decode_body(raw).payload
                 if payload is not None:
                     found = {(type(s), s): s for s in scalars_at(orjson.loads(payload), path)}
                     ordinals += [ordinal] * len(found)
@@ -228,7 +248,7 @@ class Values:
                 self._bytes -= self._kept.popitem(last=False)[1][1]
 
 
-class _IdsInOrder(Sequence[str]):
+class _IdsInOrder:
     """The ids of a segment in their order, each read when asked for."""
 
     def __init__(self, segment: Segment, order: NDArray[np.int32]) -> None:
@@ -238,27 +258,41 @@ class _IdsInOrder(Sequence[str]):
     def __len__(self) -> int:
         return len(self._order)
 
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        if isinstance(at, slice):
-            return self._segment.ids.take(self._order[at].astype(np.int64))
+    def __getitem__(self, at: int) -> str:
         return self._segment.ids.take(self._order[at : at + 1].astype(np.int64))[0]
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._segment.ids.take(self._order.astype(np.int64)))
+    def take(self, places: Int64) -> list[Scalar]:
+        return list(self._segment.ids.take(self._order[places].astype(np.int64)))
 
 
-def _coded(ordinals: list[int], scalars: list[Any], size: int) -> Held:
+class _List:
+    """Values in a list."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, code: int) -> Scalar:
+        value: Scalar = self._values[code]
+        return value
+
+    def take(self, codes: Int64) -> list[Scalar]:
+        return [self._values[code] for code in codes.tolist()]
+
+
+def _coded(scalars: list[Any]) -> tuple[Int64, InOrder]:
+    """The code of each scalar, and the values that they are codes of."""
     distinct = {(type(s), s): s for s in scalars}
     values = sorted(distinct.values(), key=lambda value: (rank(value), isinstance(value, float)))
     code_of = {(type(value), value): code for code, value in enumerate(values)}
     codes = np.fromiter((code_of[type(s), s] for s in scalars), dtype=np.int64, count=len(scalars))
-    return Held(np.array(ordinals, dtype=np.int64), codes, values, size)
+    return codes, _List(values)
+
+
+def _kind(value: Scalar) -> int:
+    return rank(value)[0]
 
 
 def _firsts(held: Held, descending: bool) -> Int64:
