@@ -10,7 +10,7 @@ def results(answer: SearchAnswer) -> list[SearchResult]:
     """One SearchResult for each query of the search."""
     found = []
     stop = 0
-    for count in answer.counts.tolist():
+    for query, count in enumerate(answer.counts.tolist()):
         start, stop = stop, stop + count
         found.append(
             SearchResult(
@@ -21,6 +21,7 @@ def results(answer: SearchAnswer) -> list[SearchResult]:
                 took_ms=answer.took_ms,
                 explain=answer.explain,
                 warnings=answer.warnings,
+                group_counts=None if answer.groups is None else answer.groups[query],
             )
         )
     return found

@@ -11,7 +11,9 @@ import orjson
 from numpy.typing import NDArray
 
 from vecdb.errors import FailedPrecondition
+from vecdb.model.filter import Scalar
 from vecdb.model.point import Float32, Points
+from vecdb.model.query import GroupCounts
 from vecdb.model.table import table
 
 if TYPE_CHECKING:
@@ -112,13 +114,22 @@ class Hit(Point):
         yield from shown
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Hits that have a ``value`` in common, as the best of them has it; best first."""
+
+    value: Scalar
+    hits: list[Hit]
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SearchResult(Sequence[Hit]):
     """The hits of one query, best first; a sequence of Hit that prints as a table.
 
     Columns: ``scores`` and ``distances`` float32 ``[n]`` (None for a fused search), ``ids``, ``versions``.
     ``seq``: token of the state searched; ``took_ms``: milliseconds inside the engine; ``explain``: how the
-    answer was found, when asked for; ``warnings``: what to know about it, in words.
+    answer was found, when asked for; ``warnings``: what to know about it, in words. Of a search with ``group_by`` the
+    hits are those of one group after another, and ``groups`` has them apart.
     """
 
     points: Points
@@ -128,6 +139,16 @@ class SearchResult(Sequence[Hit]):
     took_ms: float
     explain: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
+    group_counts: GroupCounts | None = None
+
+    @property
+    def groups(self) -> list[Group] | None:
+        """The groups, best first; None without ``group_by``."""
+        if self.group_counts is None:
+            return None
+        ends = np.cumsum(self.group_counts.hits).tolist()
+        given = zip(self.group_counts.values, self.group_counts.hits, ends, strict=True)
+        return [Group(value, self[end - count : end]) for value, count, end in given]
 
     @property
     def ids(self) -> list[str]:
@@ -171,7 +192,7 @@ class SearchResult(Sequence[Hit]):
                 "to_pandas needs pandas: pip install pandas", expected="pandas", received="not installed"
             ) from None
         hits = list(self)
-        columns: dict[str, Any] = {"id": self.ids, "score": self.scores}
+        columns: dict[str, Any] = {**self._group_column(), "id": self.ids, "score": self.scores}
         if self.distances is not None:
             columns["distance"] = self.distances
         if self.points.payloads is not None:
@@ -182,9 +203,20 @@ class SearchResult(Sequence[Hit]):
             columns[f"vector {name}" if name else "vector"] = [hit.vectors.get(name) for hit in hits]
         return pandas.DataFrame({**columns, "version": self.versions})
 
+    def _group_column(self) -> dict[str, list[Scalar]]:
+        """The value of each hit's group; no column without groups."""
+        if self.group_counts is None:
+            return {}
+        groups = zip(self.group_counts.values, self.group_counts.hits, strict=True)
+        return {"group": [value for value, count in groups for _ in range(count)]}
+
     def __repr__(self) -> str:
         shown = self[:_SHOWN]
         columns: dict[str, list[str]] = {
+            name: [orjson.dumps(value).decode() for value in values[: len(shown)]]
+            for name, values in self._group_column().items()
+        }
+        columns |= {
             "id": [hit.id for hit in shown],
             "score": [f"{hit.score:.4f}" for hit in shown],
         }

@@ -42,8 +42,8 @@ class Near:
     """A leg: nearest neighbours of ``vectors``, float32 ``[q, dim]``, one row for each query.
 
     ``examples``, one entry for each query, stand in their place: the engine reads the vectors, and leaves the examples
-    out of the hits. ``using`` names the vector field, None: the collection's default. ``weight`` > 0 and ``depth`` (hits
-    this leg gives the fusion, None: chosen) matter when there are several legs; ``filter`` narrows this leg alone.
+    out of the hits. ``using`` names the vector field, None: the collection's default. ``weight`` > 0 and ``depth``
+    (hits this leg gives the fusion, None: chosen) matter when there are several legs; ``filter`` narrows this alone.
     """
 
     vectors: Float32

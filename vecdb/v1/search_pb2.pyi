@@ -17,7 +17,7 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class SearchRequest(google.protobuf.message.Message):
-    """See Search. Every leg holds q queries; q * limit is at most 100,000."""
+    """See Search. Every leg holds q queries; q * limit is at most 100,000, in groups q * limit * size."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -100,7 +100,9 @@ global___SearchRequest = SearchRequest
 
 @typing.final
 class GroupBy(google.protobuf.message.Message):
-    """Gathers hits that have a value in common. A point without the value is in no group, one with an array in several."""
+    """Gathers hits that have a value in common, equal as in filters: 1 and 1.0 are one group, 1 and true two. A point without
+    the value is in no group, one with an array in several. limit * size is at most 10,000.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -135,7 +137,7 @@ class Group(google.protobuf.message.Message):
     """How many of the query's hits, following those of the group before, belong to it."""
     @property
     def value(self) -> vecdb.v1.filter_pb2.Scalar:
-        """What its hits have in common."""
+        """What its hits have in common, as the best of them has it."""
 
     def __init__(
         self,

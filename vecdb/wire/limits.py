@@ -28,12 +28,12 @@ def check_search(request: SearchRequest, limits: Limits) -> None:
     _at_most(request.ef or 0, limits.ef, "ef out of range", "ef")
     for i, leg in enumerate(request.legs):
         _at_most(leg.depth or 0, limits.search_window, "depth out of range", f"legs[{i}].depth")
-    if request.queries * request.limit > limits.search_hits:
+    if request.queries * request.most_hits > limits.search_hits:
         raise TooLarge(
             "too many hits for one message; ask fewer queries a call",
             field="limit",
             expected=f"queries * limit <= {limits.search_hits}",
-            received=str(request.queries * request.limit),
+            received=str(request.queries * request.most_hits),
         )
 
 

@@ -7,7 +7,7 @@ import orjson
 
 from vecdb.errors import InvalidArgument
 from vecdb.model.point import Select
-from vecdb.model.query import DEFAULT_RRF_K, Leg, Near, Rrf, SearchAnswer, SearchRequest
+from vecdb.model.query import DEFAULT_RRF_K, NO_VECTORS, Leg, Near, Rrf, SearchAnswer, SearchRequest
 from vecdb.v1 import leg_pb2, search_pb2
 from vecdb.wire.convert.columns import (
     FLOAT32,
@@ -20,6 +20,14 @@ from vecdb.wire.convert.columns import (
     vectors_from_proto,
 )
 from vecdb.wire.convert.filters import filter_from_proto, filter_to_proto
+from vecdb.wire.convert.groups import (
+    examples_from_proto,
+    fill_examples,
+    group_by_from_proto,
+    group_by_to_proto,
+    groups_from_proto,
+    groups_to_proto,
+)
 from vecdb.wire.convert.refusals import lengths_differ, unknown_kind
 from vecdb.wire.convert.writes import seq_from_proto, seq_to_proto
 
@@ -35,6 +43,7 @@ def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.Searc
         min_score=request.min_score,
         select=select_to_proto(request.select),
         explain=request.explain,
+        group_by=group_by_to_proto(request.group_by),
     )
     message.fusion.rrf.k = request.fusion.k
     for leg in request.legs:
@@ -57,6 +66,7 @@ def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
         min_score=message.min_score if message.HasField("min_score") else None,
         select=select_from_proto(message.select),
         explain=message.explain,
+        group_by=group_by_from_proto(message.group_by) if message.HasField("group_by") else None,
     )
     if request.legs and not request.queries:
         raise InvalidArgument("there is nothing to search for", field="legs", expected=">= 1 query", received="0")
@@ -64,7 +74,10 @@ def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
 
 
 def _fill_leg(message: leg_pb2.Near, near: Near) -> None:
-    fill_vectors(message.vectors, near.vectors)
+    if near.examples is None:
+        fill_vectors(message.vectors, near.vectors)
+    else:
+        fill_examples(message.examples, near.examples)
     if near.using is not None:
         message.using = near.using
     if near.model is not None:
@@ -75,10 +88,13 @@ def _leg_from_proto(message: leg_pb2.Leg, path: str) -> Leg:
     if message.WhichOneof("kind") != "near":
         raise unknown_kind("leg", path)
     near = message.near
-    if near.WhichOneof("target") != "vectors":
+    target = near.WhichOneof("target")
+    if target is None:
         raise unknown_kind("target", f"{path}.near")
+    by_example = target == "examples"
     return Near(
-        vectors=vectors_from_proto(near.vectors, f"{path}.near.vectors"),
+        vectors=NO_VECTORS if by_example else vectors_from_proto(near.vectors, f"{path}.near.vectors"),
+        examples=examples_from_proto(near.examples) if by_example else None,
         using=near.using if near.HasField("using") else None,
         weight=message.weight if message.HasField("weight") else 1.0,
         depth=message.depth if message.HasField("depth") else None,
@@ -96,6 +112,7 @@ def answer_to_proto(answer: SearchAnswer, content: int) -> search_pb2.SearchResp
         seq=seq_to_proto(answer.seq),
         took_ms=answer.took_ms,
         warnings=answer.warnings,
+        groups=groups_to_proto(answer.groups or ()),
     )
     if answer.distances is not None:
         message.distances = answer.distances.astype(FLOAT32, copy=False).tobytes()
@@ -123,4 +140,5 @@ def answer_from_proto(message: search_pb2.SearchResponse, select: Select) -> Sea
         took_ms=message.took_ms,
         explain=orjson.loads(message.explain_json) if message.explain_json else None,
         warnings=list(message.warnings),
+        groups=groups_from_proto(message.groups, message.counts),
     )
