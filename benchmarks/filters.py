@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.sets import SEED, VectorSet
-from vecdb import F
+from vecdb.model.filter.expression import F
 
 SELECTIVITIES = (0.001, 0.01, 0.02, 0.05, 0.10, 0.25, 0.50, 0.90, 0.99)
 RELATIONS = ("uncorrelated", "correlated", "anti-correlated")

@@ -23,7 +23,7 @@ from benchmarks.rows import BATCH, batches, row_number
 from benchmarks.run import Run
 from benchmarks.sets import REAL, K, VectorSet, enlarged, real
 from benchmarks.setup import FULL_ROWS, Setup
-from vecdb import F
+from vecdb.model.filter.expression import F
 
 SIZE = 1_000_000
 QUERIES = 100
