@@ -18,6 +18,7 @@ import numpy as np
 import rocksdict
 
 from vecdb.storage import keys, rocksdb
+from vecdb.storage.kv import Batch, write_patiently
 from vecdb.storage.rocksdb import RocksKV, StoreOptions
 
 WHOLE, UNCACHED, PIECES = "whole, in the cache", "whole, not in the cache", "in pieces, in the cache"
@@ -46,17 +47,22 @@ def options_of(form: str, options: StoreOptions) -> rocksdict.Options:
 _options = rocksdb._rocks_options
 
 
+def filled(kv: RocksKV, start: int) -> Batch:
+    """Rows as the engine writes them: a body, a pointer and a vector slot each."""
+    batch = kv.batch()
+    for row in range(start, start + BATCH):
+        batch.put(keys.body(1, row), BODY)
+        batch.put(keys.pointer(1, str(row)), POINTER)
+        batch.put(keys.vector(1, row, 0), SLOT)
+    return batch
+
+
 def measure(form: str, path: Path, rows: int) -> str:
     """A line of the table: microseconds a key, and what index and filter take outside the cache."""
     rocksdb._rocks_options = lambda options: options_of(form, options)
     kv = RocksKV(path)
     for start in range(0, rows, BATCH):
-        batch = kv.batch()
-        for row in range(start, start + BATCH):
-            batch.put(keys.body(1, row), BODY)
-            batch.put(keys.pointer(1, str(row)), POINTER)
-            batch.put(keys.vector(1, row, 0), SLOT)
-        kv.write(batch)
+        write_patiently(kv, lambda start=start: filled(kv, start))  # type: ignore[misc]
     kv.flush()
     kv.compact()
     pick = random.Random(1)
