@@ -108,7 +108,7 @@ class Bodies:
 
     def truth(self, filter: Filter) -> list[bool]:
         return [
-            matches(filter, Facts(h.id, i, h.payload, {"": "a word"} if i % 2 else {}, h.vectors))
+            matches(filter, Facts(h.id, int(self.seqs[i]), h.payload, {"": "a word"} if i % 2 else {}, h.vectors))
             for i, h in enumerate(self.held)
         ]
 

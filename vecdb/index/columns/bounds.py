@@ -11,9 +11,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from vecdb.index.columns.contract import MAX_STEPS, Bounds, UInt64
-from vecdb.index.columns.flatten import fits
+from vecdb.index.columns.contract import Bounds, Entries, UInt64
+from vecdb.index.columns.flatten import UInt32, fits
+from vecdb.index.columns.limits import MAX_STEPS
 from vecdb.index.columns.selector import Members, Selector, selector_of
+from vecdb.index.columns.values import no_values
 from vecdb.index.contract import Mask
 from vecdb.model.filter import And, Comparator, Compare, Exists, Filter, HasVector, In, Not, Or, Path, Prefix, Text
 
@@ -91,6 +93,13 @@ def at_path(column: PathColumn | None, spilled: Mask | None, condition: AtPath, 
     selector = selector_of(condition)
     long = column.rows("long") if selector.reaches_long(column.limit) else None
     return _between(column.picked(selector), long, unknown)
+
+
+def no_entries(path: Path, spilled: UInt32, n: int) -> Entries:
+    """The entries at a path without a column; of ``n`` bodies the ``spilled`` may have some."""
+    nobody = np.zeros(0, dtype=np.int64)
+    unknown = np.arange(n) if not path or len(path) > MAX_STEPS else spilled.astype(np.int64)
+    return Entries(nobody, nobody, no_values(), unknown)
 
 
 def of_version(condition: Compare | In, seqs: UInt64) -> Mask:

@@ -14,34 +14,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.index.columns.flatten import UInt32
+from vecdb.index.columns.values import SortedValues
 from vecdb.index.contract import Mask
-from vecdb.model.filter import Filter, Path, Scalar
+from vecdb.model.filter import Filter, Path
 from vecdb.model.point import Int64
 
-UInt32 = NDArray[np.uint32]
 UInt64 = NDArray[np.uint64]
 Bounds = tuple[Mask, Mask]
 """(surely, possibly), bool by ordinal: what matches without doubt, and what is not ruled out. The same object
 twice where the answer is exact."""
-
-MAX_STRING_BYTES = 256
-"""A longer string (or one with a NUL) is left out: nobody filters by equality with an essay."""
-MAX_PATHS = 256
-"""Paths of a segment. Payloads with a new key in every row would else make a column of each."""
-MAX_STEPS = 16
-"""Keys of a path, from the outside in."""
-
-
-class Values(Protocol):
-    """Distinct scalars in their total order: null, false, true, numbers exactly (1 before 1.0, which stay
-    two), strings by their UTF-8 bytes. A value's place is its code."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, code: int) -> Scalar: ...
-
-    def take(self, codes: Int64) -> list[Scalar]:
-        """The values with these codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +36,26 @@ class Entries:
 
     ordinals: Int64
     codes: Int64
-    values: Values
+    values: SortedValues
     unknown: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a merge takes of one path: entries as in Entries, in any order, and ordinals of bodies.
+
+    ``present``: anything lies there; ``arrays``: an array does; ``long``: a string that is left out, of more than
+    ``limit`` bytes or with a NUL; ``unknown``: not all values are known.
+    """
+
+    ordinals: UInt32
+    codes: Int64
+    values: SortedValues
+    present: UInt32
+    arrays: UInt32
+    long: UInt32
+    unknown: UInt32
+    limit: int
 
 
 class Columns(Protocol):
@@ -74,6 +74,20 @@ class Columns(Protocol):
 
     def nbytes(self) -> tuple[int, int]:
         """(anonymous, mapped) bytes."""
+
+    # -- what a merge reads
+
+    def paths(self) -> Sequence[Path]:
+        """The paths that have a column."""
+
+    def column(self, path: Path) -> Column:
+        """What one of them holds."""
+
+    def spilled(self) -> UInt32:
+        """Ordinals of bodies with paths that have no column."""
+
+    def vectors(self) -> Mapping[int, Mask]:
+        """By field id, which bodies have a vector."""
 
 
 class Ids(Protocol):

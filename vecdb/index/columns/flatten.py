@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vecdb.index.columns.contract import MAX_PATHS, MAX_STEPS, MAX_STRING_BYTES, UInt32
+from vecdb.index.columns.limits import MAX_PATHS, MAX_STEPS, MAX_STRING_BYTES
 from vecdb.model.filter import Path, Scalar
 
+UInt32 = NDArray[np.uint32]
 Token = str | int | tuple[float] | tuple[str]
 
 NULL: Token = ("null",)

@@ -16,28 +16,21 @@ import numpy as np
 
 from vecdb.index.appended import Appended
 from vecdb.index.columns import numbers
-from vecdb.index.columns.bounds import Condition, Rows, at_path, exactly, joined, of_version
-from vecdb.index.columns.contract import (
-    MAX_PATHS,
-    MAX_STEPS,
-    MAX_STRING_BYTES,
-    Bounds,
-    Entries,
-    Ids,
-    UInt32,
-    UInt64,
-)
-from vecdb.index.columns.flatten import FALSE, NULL, TRUE, Chunk, Piece, Token, flatten, token_of
+from vecdb.index.columns.bounds import Condition, Rows, at_path, exactly, joined, no_entries, of_version
+from vecdb.index.columns.contract import Bounds, Column, Entries, Ids, UInt64
+from vecdb.index.columns.flatten import FALSE, NULL, TRUE, Chunk, Piece, Token, UInt32, flatten, token_of
+from vecdb.index.columns.limits import MAX_PATHS, MAX_STEPS, MAX_STRING_BYTES
 from vecdb.index.columns.numbers import Float64, Int16
 from vecdb.index.columns.selector import Interval, Members, Selector
 from vecdb.index.columns.texts import PackedTexts, as_bytes, text_below
 from vecdb.index.columns.times import Bytes, parse_times
-from vecdb.index.columns.values import SortedValues, sorted_numbers, unknown_entries
+from vecdb.index.columns.values import SortedValues, sorted_numbers
 from vecdb.index.contract import Mask
 from vecdb.model.filter import Attribute, Compare, Exists, Filter, HasVector, In, Path, Scalar, Text
 from vecdb.model.point import Int64
 
 _CONSTANTS = (NULL, FALSE, TRUE)
+_SETS = ("arrays", "long", "unknown")
 _NO_ROWS = np.zeros(0, dtype=np.uint32)
 
 
@@ -284,26 +277,39 @@ class ColumnsSoFar:
         column = self._growing.paths.get(path)
         if column is not None:
             return _Path(column, self._n, self._growing.lock).entries()
-        if not path or len(path) > MAX_STEPS:
-            return unknown_entries(np.arange(self._n))
-        spilled = np.unique(self._growing.spilled.view())
-        return unknown_entries(spilled[spilled < self._n])
+        return no_entries(path, self.spilled(), self._n)
 
     def nbytes(self) -> tuple[int, int]:
         """(anonymous, mapped) bytes, about: the growing segment's, also for a shorter view of it."""
         return self._growing.nbytes(), 0
+
+    def paths(self) -> Sequence[Path]:
+        return list(self._growing.paths)
+
+    def column(self, path: Path) -> Column:
+        return _Path(self._growing.paths[path], self._n, self._growing.lock).column()
+
+    def spilled(self) -> UInt32:
+        spilled = np.unique(self._growing.spilled.view())
+        return spilled[spilled < self._n]
+
+    def vectors(self) -> Mapping[int, Mask]:
+        return {field_id: self._having(field_id) for field_id in list(self._growing.vectors)}
+
+    def _having(self, field_id: int) -> Mask:
+        has = np.zeros(self._n, dtype=np.bool_)
+        column = self._growing.vectors.get(field_id)
+        if column is not None:
+            there = column.view()[: self._n]
+            has[: len(there)] = there
+        return has
 
     def _judge(self, condition: Condition, fields: Mapping[str, int]) -> Bounds:
         growing, n = self._growing, self._n
         if isinstance(condition, Text):
             return np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
         if isinstance(condition, HasVector):
-            has = np.zeros(n, dtype=np.bool_)
-            column = growing.vectors.get(fields.get(condition.field, -1))
-            if column is not None:
-                there = column.view()[:n]
-                has[: len(there)] = there
-            return exactly(has)
+            return exactly(self._having(fields.get(condition.field, -1)))
         key = condition.path if isinstance(condition, Exists) else condition.key
         if key is Attribute.VERSION:
             assert isinstance(condition, Compare | In)
@@ -360,15 +366,24 @@ class _Path:
 
     def entries(self) -> Entries:
         """Every entry, with the values in their order."""
+        column = self.column()
+        order = np.argsort(column.ordinals, kind="stable")
+        unknown = np.union1d(column.long, column.unknown)
+        return Entries(
+            column.ordinals[order].astype(np.int64), column.codes[order], column.values, unknown.astype(np.int64)
+        )
+
+    def column(self) -> Column:
+        """All there is, for a merge."""
         ordinals, codes = self._entries()
         arrays = self._arrays()
         known = self._path.codes_of
         values, places = arrays.sorted({at: known[token] for at, token in enumerate(_CONSTANTS) if token in known})
-        order = np.argsort(ordinals, kind="stable")
-        unknown = np.unique(np.concatenate([self._set("long"), self._set("unknown")]))
-        return Entries(
-            ordinals[order].astype(np.int64), places[codes[order]], values, unknown[unknown < self._n].astype(np.int64)
-        )
+        arrays_at, long, unknown = (np.flatnonzero(_mask(self._set(name), self._n)).astype(np.uint32) for name in _SETS)
+        present = self.rows("present")
+        assert present is not None
+        there = np.flatnonzero(present).astype(np.uint32)
+        return Column(ordinals, places[codes], values, there, arrays_at, long, unknown, self.limit)
 
     def _entries(self) -> tuple[UInt32, UInt32]:
         codes = self._path.codes.view()  # first: ordinals are there before them

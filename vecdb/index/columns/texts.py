@@ -23,15 +23,18 @@ class PackedTexts:
         return len(self.offsets) - 1
 
     @staticmethod
-    def of(texts: Bytes) -> PackedTexts:
-        """From sorted strings without NUL (dtype S)."""
-        sizes = np.strings.str_len(texts).astype(np.int64)
-        offsets = np.zeros(len(texts) + 1, dtype=np.uint64)
-        np.cumsum(sizes, out=offsets[1:])
-        width = texts.dtype.itemsize
-        wide = np.ascontiguousarray(texts).view(np.uint8).reshape(len(texts), width)
-        blob = wide[np.arange(width) < sizes[:, None]]
-        return PackedTexts(offsets.astype(np.uint32) if offsets[-1] < 2**32 else offsets, blob)
+    def of(*pieces: Bytes) -> PackedTexts:
+        """From sorted strings without NUL (dtype S), in pieces that follow each other."""
+        sizes = [np.strings.str_len(piece).astype(np.int64) for piece in pieces]
+        offsets = np.zeros(sum(map(len, pieces)) + 1, dtype=np.uint64)
+        if len(offsets) > 1:
+            np.cumsum(np.concatenate(sizes), out=offsets[1:])
+        blobs = [np.zeros(0, dtype=np.uint8)]
+        for piece, size in zip(pieces, sizes, strict=True):
+            width = piece.dtype.itemsize
+            wide = np.ascontiguousarray(piece).view(np.uint8).reshape(len(piece), width)
+            blobs.append(wide[np.arange(width) < size[:, None]])
+        return PackedTexts(offsets.astype(np.uint32) if offsets[-1] < 2**32 else offsets, np.concatenate(blobs))
 
     def unpacked(self) -> Bytes:
         """The strings as one array, as wide as the longest."""

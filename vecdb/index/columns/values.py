@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vecdb.index.columns import numbers
-from vecdb.index.columns.contract import Entries
 from vecdb.index.columns.numbers import Float64, Int16
 from vecdb.index.columns.selector import Interval, Members
 from vecdb.index.columns.texts import PackedTexts
+from vecdb.index.columns.times import Bytes, parse_times
 from vecdb.index.contract import Mask
 from vecdb.model.filter import Scalar
 from vecdb.model.point import Int64
@@ -130,13 +130,27 @@ class SortedValues:
         return self.first_text + times.first + low, self.first_text + times.first + high
 
 
+def times_of(pieces: Sequence[Bytes]) -> Times | None:
+    """The times among sorted strings, which come in pieces that follow each other; None without any."""
+    starts = np.cumsum([0, *map(len, pieces)])
+    parsed = [parse_times(piece) for piece in pieces]
+    order = np.concatenate([NO_CODES, *(places + start for (places, _, _), start in zip(parsed, starts, strict=False))])
+    if len(order) == 0:
+        return None
+    seconds = np.concatenate([seconds for _, seconds, _ in parsed])
+    nanos = np.concatenate([nanos for _, _, nanos in parsed])
+    by_time = np.lexsort((order, nanos, seconds))
+    order, seconds, nanos = order[by_time], seconds[by_time], nanos[by_time]
+    in_a_row = bool(np.all(np.diff(order) == 1))
+    return Times(seconds, nanos if nanos.any() else None, int(order[0]), None if in_a_row else order)
+
+
 def sorted_numbers(nearest: Float64, left: Int16, integers: Mask) -> Int64:
     """The permutation that sorts numbers."""
     return np.lexsort((~integers, left, nearest)).astype(np.int64)
 
 
-def unknown_entries(ordinals: NDArray[Any]) -> Entries:
-    """No value is known; those of ``ordinals`` may have some."""
+def no_values() -> SortedValues:
+    """Values of nothing."""
     texts = PackedTexts(np.zeros(1, dtype=np.uint32), np.zeros(0, dtype=np.uint8))
-    values = SortedValues((), np.zeros(0), None, None, texts)
-    return Entries(NO_CODES, NO_CODES, values, ordinals.astype(np.int64))
+    return SortedValues((), np.zeros(0), None, None, texts)
