@@ -133,7 +133,7 @@ class Collection:
         self.requests = RequestMemory(options.request_memory_s)
         self._memory = memory
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
-        self.growing = Growing(0, 0, self.fields)
+        self.growing = Growing(0, 0, self.fields, self.has_columns)
         self.next_segment = 1
         self.seq = 0
         self.row_bound = 0
@@ -280,6 +280,11 @@ class Collection:
         return self.entry.indexing == "auto" and self.unindexed_bytes > self.options.max_unindexed_bytes
 
     @property
+    def has_columns(self) -> bool:
+        """Whether new segments have columns."""
+        return self.entry.shape.schema.payload_columns
+
+    @property
     def wants_index(self) -> bool:
         """Whether the rows without a sealed segment are worth one."""
         rows = len(self.growing) + sum(len(s) for s in self.segments if s.state == "frozen")
@@ -351,7 +356,7 @@ class Collection:
             segment.state = "frozen"
             self.segments.append(segment)
             self.wake_builder.set()
-        self.growing = Growing(self.take_number(), self.row_bound, self.fields)
+        self.growing = Growing(self.take_number(), self.row_bound, self.fields, self.has_columns)
 
     def take_number(self) -> int:
         """A segment number never used before in this collection (numbers named in no manifest may come again)."""

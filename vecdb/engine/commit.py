@@ -221,7 +221,11 @@ class Committer:
                 _follow(first, write.done)
                 return False
         head = collection.committed
-        resolved = Resolver(self._kv, collection.number, collection.entry.fields, write.context.scope).resolve(
+        shape = collection.entry.shape
+        resolver = Resolver(
+            self._kv, collection.number, shape.fields, write.context.scope, shape.schema.payload_columns
+        )
+        resolved = resolver.resolve(
             write.batch,
             seq=head.seq + 1,
             commit=self.commit + 1,

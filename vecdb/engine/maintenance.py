@@ -338,6 +338,8 @@ class Maintenance:
             collection.fields,
             self._options,
             lambda: self._closing.is_set() or collection.dropped,
+            collection.has_columns,
+            collection.reading.lookup.raw_bodies,
         )
 
     def _unfinished(self, collection: Collection) -> bool:

@@ -54,7 +54,7 @@ class PreparedVectors:
 class PreparedPut:
     """A put whose form is right: vectors and texts by field id, payloads checked to be JSON objects.
 
-    ``columns``: the payloads by path, made here so that the committer does not parse them.
+    ``columns``: the payloads by path, made here so that the committer does not parse them; None where columns are off.
     """
 
     mode: PutMode
@@ -62,7 +62,7 @@ class PreparedPut:
     vectors: dict[int, PreparedVectors]
     texts: dict[int, Sequence[str | None]]
     payloads: Sequence[bytes | None] | None
-    columns: Chunk
+    columns: Chunk | None
 
     def texts_at(self, position: int) -> dict[int, str]:
         """The texts given for one row, by field id."""
@@ -222,7 +222,8 @@ def _put(
     parsed = _check_payloads(rows, path, options.max_payload_bytes)
     if scope is not None and op.mode is not PutMode.UPDATE:  # what an update makes of a point the committer sees
         _check_scope(scope, rows, parsed, schema, path)
-    return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads, flatten(parsed))
+    columns = flatten(parsed) if schema.payload_columns else None
+    return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads, columns)
 
 
 def _check_positions(positions: Int64, n: int, where: str) -> None:

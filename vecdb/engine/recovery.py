@@ -12,24 +12,21 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 
 from vecdb.engine import manifest as manifests
 from vecdb.engine import sealing
+from vecdb.engine.body_columns import columns_of
 from vecdb.engine.collection import Collection
 from vecdb.engine.commit import drop_rows_from
 from vecdb.engine.segment import Growing, NewRows, Segment, UInt64
 from vecdb.errors import DataLoss
 from vecdb.failpoint import hit
 from vecdb.index import metric
-from vecdb.index.columns.flatten import flatten
-from vecdb.index.columns.growing import NewColumns, Share
 from vecdb.model.point import Float32, WriteResult
 from vecdb.storage import codec, files, keys
-from vecdb.storage.codec import NO_ROW
+from vecdb.storage.codec import NO_ROW, Body
 
 log = logging.getLogger(__name__)
 
@@ -140,13 +137,13 @@ def _read_interval(
     collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions, full: list[Segment]
 ) -> Growing:
     """Read rows first..end into growing segments; full ones are appended to ``full``, the last is returned."""
-    growing = Growing(collection.take_number(), first, collection.fields)
+    growing = Growing(collection.take_number(), first, collection.fields, collection.has_columns)
     for rows in _chunks(collection, first, end, dead, adoptions):
         growing.append(rows)
         if collection.is_full(growing):
             segment = _frozen(growing)
             full.append(segment)
-            growing = Growing(collection.take_number(), segment.end_row, collection.fields)
+            growing = Growing(collection.take_number(), segment.end_row, collection.fields, collection.has_columns)
     return growing
 
 
@@ -157,21 +154,19 @@ def _chunks(collection: Collection, first: int, end: int, dead: UInt64, adoption
     rows: list[int] = []
     seqs: list[int] = []
     ids: list[str] = []
-    payloads: list[dict[str, Any] | None] = []
-    fields_of: list[dict[int, int]] = []
+    bodies: list[Body] = []
     size = 0
 
     def flush(bound: int) -> NewRows:
-        nonlocal waiting, rows, seqs, ids, payloads, fields_of, size
+        nonlocal waiting, rows, seqs, ids, bodies, size
         taken: dict[int, list[tuple[int, bytes]]] = {}
         while waiting is not None and waiting[0] < bound:
             taken.setdefault(waiting[1], []).append((waiting[0], waiting[2]))
             waiting = next(vectors, None)
         columns = {f: _column(collection, f, pairs) for f, pairs in taken.items() if f in collection.fields}
-        has = {f: np.array([f in slots for slots in fields_of], dtype=np.bool_) for f in collection.fields}
-        held = NewColumns([Share(flatten(payloads))], has)
+        held = columns_of(bodies) if collection.has_columns else None
         out = NewRows(np.array(rows, dtype=np.uint64), np.array(seqs, dtype=np.uint64), ids, columns, size, held)
-        rows, seqs, ids, payloads, fields_of, size = [], [], [], [], [], 0
+        rows, seqs, ids, bodies, size = [], [], [], [], 0
         return out
 
     killed = set(dead[(dead >= first) & (dead < end)].tolist())
@@ -181,8 +176,7 @@ def _chunks(collection: Collection, first: int, end: int, dead: UInt64, adoption
         rows.append(row)
         seqs.append(body.seq)
         ids.append(body.id)
-        payloads.append(None if body.payload is None else orjson.loads(body.payload))
-        fields_of.append(body.slots)
+        bodies.append(body)
         size += len(value)
         if row not in killed:
             adoptions.note(row, body.slots)

@@ -15,7 +15,7 @@ from vecdb.engine.judge import judge
 from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedPut, out_of_scope
 from vecdb.engine.segment import NewRows, UInt64
 from vecdb.errors import PointExists
-from vecdb.index.columns.flatten import flatten
+from vecdb.index.columns.flatten import Chunk, flatten
 from vecdb.index.columns.growing import NewColumns, Share
 from vecdb.index.contract import Mask
 from vecdb.model.filter import Facts, Filter, matches
@@ -72,12 +72,15 @@ class Resolved:
 class Resolver:
     """Resolves one batch of one collection. ``scope`` limits what it may see and change."""
 
-    def __init__(self, kv: KV, collection: int, fields: FieldIds, scope: Filter | None) -> None:
+    def __init__(
+        self, kv: KV, collection: int, fields: FieldIds, scope: Filter | None, has_columns: bool = True
+    ) -> None:
         self._kv = kv
         self._collection = collection
         self._fields = fields
         self._known = set(fields.vectors.values())  # bodies name the vectors of dropped fields for ever
         self._scope = scope
+        self._has_columns = has_columns
         self._old: dict[str, _Old] = {}
         self._pending: dict[str, _Draft | None] = {}
 
@@ -251,9 +254,8 @@ class Resolver:
         numbers = np.arange(first_row, first_row + len(drafts), dtype=np.uint64)
         ready = {f: (numbers[positions], ready) for f, (positions, _, ready) in stored.items()}
         raw = {f: (positions, raw) for f, (positions, raw, _) in stored.items()}
-        rows = NewRows(
-            numbers, np.full(len(drafts), seq, dtype=np.uint64), ids, ready, body_bytes, _columns(drafts, own)
-        )
+        columns = _columns(drafts, own) if self._has_columns else None
+        rows = NewRows(numbers, np.full(len(drafts), seq, dtype=np.uint64), ids, ready, body_bytes, columns)
         return Resolved(change, rows, bodies, raw, pointers, len(drafts) - len(killed))
 
     def _slots(
@@ -282,7 +284,7 @@ class Resolver:
         return adopted, {f: np.array(sorted(slots), dtype=np.uint64) for f, slots in released.items()}
 
 
-_NOTHING = PreparedPut(PutMode.UPDATE, (), {}, {}, None, flatten(()))
+_NOTHING = PreparedPut(PutMode.UPDATE, (), {}, {}, None, None)
 
 
 def _carried(draft: _Draft) -> list[int]:
@@ -343,27 +345,29 @@ def _gather(drafts: list[tuple[str, _Draft]]) -> dict[int, tuple[Int64, Float32,
 
 
 def _columns(drafts: list[tuple[str, _Draft]], own: list[dict[int, int]]) -> NewColumns:
-    """What columns take of the new rows. A payload that its put did not give, or changed, is parsed here."""
-    puts: dict[int, tuple[PreparedPut, list[int], list[int]]] = {}
+    """What columns take of the new rows. A payload that its put did not give as it is now is parsed here."""
+    puts: dict[int, tuple[Chunk, list[int], list[int]]] = {}
     others: list[int] = []
     vectors: dict[int, Mask] = {}
     for i, (_, draft) in enumerate(drafts):
-        if draft.payload is not None and draft.payload is draft.put.payload_at(draft.position):
-            _, rows, positions = puts.setdefault(id(draft.put), (draft.put, [], []))
-            rows.append(i)
-            positions.append(draft.position)
-        elif draft.payload is not None:
-            others.append(i)
+        if draft.payload is not None:
+            chunk = draft.put.columns
+            if chunk is None or draft.payload is not draft.put.payload_at(draft.position):
+                others.append(i)
+            else:
+                _, rows, positions = puts.setdefault(id(draft.put), (chunk, [], []))
+                rows.append(i)
+                positions.append(draft.position)
         for field_id in (*own[i], *draft.kept):
             if field_id not in vectors:
                 vectors[field_id] = np.zeros(len(drafts), dtype=np.bool_)
             vectors[field_id][i] = True
     shares = []
-    for put, rows, positions in puts.values():
-        if positions == list(range(put.columns.n)) and len(rows) == len(drafts):
-            shares.append(Share(put.columns))
+    for chunk, rows, positions in puts.values():
+        if positions == list(range(chunk.n)) and len(rows) == len(drafts):
+            shares.append(Share(chunk))
         else:
-            shares.append(Share(put.columns, np.array(positions, dtype=np.int64), np.array(rows, dtype=np.int64)))
+            shares.append(Share(chunk, np.array(positions, dtype=np.int64), np.array(rows, dtype=np.int64)))
     if others:
         payloads = [drafts[i][1].payload for i in others]
         chunk = flatten([None if payload is None else orjson.loads(payload) for payload in payloads])

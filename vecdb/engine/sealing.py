@@ -1,8 +1,8 @@
 """Write a sealed segment as a folder of files that never change, and load it back.
 
-A folder ``segments/<collection>/<number>/`` holds ``bodies`` (rows, sequences, ids), for each vector field
-``<field>.hnsw`` or ``<field>.flat``, and ``<field>.slots`` where slots and bodies differ. Size and checksum of
-each file are in the manifest and verified before anything reads them. docs/format.md has the layouts.
+A folder ``segments/<collection>/<number>/`` holds ``bodies`` (rows, sequences, ids), ``columns`` (what filters ask),
+for each vector field ``<field>.hnsw`` or ``<field>.flat``, and ``<field>.slots`` where slots and bodies differ. Size
+and checksum of each file are in the manifest and verified before anything reads them. docs/format.md has the layouts.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from vecdb.engine.body_columns import ReadBodies, read_columns
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.segment import ALIVE, PackedIds, Part, Segment, UInt64
 from vecdb.errors import Cancelled
 from vecdb.failpoint import hit
 from vecdb.index import flat, hnsw
+from vecdb.index.columns import merge
+from vecdb.index.columns.contract import Columns
+from vecdb.index.columns.sealed import SealedColumns
+from vecdb.index.columns.texts import PackedTexts
 from vecdb.index.contract import VectorIndex
 from vecdb.model.point import Int64
 from vecdb.model.schema import VectorField
@@ -28,6 +33,7 @@ from vecdb.storage.codec import Tombstones
 
 INSERT_ROWS = 8_192
 BODIES = "bodies"
+COLUMNS = "columns"
 
 Selection = list[tuple[Segment, Int64]]
 
@@ -147,6 +153,8 @@ class SegmentWriter:
     fields: Mapping[int, VectorField]
     options: EngineOptions
     cancel: Callable[[], bool]
+    columns: bool
+    read: ReadBodies
     bodies: Selection = field(default_factory=list)
     parts: dict[int, PartWriter] = field(default_factory=dict)
 
@@ -194,6 +202,8 @@ class SegmentWriter:
         shutil.rmtree(temp, ignore_errors=True)
         files.make_dir(temp)
         rows, seqs, offsets, blob = self._write_bodies(temp)
+        if self.columns:
+            self._write_columns(temp, PackedTexts(offsets, blob))
         hit("seal.between_files")
         same, kinds = {}, {}
         for field_id, part in self.parts.items():
@@ -212,18 +222,20 @@ class SegmentWriter:
         for field_id, writer in self.parts.items():
             slots = rows if same[field_id] else writer.slots()
             parts[field_id] = _part(slots, same[field_id], writer.open(final))
+        ids = PackedIds(offsets, blob)
         return Segment(
             number=self.number,
             state="sealed",
             rows=rows,
             seqs=seqs,
-            ids=PackedIds(offsets, blob),
+            ids=ids,
             died=np.full(len(rows), ALIVE, dtype=np.uint64),
             parts=parts,
             first_row=sources[0].first_row,
             end_row=sources[-1].end_row,
             disk_bytes=sum(size for size, _ in listing.values()),
             files=listing,
+            columns=SealedColumns(final / COLUMNS, ids, seqs) if self.columns else None,
         )
 
     def stamp(self, segment: Segment) -> None:
@@ -234,6 +246,21 @@ class SegmentWriter:
             part = segment.parts[field_id]
             part.died, part.owners = writer.stamps()
             part.dead = int(np.count_nonzero(part.died != ALIVE))
+
+    def _write_columns(self, folder: Path, ids: PackedTexts) -> None:
+        """From the columns of the sources; bodies are read only of a source that has none."""
+        sources: list[tuple[Columns, Int64]] = []
+        for segment, chosen in self.bodies:
+            if segment.columns is not None:
+                sources.append((segment.columns, chosen))
+            else:
+                made = read_columns(segment.rows[chosen].tolist(), self.read, self._refuse_cancelled)
+                sources.append((made, np.arange(len(chosen))))
+        merge.write(folder / COLUMNS, sources, ids)
+
+    def _refuse_cancelled(self) -> None:
+        if self.cancel():
+            raise Cancelled("the build was cancelled")
 
     def _write_bodies(self, folder: Path) -> tuple[UInt64, UInt64, UInt64, np.ndarray[Any, np.dtype[np.uint8]]]:
         rows = np.concatenate([segment.rows[chosen] for segment, chosen in self.bodies]).astype("<u8")
@@ -298,18 +325,20 @@ def load(
         else:
             index = flat.FlatIndex.load(folder / f"{key}.flat", field.metric, field.dim, m)
         parts[field_id] = _part(slots, about["same_rows"], index)
+    ids = PackedIds(offsets, blob)
     segment = Segment(
         number=int(entry["number"]),
         state="sealed",
         rows=rows,
         seqs=seqs,
-        ids=PackedIds(offsets, blob),
+        ids=ids,
         died=np.full(n, ALIVE, dtype=np.uint64),
         parts=parts,
         first_row=int(entry["first_row"]),
         end_row=int(entry["end_row"]),
         disk_bytes=sum(size for size, _ in entry["files"].values()),
         files={name: (int(size), str(digest)) for name, (size, digest) in entry["files"].items()},
+        columns=SealedColumns(folder / COLUMNS, ids, seqs) if COLUMNS in entry["files"] else None,
     )
     if tombstones is not None:
         bury(segment, tombstones)

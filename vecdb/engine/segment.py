@@ -229,7 +229,8 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class NewRows:
     """Rows as memory takes them: bodies (``rows`` ascending, with their ``seqs`` and ``ids``), and by field id
-    (slots uint64 ``[n]`` ascending, prepared vectors float32 ``[n, dim]``). ``columns``: what filters may ask.
+    (slots uint64 ``[n]`` ascending, prepared vectors float32 ``[n, dim]``). ``columns``: what filters may ask;
+    None where columns are off.
     """
 
     rows: UInt64
@@ -237,7 +238,7 @@ class NewRows:
     ids: Sequence[str]
     vectors: dict[int, tuple[UInt64, Float32]]
     body_bytes: int
-    columns: NewColumns
+    columns: NewColumns | None
 
 
 class _GrowingPart:
@@ -326,7 +327,9 @@ class Growing:
         self._seqs.extend(new.seqs)
         self._died.extend(np.full(len(new.rows), ALIVE, dtype=np.uint64))
         self._ids.extend(new.ids)
-        if self._columns is not None:
+        if new.columns is None:
+            self._columns = None  # switched off, or on just now: what does not know every row knows nothing
+        elif self._columns is not None:
             self._columns.append(new.columns, len(new.rows))
         for field_id, part in self._parts.items():
             part.extend(new.rows, *new.vectors.get(field_id, (_NO_ROWS, None)))

@@ -17,13 +17,25 @@ from numpy.typing import NDArray
 from vecdb.index.columns.flatten import UInt32
 from vecdb.index.columns.values import SortedValues
 from vecdb.index.contract import Mask
-from vecdb.model.filter import Filter, Path
+from vecdb.model.filter import Filter, Path, Scalar
 from vecdb.model.point import Int64
 
 UInt64 = NDArray[np.uint64]
 Bounds = tuple[Mask, Mask]
 """(surely, possibly), bool by ordinal: what matches without doubt, and what is not ruled out. The same object
 twice where the answer is exact."""
+
+
+class Values(Protocol):
+    """Distinct scalars in their total order: null, false, true, numbers exactly (1 before 1.0, which stay
+    two), strings by their UTF-8 bytes. A value's place is its code."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, code: int) -> Scalar: ...
+
+    def take(self, codes: Int64) -> list[Scalar]:
+        """The values with these codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Entries:
 
     ordinals: Int64
     codes: Int64
-    values: SortedValues
+    values: Values
     unknown: Int64
 
 
