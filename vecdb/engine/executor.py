@@ -159,7 +159,8 @@ class Executor:
         else:
             ranked = self._fused(context, view, request, window, narrowing, explain)
         context.check("searching")
-        ranked = ranked.window(request.offset, window)
+        if request.offset:
+            ranked = ranked.window(request.offset, window)
         return self.answer(view, request, ranked, started, explain)
 
     def check(self, request: SearchRequest) -> None:
@@ -274,11 +275,13 @@ class Executor:
         segments, ordinals = part_segments, part_ordinals
         for index, where in _by_segment(part_segments):
             part = view.segments[index].parts[field_id]
+            if part.same_rows and part.owners is None:
+                rows[where] = part.slots[part_ordinals[where]]
+                continue
+            if segments is part_segments:
+                segments, ordinals = part_segments.copy(), part_ordinals.copy()
             owners = owner_rows(self._lookup, view, part, part_ordinals[where])
-            if not part.same_rows or part.owners is not None:
-                if segments is part_segments:
-                    segments, ordinals = part_segments.copy(), part_ordinals.copy()
-                segments[where], ordinals[where] = view.locate(owners)
+            segments[where], ordinals[where] = view.locate(owners)
             rows[where] = owners
         return rows, segments, ordinals
 
