@@ -14,6 +14,7 @@ from vecdb.model.info import FEATURES
 from vecdb.model.point import Put, PutMode, Rows, Select, VectorColumn, WriteBatch
 from vecdb.model.query import Near, SearchRequest
 from vecdb.model.schema import Schema, VectorField
+from vecdb.model.schema_change import SetDefaultVector
 
 KINDS = [
     kind for kind in vars(calls).values() if isinstance(kind, type) and issubclass(kind, Call) and kind is not Call
@@ -24,6 +25,7 @@ GIVEN: dict[type, Call[Any]] = {
     calls.CreateCollection: calls.CreateCollection("docs", Schema({"": VectorField(2)}), False),
     calls.RenameCollection: calls.RenameCollection("docs", "new"),
     calls.SetAlias: calls.SetAlias("a", "docs"),
+    calls.ChangeSchema: calls.ChangeSchema("docs", SetDefaultVector("a")),
     calls.DropAlias: calls.DropAlias("a"),
     calls.DropCollection: calls.DropCollection("docs"),
     calls.Write: calls.Write("docs", WriteBatch([]), b"id"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -43,6 +44,9 @@ class AsyncClient:
         texts: Mapping[str, TextField] | None = None,
         m: int = 16,
         ef_construction: int = 200,
+        default_vector: str | None = None,
+        ttl: float | timedelta | None = None,
+        payload_columns: bool = True,
         exist_ok: bool = False,
     ) -> AsyncCollection:
         """Create a collection and return it."""
@@ -55,6 +59,9 @@ class AsyncClient:
             texts=texts,
             m=m,
             ef_construction=ef_construction,
+            default_vector=default_vector,
+            ttl=ttl,
+            payload_columns=payload_columns,
         )
         collection = self.collection(name)
         await self._run(calls.CreateCollection(name, made, exist_ok), WRITE)

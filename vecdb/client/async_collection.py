@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, calls, steps
+from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.collection import Payloads
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
@@ -26,6 +27,7 @@ from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Rrf
+from vecdb.model.schema import TextField, VectorField
 
 if TYPE_CHECKING:
     from vecdb.client.load.options import LoadMore
@@ -342,6 +344,36 @@ class AsyncCollection:
     async def set_indexing(self, mode: Indexing, *, timeout: float | None = None) -> None:
         """ "deferred": build no graphs for now (bulk loading); "auto": build them as points come."""
         await self._run(calls.SetIndexing(self._name, build.indexing(mode)), timeout, WRITE)
+
+    # -- changing it while it serves --
+
+    async def add_vector_field(self, name: str, field: VectorField, *, timeout: float | None = None) -> CollectionInfo:
+        """Add a vector field while the collection serves; no point has a vector in it yet."""
+        return await self._run(calls.ChangeSchema(self._name, changes.add_vector(name, field)), timeout, WRITE)
+
+    async def drop_vector_field(self, name: str, *, timeout: float | None = None) -> CollectionInfo:
+        """Drop a vector field and its vectors, for good; the points stay."""
+        return await self._run(calls.ChangeSchema(self._name, changes.drop_vector(name)), timeout, WRITE)
+
+    async def rename_vector_field(self, name: str, new_name: str, *, timeout: float | None = None) -> CollectionInfo:
+        """Call a vector field something else; nothing is built again."""
+        return await self._run(calls.ChangeSchema(self._name, changes.rename_vector(name, new_name)), timeout, WRITE)
+
+    async def set_default_vector(self, name: str, *, timeout: float | None = None) -> CollectionInfo:
+        """Let another field be meant where none is named, in searches and writes."""
+        return await self._run(calls.ChangeSchema(self._name, changes.set_default(name)), timeout, WRITE)
+
+    async def add_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
+        """Add a text field while the collection serves."""
+        return await self._run(calls.ChangeSchema(self._name, changes.add_text(name, field)), timeout, WRITE)
+
+    async def set_ttl(self, ttl: float | timedelta | None, *, timeout: float | None = None) -> CollectionInfo:
+        """How long points stay, in seconds, that are written from now on without a time of their own."""
+        return await self._run(calls.ChangeSchema(self._name, changes.set_ttl(ttl)), timeout, WRITE)
+
+    async def set_payload_columns(self, on: bool, *, timeout: float | None = None) -> CollectionInfo:
+        """Whether values of payloads are kept in columns, which filters are answered from."""
+        return await self._run(calls.ChangeSchema(self._name, changes.set_columns(on)), timeout, WRITE)
 
     async def _put(
         self, given: Put, durability: str | None, request_id: bytes | None, progress: Progress, timeout: float | None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vecdb.client import changes
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Put, Update, Upsert
@@ -39,6 +40,9 @@ def schema(
     texts: Mapping[str, TextField] | None,
     m: int,
     ef_construction: int,
+    default_vector: str | None,
+    ttl: object,
+    payload_columns: bool,
 ) -> Schema:
     """The schema: ``dim`` makes the unnamed vector field, the unnamed text field is always there."""
     fields = dict(vectors or {})
@@ -57,7 +61,13 @@ def schema(
                     expected=expected.__name__,
                     received=type(field).__name__,
                 )
-    made = Schema(fields, {"": TextField(analyzer), **(texts or {})})
+    made = Schema(
+        fields,
+        {"": TextField(analyzer), **(texts or {})},
+        None if default_vector is None else changes.field_name(default_vector, "default_vector"),
+        changes.ttl_ms(ttl),
+        changes.set_columns(payload_columns).on,
+    )
     made.validate()
     return made
 

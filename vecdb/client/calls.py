@@ -23,6 +23,7 @@ from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
+from vecdb.model.schema_change import SchemaChange
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
@@ -128,6 +129,17 @@ class Describe(Call[CollectionInfo]):
 
     def on(self, engine: Database, context: CallContext) -> CollectionInfo:
         return engine.describe(context, self.collection)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSchema(Call[CollectionInfo]):
+    """Another schema for a collection; the collection as it is then."""
+
+    collection: str
+    change: SchemaChange
+
+    def on(self, engine: Database, context: CallContext) -> CollectionInfo:
+        return engine.change_schema(context, self.collection, self.change)
 
 
 # -- points --

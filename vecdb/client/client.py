@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -39,13 +40,21 @@ class Client:
         texts: Mapping[str, TextField] | None = None,
         m: int = 16,
         ef_construction: int = 200,
+        default_vector: str | None = None,
+        ttl: float | timedelta | None = None,
+        payload_columns: bool = True,
         exist_ok: bool = False,
     ) -> Collection:
         """Create a collection and return it.
 
         ``dim`` (1..65,536), ``metric`` (cosine, euclidean, dot), ``model``, ``m`` and ``ef_construction``
         describe the unnamed vector field, ``analyzer`` the unnamed text field; ``vectors`` and ``texts`` add
-        fields by name. Raises CollectionExists if the name is taken or, with ``exist_ok``, if the schema differs.
+        fields by name. ``default_vector``: the field meant where none is named (None: the unnamed, or the only one).
+        ``ttl``: seconds, or a timedelta, after which points are gone that are written without a time of their own.
+        ``payload_columns``: whether values of payloads are kept in columns, which filters are answered from.
+
+        Raises CollectionExists if the name is taken or, with ``exist_ok``, if the schema differs, naming what does;
+        FieldNotFound if ``default_vector`` is no field.
         """
         made = build.schema(
             dim=dim,
@@ -56,6 +65,9 @@ class Client:
             texts=texts,
             m=m,
             ef_construction=ef_construction,
+            default_vector=default_vector,
+            ttl=ttl,
+            payload_columns=payload_columns,
         )
         collection = self.collection(name)
         self._run(calls.CreateCollection(name, made, exist_ok))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, calls, steps
+from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.near import Near, Vector
@@ -24,6 +25,7 @@ from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Rrf
+from vecdb.model.schema import TextField, VectorField
 
 if TYPE_CHECKING:
     from vecdb.client.load.options import LoadMore
@@ -174,7 +176,7 @@ class Collection:
     ) -> SearchResult:
         """The nearest points to ``vector`` (``[dim]``), best first: exactly min(limit, matches) hits.
 
-        ``using``: the vector field (None: the unnamed one). ``legs``: several vectors instead of one, fused by
+        ``using``: the vector field (None: the collection's default). ``legs``: several vectors instead of one, fused by
         ``fusion`` (Rrf() unless given). ``offset + limit`` is at most 10,000. ``ef`` (1..10,000): how widely the
         graph is searched, None for the default; ``exact`` scans instead. ``min_score``: no hits below it.
         Raises DimensionMismatch, InvalidVector, FieldNotFound, ModelMismatch and InvalidArgument.
@@ -401,6 +403,58 @@ class Collection:
     def set_indexing(self, mode: Indexing, *, timeout: float | None = None) -> None:
         """ "deferred": build no graphs for now (bulk loading); "auto": build them as points come."""
         self._run(calls.SetIndexing(self._name, build.indexing(mode)), timeout)
+
+    # -- changing it while it serves --
+
+    def add_vector_field(self, name: str, field: VectorField, *, timeout: float | None = None) -> CollectionInfo:
+        """Add a vector field while the collection serves; no point has a vector in it yet.
+
+        ``update(ids, vectors={name: ...})`` fills it, point by point, and ``count(filter=F.has_vector(name))`` tells
+        how far that is. What is meant where no field is named stays what it was. Raises AlreadyExists if the name is
+        taken, InvalidArgument for a bad name or field and for the 65th field.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.add_vector(name, field)), timeout)
+
+    def drop_vector_field(self, name: str, *, timeout: float | None = None) -> CollectionInfo:
+        """Drop a vector field and its vectors, for good; the points stay.
+
+        From then on nobody finds or writes it; its space is given back in the background. Raises FieldNotFound, and
+        FailedPrecondition for the default field: let another be the default first.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.drop_vector(name)), timeout)
+
+    def rename_vector_field(self, name: str, new_name: str, *, timeout: float | None = None) -> CollectionInfo:
+        """Call a vector field something else; nothing is built again, and a default field stays the default.
+
+        Raises FieldNotFound, AlreadyExists if ``new_name`` is taken, InvalidArgument for a bad name.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.rename_vector(name, new_name)), timeout)
+
+    def set_default_vector(self, name: str, *, timeout: float | None = None) -> CollectionInfo:
+        """Let another field be meant where none is named, in searches and writes. Raises FieldNotFound."""
+        return self._run(calls.ChangeSchema(self._name, changes.set_default(name)), timeout)
+
+    def add_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
+        """Add a text field while the collection serves.
+
+        Raises AlreadyExists if the name is taken, InvalidArgument for a bad name and for the 65th field.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.add_text(name, field)), timeout)
+
+    def set_ttl(self, ttl: float | timedelta | None, *, timeout: float | None = None) -> CollectionInfo:
+        """How long points stay, in seconds, that are written from now on without a time of their own; None: for ever.
+
+        Points that are there keep the time they were written with. Raises InvalidArgument.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.set_ttl(ttl)), timeout)
+
+    def set_payload_columns(self, on: bool, *, timeout: float | None = None) -> CollectionInfo:
+        """Whether values of payloads are kept in columns, which filters are answered from.
+
+        Without them filters are answered from the points themselves: as exactly, slower, in less memory. What is there
+        changes as it is merged. Raises InvalidArgument for what is no bool.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.set_columns(on)), timeout)
 
     def _put(
         self, given: Put, durability: str | None, request_id: bytes | None, progress: Progress, timeout: float | None

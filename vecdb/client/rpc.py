@@ -18,6 +18,8 @@ from vecdb.client.calls import Call
 from vecdb.errors import Internal, InvalidArgument
 from vecdb.model.point import Points, Put, Rows
 from vecdb.model.query import SearchAnswer
+from vecdb.model.schema import Schema
+from vecdb.model.schema_change import AddVectorField, SetTtl
 from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
 from vecdb.wire import convert
 
@@ -113,6 +115,20 @@ def _create(call: calls.CreateCollection) -> Message:
     )
 
 
+def _create_features(call: calls.CreateCollection) -> Sequence[str]:
+    """A server that cannot change schemas does not know what was added to them with that, and would leave it out."""
+    plain = Schema(call.schema.vectors, call.schema.texts)
+    return () if call.schema == plain else ("collections.change_schema",)
+
+
+def _change(call: calls.ChangeSchema) -> Message:
+    if isinstance(call.change, AddVectorField):
+        call.change.field.validate("field")
+    if isinstance(call.change, SetTtl) and call.change.ttl_ms < 0:
+        raise InvalidArgument("out of range", field="ttl_ms", expected=">= 0", received=str(call.change.ttl_ms))
+    return convert.change_to_proto(call.collection, call.change)
+
+
 def _write(call: calls.Write) -> Message:
     for i, operation in enumerate(call.batch.operations):
         if isinstance(operation, Put):
@@ -149,7 +165,11 @@ _ADMIN = "/vecdb.v1.AdminService/"
 
 _METHODS: dict[type[Call[Any]], _Method] = {
     calls.CreateCollection: _Method(
-        _COLLECTIONS + "CreateCollection", _create, collections_pb2.CreateCollectionResponse, _one_collection
+        _COLLECTIONS + "CreateCollection",
+        _create,
+        collections_pb2.CreateCollectionResponse,
+        _one_collection,
+        _create_features,
     ),
     calls.DropCollection: _Method(
         _COLLECTIONS + "DropCollection",
@@ -189,6 +209,13 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         lambda call: collections_pb2.DescribeCollectionRequest(name=call.collection),
         collections_pb2.DescribeCollectionResponse,
         _one_collection,
+    ),
+    calls.ChangeSchema: _Method(
+        _COLLECTIONS + "ChangeSchema",
+        _change,
+        collections_pb2.ChangeSchemaResponse,
+        _one_collection,
+        lambda call: ("collections.change_schema",),
     ),
     calls.Write: _Method(
         _POINTS + "Write",

@@ -21,6 +21,7 @@ FEATURES = (
     "search.explain",
     "search.stream",
     "collections.aliases",
+    "collections.change_schema",
     "points.order_by",
     "points.facet",
 )

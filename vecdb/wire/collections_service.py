@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from vecdb.errors import Unimplemented
 from vecdb.model.info import Limits
+from vecdb.model.schema import Schema
+from vecdb.model.schema_change import AddVectorField
 from vecdb.v1 import collections_pb2 as pb
 from vecdb.v1 import collections_pb2_grpc
 from vecdb.wire import convert
@@ -67,4 +68,8 @@ class CollectionsServicer(collections_pb2_grpc.CollectionsServiceServicer):
         return pb.DropAliasResponse()
 
     def ChangeSchema(self, request: pb.ChangeSchemaRequest, context: grpc.ServicerContext) -> pb.ChangeSchemaResponse:
-        raise Unimplemented("schemas cannot be changed yet")
+        change = convert.change_from_proto(request)
+        if isinstance(change, AddVectorField):
+            check_schema(Schema({change.name: change.field}, {}), self._limits)
+        info = self._database.change_schema(self._calls.context(context), request.collection, change)
+        return pb.ChangeSchemaResponse(collection=convert.collection_info_to_proto(info))

@@ -34,6 +34,8 @@ from vecdb.wire.convert.reads import (
     order_to_proto,
 )
 from vecdb.wire.convert.schema import (
+    change_from_proto,
+    change_to_proto,
     collection_info_from_proto,
     collection_info_to_proto,
     indexing_from_proto,
@@ -53,6 +55,8 @@ from vecdb.wire.convert.writes import (
 __all__ = [
     "answer_from_proto",
     "answer_to_proto",
+    "change_from_proto",
+    "change_to_proto",
     "collection_info_from_proto",
     "collection_info_to_proto",
     "collection_stats_from_proto",

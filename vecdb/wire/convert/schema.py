@@ -1,11 +1,21 @@
-"""Schemas and descriptions of collections."""
+"""Schemas, their changes, and descriptions of collections."""
 
 from __future__ import annotations
 
 from vecdb.model.collection import CollectionInfo, Indexing
 from vecdb.model.schema import Metric, Schema, TextField, VectorField
-from vecdb.v1 import schema_pb2
-from vecdb.wire.convert.refusals import named, unknown_name
+from vecdb.model.schema_change import (
+    AddTextField,
+    AddVectorField,
+    DropVectorField,
+    RenameVectorField,
+    SchemaChange,
+    SetDefaultVector,
+    SetPayloadColumns,
+    SetTtl,
+)
+from vecdb.v1 import collections_pb2, schema_pb2
+from vecdb.wire.convert.refusals import named, unknown_kind, unknown_name
 
 _METRICS: dict[Metric, schema_pb2.Metric.ValueType] = {
     "cosine": schema_pb2.METRIC_COSINE,
@@ -19,34 +29,99 @@ INDEXING_CODES: dict[Indexing, schema_pb2.Indexing.ValueType] = {
 
 
 def schema_to_proto(schema: Schema) -> schema_pb2.Schema:
-    vectors = {
-        name: schema_pb2.VectorField(
-            dim=field.dim,
-            metric=_METRICS[field.metric],
-            m=field.m,
-            ef_construction=field.ef_construction,
-            model=field.model,
-        )
-        for name, field in schema.vectors.items()
-    }
-    texts = {name: schema_pb2.TextField(analyzer=field.analyzer) for name, field in schema.texts.items()}
-    return schema_pb2.Schema(vectors=vectors, texts=texts)
+    return schema_pb2.Schema(
+        vectors={name: _vector_to_proto(field) for name, field in schema.vectors.items()},
+        texts={name: _text_to_proto(field) for name, field in schema.texts.items()},
+        default_vector=schema.default_vector,
+        ttl_ms=schema.ttl_ms,
+        payload_columns=schema.payload_columns,
+    )
 
 
 def schema_from_proto(message: schema_pb2.Schema) -> Schema:
     """The schema, with defaults for what is not stated. Raises InvalidArgument."""
-    vectors = {}
-    for name, field in message.vectors.items():
-        default = VectorField(dim=field.dim)
-        vectors[name] = VectorField(
-            dim=field.dim,
-            metric=named(_METRICS, field.metric, f'schema.vectors["{name}"].metric') if field.metric else "cosine",
-            m=field.m or default.m,
-            ef_construction=field.ef_construction or default.ef_construction,
-            model=field.model if field.HasField("model") else None,
-        )
-    texts = {name: TextField(field.analyzer or TextField().analyzer) for name, field in message.texts.items()}
-    return Schema(vectors, texts)
+    return Schema(
+        {n: _vector_from_proto(field, f'schema.vectors["{n}"]') for n, field in message.vectors.items()},
+        {name: _text_from_proto(field) for name, field in message.texts.items()},
+        message.default_vector if message.HasField("default_vector") else None,
+        message.ttl_ms,
+        message.payload_columns if message.HasField("payload_columns") else True,
+    )
+
+
+def change_to_proto(collection: str, change: SchemaChange) -> collections_pb2.ChangeSchemaRequest:
+    message = collections_pb2.ChangeSchemaRequest(collection=collection)
+    match change:
+        case AddVectorField(name, vector):
+            message.add_vector.name = name
+            message.add_vector.field.CopyFrom(_vector_to_proto(vector))
+        case DropVectorField(name):
+            message.drop_vector = name
+        case RenameVectorField(name, new_name):
+            message.rename_vector.name = name
+            message.rename_vector.new_name = new_name
+            message.rename_vector.SetInParent()
+        case SetDefaultVector(name):
+            message.default_vector = name
+        case AddTextField(name, text):
+            message.add_text.name = name
+            message.add_text.field.CopyFrom(_text_to_proto(text))
+        case SetTtl(ttl_ms):
+            message.ttl_ms = ttl_ms
+        case SetPayloadColumns(on):
+            message.payload_columns = on
+    return message
+
+
+def change_from_proto(message: collections_pb2.ChangeSchemaRequest) -> SchemaChange:
+    """The change. Raises InvalidArgument, or Unimplemented for a kind that is not known here."""
+    match message.WhichOneof("change"):
+        case "add_vector":
+            added = message.add_vector
+            return AddVectorField(added.name, _vector_from_proto(added.field, "field"))
+        case "drop_vector":
+            return DropVectorField(message.drop_vector)
+        case "rename_vector":
+            return RenameVectorField(message.rename_vector.name, message.rename_vector.new_name)
+        case "default_vector":
+            return SetDefaultVector(message.default_vector)
+        case "add_text":
+            return AddTextField(message.add_text.name, _text_from_proto(message.add_text.field))
+        case "ttl_ms":
+            return SetTtl(message.ttl_ms)
+        case "payload_columns":
+            return SetPayloadColumns(message.payload_columns)
+        case _:
+            raise unknown_kind("change", "change")
+
+
+def _vector_to_proto(field: VectorField) -> schema_pb2.VectorField:
+    return schema_pb2.VectorField(
+        dim=field.dim,
+        metric=_METRICS[field.metric],
+        m=field.m,
+        ef_construction=field.ef_construction,
+        model=field.model,
+    )
+
+
+def _vector_from_proto(message: schema_pb2.VectorField, path: str) -> VectorField:
+    default = VectorField(dim=message.dim)
+    return VectorField(
+        dim=message.dim,
+        metric=named(_METRICS, message.metric, f"{path}.metric") if message.metric else "cosine",
+        m=message.m or default.m,
+        ef_construction=message.ef_construction or default.ef_construction,
+        model=message.model if message.HasField("model") else None,
+    )
+
+
+def _text_to_proto(field: TextField) -> schema_pb2.TextField:
+    return schema_pb2.TextField(analyzer=field.analyzer)
+
+
+def _text_from_proto(message: schema_pb2.TextField) -> TextField:
+    return TextField(message.analyzer or TextField().analyzer)
 
 
 def collection_info_to_proto(info: CollectionInfo) -> schema_pb2.CollectionInfo:

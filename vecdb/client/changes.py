@@ -1,0 +1,88 @@
+"""Changes of a collection as people write them, to the nouns of the model. Pure: nothing is sent, nothing is read."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from vecdb.errors import InvalidArgument
+from vecdb.model.schema import MAX_TTL_MS, TextField, VectorField
+from vecdb.model.schema_change import (
+    AddTextField,
+    AddVectorField,
+    DropVectorField,
+    RenameVectorField,
+    SetDefaultVector,
+    SetPayloadColumns,
+    SetTtl,
+)
+
+T = TypeVar("T")
+
+
+def add_vector(name: object, field: object) -> AddVectorField:
+    """A new vector field. Raises InvalidArgument."""
+    added = AddVectorField(field_name(name, "name"), _instance(field, VectorField, "field"))
+    added.field.validate("field")
+    return added
+
+
+def drop_vector(name: object) -> DropVectorField:
+    """The end of a vector field. Raises InvalidArgument."""
+    return DropVectorField(field_name(name, "name"))
+
+
+def rename_vector(name: object, new_name: object) -> RenameVectorField:
+    """Another name for a vector field. Raises InvalidArgument."""
+    return RenameVectorField(field_name(name, "name"), field_name(new_name, "new_name"))
+
+
+def set_default(name: object) -> SetDefaultVector:
+    """Another default field. Raises InvalidArgument."""
+    return SetDefaultVector(field_name(name, "name"))
+
+
+def add_text(name: object, field: object) -> AddTextField:
+    """A new text field. Raises InvalidArgument."""
+    return AddTextField(field_name(name, "name"), _instance(field, TextField, "field"))
+
+
+def set_ttl(ttl: object) -> SetTtl:
+    """Another time to live. Raises InvalidArgument."""
+    return SetTtl(ttl_ms(ttl))
+
+
+def set_columns(on: object) -> SetPayloadColumns:
+    """Columns of payloads, or none. Raises InvalidArgument."""
+    return SetPayloadColumns(_instance(on, bool, "on"))
+
+
+def field_name(value: object, path: str) -> str:
+    """The name of a field, "" for the unnamed one. Raises InvalidArgument."""
+    return _instance(value, str, path)
+
+
+def ttl_ms(ttl: object) -> int:
+    """A collection's time to live in milliseconds: 0 for None and math.inf. Raises InvalidArgument."""
+    if ttl is None or ttl == math.inf:
+        return 0
+    if isinstance(ttl, timedelta):
+        seconds = ttl.total_seconds()
+    elif isinstance(ttl, int | float) and not isinstance(ttl, bool):
+        seconds = ttl
+    else:
+        seconds = math.nan
+    if not 0 < seconds <= MAX_TTL_MS / 1000:
+        raise InvalidArgument(
+            "not a time to live", field="ttl", expected="seconds above 0, a timedelta or None", received=repr(ttl)[:40]
+        )
+    return max(1, round(1000 * seconds))
+
+
+def _instance(value: Any, kind: type[T], path: str) -> T:
+    if not isinstance(value, kind):
+        raise InvalidArgument(
+            f"not a {kind.__name__}", field=path, expected=kind.__name__, received=type(value).__name__
+        )
+    return value
