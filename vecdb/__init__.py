@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vecdb.errors import CollectionExists as CollectionExists
     from vecdb.errors import CollectionLoading as CollectionLoading
     from vecdb.errors import CollectionNotFound as CollectionNotFound
+    from vecdb.errors import ConditionFailed as ConditionFailed
     from vecdb.errors import DataDirInUse as DataDirInUse
     from vecdb.errors import DataDirUnusable as DataDirUnusable
     from vecdb.errors import DataLoss as DataLoss
@@ -95,6 +96,7 @@ _PLACES = {
         "CollectionExists",
         "CollectionLoading",
         "CollectionNotFound",
+        "ConditionFailed",
         "DataDirInUse",
         "DataDirUnusable",
         "DataLoss",

@@ -18,7 +18,8 @@
     │   ├── FormatTooNew           written by a newer release
     │   ├── EngineNotInstalled     the thin client was asked to open or serve
     │   └── Closed                 the database or client was closed
-    ├── Aborted                    a condition on a write was lost
+    ├── Aborted                    the state changed meanwhile
+    │   └── ConditionFailed        a condition on a write was lost; names the point and its version
     ├── ResourceExhausted          a limit was met; try later or ask for less
     │   ├── IndexingBehind
     │   ├── MemoryLimit
@@ -153,6 +154,17 @@ class Closed(FailedPrecondition):
 
 class Aborted(VecdbError):
     reason = "ABORTED"
+
+
+class ConditionFailed(Aborted):
+    """A condition on a write does not hold of the point that ``field`` names; nothing of the batch was written."""
+
+    reason = "CONDITION_FAILED"
+
+    @property
+    def version(self) -> int:
+        """The version that the point has (and a next try may ask for); 0 when there is none."""
+        return int(self.received) if self.received is not None and self.received.isdigit() else 0
 
 
 class ResourceExhausted(VecdbError):

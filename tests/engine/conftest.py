@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,18 +35,20 @@ def _files_are_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def open_db(tmp_path: Path) -> Iterator[Opener]:
-    """``open_db(path=None, kv=None, **options)``: on RocksDB in the test's folder, or on the store given.
+    """``open_db(path=None, kv=None, clock=time.time, **options)``: on RocksDB in the test's folder, or on a store.
 
     Each is checked and closed when the test ends, unless the test has closed it.
     """
     opened: list[Database] = []
 
-    def open_(path: Path | None = None, kv: KV | None = None, **options: Any) -> Database:
+    def open_(
+        path: Path | None = None, kv: KV | None = None, clock: Callable[[], float] = time.time, **options: Any
+    ) -> Database:
         chosen = replace(SMALL, **options)
         if kv is None:
-            db = Database.open(path or tmp_path / "data", chosen)
+            db = Database.open(path or tmp_path / "data", chosen, clock)
         else:
-            db = Database(kv, (path or tmp_path / "data") / "segments", chosen)
+            db = Database(kv, (path or tmp_path / "data") / "segments", chosen, clock=clock)
         opened.append(db)
         return db
 

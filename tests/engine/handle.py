@@ -83,7 +83,9 @@ def rows(ids: Sequence[str], vectors: Vectors = None, payloads: Sequence[Any] | 
 
 
 def put(mode: PutMode, *given: Any, **named: Any) -> Put:
-    return Put(mode, rows(*given, **named))
+    """``named``: also the further parts of a Put."""
+    more = {name: named.pop(name) for name in ("payload_mode", "unset", "ttl_ms", "condition") if name in named}
+    return Put(mode, rows(*given, **named), **more)
 
 
 def upsert(*given: Any, **named: Any) -> Put:

@@ -26,6 +26,8 @@ from vecdb.client.transport_grpc import GrpcTransport
 from vecdb.engine.database import Database
 from vecdb.errors import VecdbError
 from vecdb.model.context import CallContext
+from vecdb.model.filter import Text
+from vecdb.model.filter.expression import F as Value
 from vecdb.model.point import Put, PutMode, Rows, WriteBatch
 from vecdb.model.query import Rrf
 from vecdb.v1 import columns_pb2, operation_pb2, points_pb2, search_pb2
@@ -37,6 +39,9 @@ GOOD = [1.0, 0.0, 0.0, 0.0]
 E4 = [GOOD, [0.0, 1.0, 0.0, 0.0]]
 VECTORS = "'' | 'dot' | 'image'"
 MANY = "x" * (1 << 20)
+LARGE = MANY[11:]  # as a payload's only value just small enough
+ONE = Value("n") == 1
+TTL = "seconds above 0, a timedelta, math.inf or None"
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,45 @@ CASES: dict[str, Case] = {
     "an id twice in an insert": (insert("xyx"), A, OP + "ids[2]", "different ids", "'x'"),
     "an id that is taken": (insert("xa"), P, "ids[1]", "an id that does not exist", "'a'"),
     "an empty id to delete": (lambda docs: docs.delete(["a", ""]), A, OP + "ids[1]", LENGTH, "0 bytes"),
-    "nothing to delete": (lambda docs: docs.delete(), A, "ids", "ids", "None"),
+    "nothing to delete": (lambda docs: docs.delete(), A, "ids", "ids or filter", "neither"),
+    "two ways to delete": (lambda docs: docs.delete(["a"], filter=ONE), A, "ids", "ids or filter", "both"),
+    "nothing to update": (lambda docs: docs.update(payloads={}), A, "ids", "ids or filter", "neither"),
+    "vectors by filter": (
+        *(lambda docs: docs.update(vectors=[GOOD], filter=ONE), A),
+        *("vectors", "None", "vectors"),
+    ),
+    "a change by filter that is none": (
+        *(lambda docs: docs.update(filter=ONE), A),
+        *("payloads", "payloads, unset or ttl", "none"),
+    ),
+    "a condition by filter": (
+        *(lambda docs: docs.delete(filter=ONE, if_exists=True), A),
+        *("if_exists", "ids", "filter"),
+    ),
+    "a filter by an unknown text": (
+        *(lambda docs: docs.delete(filter=Text("x", "word")), F),
+        *(OP + "filter.$text", "'' | 'title'", "'x'"),
+    ),
+    "an unknown payload mode": (
+        *(lambda docs: docs.update(["a"], payloads=[{}], payload_mode="add"), A),
+        *("payload_mode", "merge | replace", "'add'"),
+    ),
+    "a payload that a merge makes too large": (
+        *(lambda docs: docs.update(["a", "b"], payloads=[{}, {"more": LARGE}]), A),
+        *("ids[1]", "<= 1048576 bytes", "1048582 bytes"),
+    ),
+    "a time to live of nothing": (put("xy", ttl=[1, 0]), A, "ttl[1]", TTL, "0"),
+    "a time to live that is past": (put("x", ttl=-1.5), A, "ttl", TTL, "-1.5"),
+    "too few times to live": (put("xy", ttl=[1]), A, "ttl", "2 times to live", "1"),
+    "versions of too few": (put("xy", if_version=[1]), A, "if_version", "2 versions", "1"),
+    "a version that is negative": (
+        *(put("x", if_version=-1), A),
+        *("if_version", "0..18446744073709551615", "-1"),
+    ),
+    "conditions that exclude each other": (
+        *(put("x", if_absent=True, if_exists=True), A),
+        *(OP + "condition", "absent alone", "absent and another condition"),
+    ),
     "an empty id to get": (lambda docs: docs.get(["a", ""]), A, "ids[1]", LENGTH, "0 bytes"),
     "a long id to look for": (lambda docs: docs.exists(["x" * 513]), A, "ids[0]", LENGTH, "513 bytes"),
     "a payload that is a list": (put("xy", payloads=[{}, [1]]), A, "payloads[1]", "a dict", "list"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -166,14 +165,11 @@ def test_what_the_log_tells_is_taken_up_unless_it_is_old() -> None:
     assert memory.claim(b"new", done()) is None
 
 
-def test_log_records_are_kept_for_as_long(open_db: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_records_are_kept_for_as_long(open_db: Opener) -> None:
     """And no longer: ten minutes later they go, once what they killed is gone."""
     kv = MemoryKV()
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now)
-    monkeypatch.setattr(time, "time_ns", lambda: int(now * 1e9))
-    c = make(open_db(kv=kv))
-    c.inner.requests._clock = time.time
+    now = 1e9
+    c = make(open_db(kv=kv, clock=lambda: now))
     for i in range(5):
         c.write(upsert(names(3), gaussian(3)), request_id=f"{i}".encode())
     c.cover()

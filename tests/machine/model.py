@@ -186,6 +186,7 @@ def operation(step: Step) -> Operation:
         {name: [row.held.vectors.get(name) for row in step.rows] for name in sorted(fields)} or None,
         {name: [row.held.texts.get(name) for row in step.rows] for name in sorted(texts)} or None,
         [row.held.payload for row in step.rows],
+        **({"payload_mode": "replace"} if step.verb == "update" else {}),  # type: ignore[arg-type]
     )
 
 

@@ -17,9 +17,9 @@ NAMES = """
     Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
     Schema TextField VectorField
     CollectionInfo CollectionStats DatabaseStats SegmentStats ServerInfo
-    Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound DataDirInUse
-    DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch EngineNotInstalled FailedPrecondition FieldNotFound
-    FormatTooNew IndexingBehind Internal InvalidArgument InvalidVector MemoryLimit ModelMismatch NotFound
+    Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound ConditionFailed
+    DataDirInUse DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch EngineNotInstalled FailedPrecondition
+    FieldNotFound FormatTooNew IndexingBehind Internal InvalidArgument InvalidVector MemoryLimit ModelMismatch NotFound
     PartialWrite PointExists PointNotFound ReadOnly ResourceExhausted TooLarge Unavailable Unimplemented VecdbError
 """.split()
 

@@ -12,7 +12,21 @@ from hypothesis.extra import numpy as npst
 
 from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, SegmentStats
 from vecdb.model.filter import And, Attribute, Comparator, Compare, Exists, HasVector, In, Not, Or, Prefix, Text
-from vecdb.model.point import Clear, DeleteIds, Points, Put, PutMode, Rows, Select, VectorColumn, WriteBatch
+from vecdb.model.point import (
+    Clear,
+    Condition,
+    DeleteIds,
+    DeleteWhere,
+    PayloadMode,
+    Points,
+    Put,
+    PutMode,
+    Rows,
+    Select,
+    UpdateWhere,
+    VectorColumn,
+    WriteBatch,
+)
 from vecdb.model.query import Near, Rrf, SearchAnswer, SearchRequest
 from vecdb.model.schema import METRICS, Schema, TextField, VectorField
 
@@ -69,8 +83,6 @@ def rows(draw: st.DrawFn) -> Rows:
     )
 
 
-operations = st.builds(Put, st.sampled_from(PutMode), rows()) | st.builds(DeleteIds, st.lists(TEXT)) | st.builds(Clear)
-batches = st.builds(WriteBatch, st.lists(operations, max_size=4), st.sampled_from([None, "fsync", "os"]))
 scalars = TEXT | st.integers(-(2**63), 2**64 - 1) | FLOATS | st.booleans() | st.none()
 paths = st.lists(TEXT, min_size=1, max_size=3).map(tuple)
 keys = paths | st.just(Attribute.ID)
@@ -97,6 +109,20 @@ filters = st.recursive(
     ),
     max_leaves=4,
 )
+unset = st.lists(paths, max_size=2)
+lifetimes = st.integers(-1, 10**12)
+requirements = st.none() | st.builds(
+    Condition, st.booleans(), st.booleans(), st.lists(st.integers(0, 2**64 - 1), max_size=3), st.none() | filters
+)
+modes = st.sampled_from(PayloadMode)
+operations = (
+    st.builds(Put, st.sampled_from(PutMode), rows(), modes, unset, st.lists(lifetimes, max_size=3), requirements)
+    | st.builds(DeleteIds, st.lists(TEXT), requirements)
+    | st.builds(DeleteWhere, filters)
+    | st.builds(UpdateWhere, filters, st.none() | st.binary(min_size=1, max_size=9), modes, unset, lifetimes)
+    | st.builds(Clear)
+)
+batches = st.builds(WriteBatch, st.lists(operations, max_size=4), st.sampled_from([None, "fsync", "os"]))
 selects = st.builds(Select, st.booleans(), st.booleans(), st.booleans())
 
 

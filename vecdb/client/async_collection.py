@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Sized
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -16,7 +16,20 @@ from vecdb.client.collection import Payloads
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
 from vecdb.client.near import Near, Vector
-from vecdb.client.operations import Id, Insert, Model, Operation, Put, Update, Upsert
+from vecdb.client.operations import (
+    Delete,
+    Id,
+    Insert,
+    Model,
+    Operation,
+    PayloadMode,
+    Put,
+    Ttl,
+    Update,
+    Upsert,
+    Version,
+    Where,
+)
 from vecdb.client.progress import Progress, in_loop, reporting
 from vecdb.client.run import Budget
 from vecdb.client.transport import AsyncTransport
@@ -71,13 +84,29 @@ class AsyncCollection:
         payloads: Payloads | None = None,
         *,
         model: Model | None = None,
+        ttl: Ttl = None,
+        if_absent: bool = False,
+        if_exists: bool = False,
+        if_version: Version = None,
+        if_filter: Where | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
         """Write whole points: what is not given is gone. Of equal ids the last wins."""
-        given = Upsert(ids, vectors, texts, payloads, model)
+        given = Upsert(
+            ids,
+            vectors,
+            texts,
+            payloads,
+            model,
+            ttl=ttl,
+            if_absent=if_absent,
+            if_exists=if_exists,
+            if_version=if_version,
+            if_filter=if_filter,
+        )
         return await self._put(given, durability, request_id, progress, timeout)
 
     async def insert(
@@ -88,42 +117,68 @@ class AsyncCollection:
         payloads: Payloads | None = None,
         *,
         model: Model | None = None,
+        ttl: Ttl = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
         """Write new points; see ``upsert``. Raises PointExists for an id that exists, InvalidArgument for equal ids."""
-        given = Insert(ids, vectors, texts, payloads, model)
+        given = Insert(ids, vectors, texts, payloads, model, ttl=ttl)
         return await self._put(given, durability, request_id, progress, timeout)
 
     async def update(
         self,
-        ids: Iterable[Id],
+        ids: Iterable[Id] | None = None,
         vectors: Any = None,
         texts: Any = None,
-        payloads: Payloads | None = None,
+        payloads: Payloads | Mapping[str, Any] | None = None,
         *,
+        filter: Where | None = None,
+        payload_mode: PayloadMode = "merge",
+        unset: Iterable[str] | None = None,
         model: Model | None = None,
+        ttl: Ttl = None,
+        if_exists: bool = False,
+        if_version: Version = None,
+        if_filter: Where | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
-        """Change only what is given; see ``upsert``. Ids that do not exist are skipped and not counted."""
-        given = Update(ids, vectors, texts, payloads, model)
+        """Change only what is given. Ids that do not exist are skipped and not counted."""
+        given = Update(
+            ids,
+            vectors,
+            texts,
+            payloads,
+            model,
+            ttl=ttl,
+            filter=filter,
+            payload_mode=payload_mode,
+            unset=unset,
+            if_exists=if_exists,
+            if_version=if_version,
+            if_filter=if_filter,
+        )
         return await self._put(given, durability, request_id, progress, timeout)
 
     async def delete(
         self,
         ids: Iterable[Id] | None = None,
         *,
+        filter: Where | None = None,
+        if_exists: bool = False,
+        if_version: Version = None,
+        if_filter: Where | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         timeout: float | None = None,
     ) -> WriteResult:
-        """Delete points by id; those that do not exist are not counted. Raises InvalidArgument without ids."""
-        return await self._run(steps.delete(self._name, ids, durability, request_id), timeout, WRITE)
+        """Delete points by id, those that do not exist are not counted; or all that match ``filter``, in one batch."""
+        given = Delete(ids, filter=filter, if_exists=if_exists, if_version=if_version, if_filter=if_filter)
+        return await self._run(steps.delete(self._name, given, durability, request_id), timeout, WRITE)
 
     async def clear(
         self, *, durability: str | None = None, request_id: bytes | None = None, timeout: float | None = None

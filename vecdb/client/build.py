@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -11,23 +13,35 @@ from vecdb.client import changes
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Put, Update, Upsert
-from vecdb.client.payloads import to_payloads
+from vecdb.client.payloads import to_payload, to_payloads
 from vecdb.client.texts import to_texts
 from vecdb.client.vectors import to_columns, to_matrix, to_query
 from vecdb.errors import InvalidArgument
 from vecdb.model import point, query
 from vecdb.model.collection import INDEXING, Indexing
-from vecdb.model.filter import Filter, Key
+from vecdb.model.filter import Filter, Key, Path, path_of
 from vecdb.model.filter.expression import key_of
-from vecdb.model.point import DeleteIds, PutMode, Rows, Select
+from vecdb.model.point import (
+    FOR_EVER,
+    Condition,
+    DeleteIds,
+    DeleteWhere,
+    PayloadMode,
+    PutMode,
+    Rows,
+    Select,
+    UpdateWhere,
+)
 from vecdb.model.query import Rrf, SearchRequest
-from vecdb.model.schema import Metric, Schema, TextField, VectorField, validate_collection_name
+from vecdb.model.schema import MAX_TTL_MS, Metric, Schema, TextField, VectorField, validate_collection_name
 
 _MODES = {Upsert: PutMode.UPSERT, Insert: PutMode.INSERT, Update: PutMode.UPDATE}
 
 MAX_REQUEST_ID_BYTES = 64
 
 NO_TARGET = "a delete names no points; clear() empties a collection"
+NO_TARGET_OF_UPDATE = "an update names no points"
+TWO_TARGETS = "points are named by ids or by a filter"
 
 
 def schema(
@@ -84,16 +98,143 @@ def rows(given: Put) -> Rows:
     return Rows(ids, vectors, to_texts(given.texts, len(ids)), to_payloads(given.payloads, len(ids)), models)
 
 
-def put(given: Put) -> point.Put:
-    """A put of the kind that ``given`` is."""
-    return point.Put(_MODES[type(given)], rows(given))
+def put(given: Put) -> point.Put | UpdateWhere:
+    """A put of the kind that ``given`` is. Raises InvalidArgument."""
+    if isinstance(given, Update) and (given.filter is not None or given.ids is None):
+        return _update_where(given)
+    columns = rows(given)
+    n = len(columns.ids)
+    ttl_ms = lifetimes(given.ttl, n)
+    if isinstance(given, Update):
+        mode, unset = _payload_mode(given.payload_mode), _paths(given.unset)
+        return point.Put(PutMode.UPDATE, columns, mode, unset, ttl_ms, _condition(given, n))
+    condition = _condition(given, n) if isinstance(given, Upsert) else None
+    return point.Put(_MODES[type(given)], columns, ttl_ms=ttl_ms, condition=condition)
 
 
-def delete(ids: object) -> DeleteIds:
-    """A delete by ids. Raises InvalidArgument when there is nothing that names points."""
-    if ids is None:
-        raise InvalidArgument(NO_TARGET, field="ids", expected="ids", received="None")
-    return DeleteIds(to_ids(ids))
+def delete(given: Delete) -> DeleteIds | DeleteWhere:
+    """A delete by ids or by filter. Raises InvalidArgument when nothing, or both, names points."""
+    if (given.ids is None) == (given.filter is None):
+        raise _not_one(NO_TARGET if given.ids is None else TWO_TARGETS, given.ids is None)
+    if given.ids is not None:
+        ids = to_ids(given.ids)
+        return DeleteIds(ids, _condition(given, len(ids)))
+    _refuse_conditions(given)
+    return DeleteWhere(where(given.filter, "filter"))
+
+
+def where(given: object, path: str) -> Filter:
+    """A filter as people write it, to a node. Raises InvalidArgument."""
+    if isinstance(given, Filter):
+        return given
+    raise InvalidArgument("not a filter", field=path, expected="a filter", received=type(given).__name__)
+
+
+def lifetimes(ttl: object, n: int) -> list[int]:
+    """A time to live, or one for each of ``n`` points, in milliseconds; empty for none. Raises InvalidArgument."""
+    if ttl is None:
+        return []
+    if isinstance(ttl, str | bytes | Mapping) or not isinstance(ttl, Iterable):
+        return [lifetime(ttl, "ttl")]
+    found = [lifetime(one, f"ttl[{i}]") for i, one in enumerate(ttl)]
+    if len(found) != n:
+        raise InvalidArgument(
+            "columns differ in length", field="ttl", expected=f"{n} times to live", received=str(len(found))
+        )
+    return found if any(found) else []
+
+
+def lifetime(ttl: Any, path: str) -> int:
+    """A time to live in milliseconds: FOR_EVER for math.inf, 0 for None. Raises InvalidArgument."""
+    if ttl is None:
+        return 0
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else _real(ttl, path)
+    if seconds == math.inf:
+        return FOR_EVER
+    if not 0 < seconds <= MAX_TTL_MS / 1000:
+        raise InvalidArgument(
+            "not a time to live",
+            field=path,
+            expected="seconds above 0, a timedelta, math.inf or None",
+            received=repr(ttl)[:40],
+        )
+    return max(1, round(1000 * seconds))
+
+
+def _update_where(given: Update) -> UpdateWhere:
+    if given.filter is None or given.ids is not None:
+        raise _not_one(NO_TARGET_OF_UPDATE if given.filter is None else TWO_TARGETS, given.filter is None)
+    for name in ("vectors", "texts"):
+        if getattr(given, name) is not None:
+            raise InvalidArgument(
+                "an update by filter changes payloads and times to live", field=name, expected="None", received=name
+            )
+    _refuse_conditions(given)
+    payload = None if given.payloads is None else to_payload(given.payloads, "payloads")
+    mode, unset, ttl_ms = _payload_mode(given.payload_mode), _paths(given.unset), lifetime(given.ttl, "ttl")
+    if payload is None and not unset and not ttl_ms:
+        raise InvalidArgument(
+            "the update changes nothing", field="payloads", expected="payloads, unset or ttl", received="none"
+        )
+    return UpdateWhere(where(given.filter, "filter"), payload, mode, unset, ttl_ms)
+
+
+def _not_one(message: str, none: bool) -> InvalidArgument:
+    return InvalidArgument(message, field="ids", expected="ids or filter", received="neither" if none else "both")
+
+
+def _refuse_conditions(given: Update | Delete) -> None:
+    for name in ("if_exists", "if_version", "if_filter"):
+        if getattr(given, name) not in (None, False):
+            raise InvalidArgument(
+                "conditions are for points named by id", field=name, expected="ids", received="filter"
+            )
+
+
+def _condition(given: Upsert | Update | Delete, n: int) -> Condition | None:
+    versions: list[int] = []
+    if given.if_version is not None:
+        many = not isinstance(given.if_version, int | np.integer)
+        asked = list(given.if_version) if many else [given.if_version]  # type: ignore[arg-type]
+        versions = [_version(one, f"if_version[{i}]" if many else "if_version") for i, one in enumerate(asked)]
+        if many and len(versions) != n:
+            raise InvalidArgument(
+                "columns differ in length", field="if_version", expected=f"{n} versions", received=str(len(versions))
+            )
+    found = Condition(
+        isinstance(given, Upsert) and bool(given.if_absent),
+        bool(given.if_exists),
+        versions,
+        None if given.if_filter is None else where(given.if_filter, "if_filter"),
+    )
+    return None if found == Condition(versions=[]) else found
+
+
+def _version(value: object, path: str) -> int:
+    version = whole(value, path)
+    if not 0 <= version < 2**64:
+        raise InvalidArgument("not a version", field=path, expected=f"0..{2**64 - 1}", received=str(version)[:40])
+    return version
+
+
+def _payload_mode(value: object) -> PayloadMode:
+    for mode in PayloadMode:
+        if mode.name.lower() == value:
+            return mode
+    raise InvalidArgument("unknown mode", field="payload_mode", expected="merge | replace", received=repr(value)[:40])
+
+
+def _paths(names: object) -> list[Path]:
+    if names is None:
+        return []
+    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
+        raise InvalidArgument("not a list", field="unset", expected="a list of names", received=type(names).__name__)
+    found = []
+    for i, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InvalidArgument("not a name", field=f"unset[{i}]", expected="str", received=type(name).__name__)
+        found.append(path_of(name))
+    return found
 
 
 def operations(given: Iterable[Operation]) -> list[point.Operation]:
@@ -111,8 +252,8 @@ def operations(given: Iterable[Operation]) -> list[point.Operation]:
 
 
 def size_of(operation: point.Operation) -> int | None:
-    """How many points an operation names; None for all there are."""
-    if isinstance(operation, Clear):
+    """How many points an operation names; None where it says which otherwise."""
+    if not isinstance(operation, point.Put | DeleteIds):
         return None
     return len(operation.rows.ids if isinstance(operation, point.Put) else operation.ids)
 
@@ -121,7 +262,7 @@ def _operation(given: Operation) -> point.Operation:
     if isinstance(given, Clear):
         return given
     if isinstance(given, Delete):
-        return delete(given.ids)
+        return delete(given)
     if type(given) in _MODES:
         return put(given)
     raise InvalidArgument(

@@ -14,7 +14,20 @@ from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.near import Near, Vector
-from vecdb.client.operations import Id, Insert, Model, Operation, Put, Update, Upsert
+from vecdb.client.operations import (
+    Delete,
+    Id,
+    Insert,
+    Model,
+    Operation,
+    PayloadMode,
+    Put,
+    Ttl,
+    Update,
+    Upsert,
+    Version,
+    Where,
+)
 from vecdb.client.progress import Progress, reporting
 from vecdb.client.run import Budget, run
 from vecdb.client.transport import Transport
@@ -71,6 +84,11 @@ class Collection:
         payloads: Payloads | None = None,
         *,
         model: Model | None = None,
+        ttl: Ttl = None,
+        if_absent: bool = False,
+        if_exists: bool = False,
+        if_version: Version = None,
+        if_filter: Where | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         progress: Progress = False,
@@ -85,10 +103,27 @@ class Collection:
         1..64 bytes that make it safe to send the same write again; made anew when not given. ``progress``: True for
         a bar, or what is called with the numbers of points written and of all after each batch.
 
+        ``ttl``: seconds (or a timedelta) from now on the server's clock after which the points are gone, math.inf for
+        never, None for the collection's own; one for all, or n of them. Conditions: ``if_absent``, none of the points
+        exists; ``if_exists``, all do; ``if_version``, the version (Hit.version) they have, one or n, 0 for a point that
+        does not exist; ``if_filter``, all exist and match. Where one does not hold nothing of the batch is written, and
+        ConditionFailed names the point and has its ``version``.
+
         What fits one message (64 MiB) is one atomic batch. More goes as several batches in order, and a
         failure raises PartialWrite. Raises InvalidArgument and its kin, naming the row, before anything is sent.
         """
-        given = Upsert(ids, vectors, texts, payloads, model)
+        given = Upsert(
+            ids,
+            vectors,
+            texts,
+            payloads,
+            model,
+            ttl=ttl,
+            if_absent=if_absent,
+            if_exists=if_exists,
+            if_version=if_version,
+            if_filter=if_filter,
+        )
         return self._put(given, durability, request_id, progress, timeout)
 
     def insert(
@@ -99,42 +134,77 @@ class Collection:
         payloads: Payloads | None = None,
         *,
         model: Model | None = None,
+        ttl: Ttl = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
         """Write new points; see ``upsert``. Raises PointExists for an id that exists, InvalidArgument for equal ids."""
-        given = Insert(ids, vectors, texts, payloads, model)
+        given = Insert(ids, vectors, texts, payloads, model, ttl=ttl)
         return self._put(given, durability, request_id, progress, timeout)
 
     def update(
         self,
-        ids: Iterable[Id],
+        ids: Iterable[Id] | None = None,
         vectors: Any = None,
         texts: Any = None,
-        payloads: Payloads | None = None,
+        payloads: Payloads | Mapping[str, Any] | None = None,
         *,
+        filter: Where | None = None,
+        payload_mode: PayloadMode = "merge",
+        unset: Iterable[str] | None = None,
         model: Model | None = None,
+        ttl: Ttl = None,
+        if_exists: bool = False,
+        if_version: Version = None,
+        if_filter: Where | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         progress: Progress = False,
         timeout: float | None = None,
     ) -> WriteResult:
-        """Change only what is given; see ``upsert``. Ids that do not exist are skipped and not counted."""
-        given = Update(ids, vectors, texts, payloads, model)
+        """Change only what is given; see ``upsert``. Ids that do not exist are skipped and not counted.
+
+        ``filter`` instead of ``ids``: every point that matches, in one atomic batch; ``payloads`` is then one dict.
+        ``payload_mode``: "merge", the top-level keys given take the place of those there and others stay, or
+        "replace". ``unset``: names of values taken out of the payload first; ``"a.b"`` is b inside a. ``ttl`` None
+        leaves the time to live as it is.
+        """
+        given = Update(
+            ids,
+            vectors,
+            texts,
+            payloads,
+            model,
+            ttl=ttl,
+            filter=filter,
+            payload_mode=payload_mode,
+            unset=unset,
+            if_exists=if_exists,
+            if_version=if_version,
+            if_filter=if_filter,
+        )
         return self._put(given, durability, request_id, progress, timeout)
 
     def delete(
         self,
         ids: Iterable[Id] | None = None,
         *,
+        filter: Where | None = None,
+        if_exists: bool = False,
+        if_version: Version = None,
+        if_filter: Where | None = None,
         durability: str | None = None,
         request_id: bytes | None = None,
         timeout: float | None = None,
     ) -> WriteResult:
-        """Delete points by id; those that do not exist are not counted. Raises InvalidArgument without ids."""
-        return self._run(steps.delete(self._name, ids, durability, request_id), timeout)
+        """Delete points by id, those that do not exist are not counted; or all that match ``filter``, in one batch.
+
+        Raises InvalidArgument with neither or both; conditions as for ``upsert``, with ids.
+        """
+        given = Delete(ids, filter=filter, if_exists=if_exists, if_version=if_version, if_filter=if_filter)
+        return self._run(steps.delete(self._name, given, durability, request_id), timeout)
 
     def clear(
         self, *, durability: str | None = None, request_id: bytes | None = None, timeout: float | None = None

@@ -20,7 +20,7 @@ def to_payloads(payloads: object, n: int) -> list[bytes | None] | None:
         raise InvalidArgument(
             "payloads is no list", field="payloads", expected="a list of dicts", received=type(payloads).__name__
         )
-    encoded = [None if payload is None else _to_json(payload, i) for i, payload in enumerate(payloads)]
+    encoded = [None if payload is None else to_payload(payload, f"payloads[{i}]") for i, payload in enumerate(payloads)]
     if len(encoded) != n:
         raise InvalidArgument(
             "columns differ in length", field="payloads", expected=f"{n} payloads", received=str(len(encoded))
@@ -28,8 +28,8 @@ def to_payloads(payloads: object, n: int) -> list[bytes | None] | None:
     return encoded
 
 
-def _to_json(payload: object, row: int) -> bytes:
-    path = f"payloads[{row}]"
+def to_payload(payload: object, path: str) -> bytes:
+    """One JSON object. Raises InvalidArgument naming ``path``."""
     if not isinstance(payload, Mapping):
         raise InvalidArgument("not a payload", field=path, expected="a dict", received=type(payload).__name__)
     try:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vecdb.client import calls
 from vecdb.client.calls import Call
 from vecdb.errors import Internal, InvalidArgument
-from vecdb.model.point import Points, Put, Rows
+from vecdb.model.point import DeleteIds, DeleteWhere, PayloadMode, Points, Put, Rows, UpdateWhere
 from vecdb.model.query import SearchAnswer
 from vecdb.model.schema import Schema
 from vecdb.model.schema_change import AddVectorField, SetTtl
@@ -86,6 +86,22 @@ def _search_features(call: calls.Search) -> list[str]:
     if call.request.explain:
         features.append("search.explain")
     return features
+
+
+def _write_features(call: calls.Write) -> list[str]:
+    features = {"write.request_id"}
+    for operation in call.batch.operations:
+        if isinstance(operation, DeleteWhere | UpdateWhere):
+            features.add("write.filter")
+        if isinstance(operation, Put | DeleteIds) and operation.condition is not None:
+            features.add("write.condition")
+        if isinstance(operation, Put):
+            merges = operation.payload_mode is PayloadMode.MERGE and operation.rows.payloads is not None
+            if merges or operation.unset:
+                features.add("write.merge")
+            if operation.ttl_ms:
+                features.add("write.ttl")
+    return sorted(features)
 
 
 def _searched(call: calls.Search, answer: search_pb2.SearchResponse) -> tuple[SearchAnswer, int]:
@@ -222,7 +238,7 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         _write,
         points_pb2.WriteResponse,
         lambda call, answer: convert.write_result_from_proto(answer),
-        lambda call: ("write.request_id",),
+        _write_features,
     ),
     calls.Get: _Method(
         _POINTS + "Get",

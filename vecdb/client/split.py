@@ -41,15 +41,15 @@ def pieces(operation: point.Put | DeleteIds, limits: Limits) -> list[tuple[int, 
 
 def piece(operation: point.Put | DeleteIds, start: int, stop: int) -> point.Put | DeleteIds:
     """The rows from ``start`` up to ``stop``."""
-    if isinstance(operation, DeleteIds):
-        return DeleteIds(operation.ids[start:stop])
-    return point.Put(operation.mode, operation.rows.cut(start, stop))
+    return operation.cut(start, stop)
 
 
 def require_one_message(operations: list[point.Operation], limit: int) -> None:
     """Refuse a batch that does not fit ``limit`` bytes: it would not be atomic. Raises TooLarge."""
     total = sum(
-        int(row_sizes(_rows(operation)).sum()) for operation in operations if not isinstance(operation, point.Clear)
+        int(row_sizes(_rows(operation)).sum())
+        for operation in operations
+        if isinstance(operation, point.Put | DeleteIds)
     )
     if total > limit - MESSAGE_OVERHEAD:
         raise TooLarge(

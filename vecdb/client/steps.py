@@ -18,14 +18,24 @@ from vecdb.client.calls import Steps
 from vecdb.client.content import complete
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
-from vecdb.client.operations import Operation, Put
+from vecdb.client.operations import Delete, Operation, Put
 from vecdb.errors import InvalidArgument, PartialWrite, VecdbError
 from vecdb.model import point
 from vecdb.model.facet import Facet, FacetRequest
 from vecdb.model.hit import Page, Point, SearchResult, points_in
 from vecdb.model.info import MAX_SCROLL_POINTS
 from vecdb.model.order import order_of
-from vecdb.model.point import Clear, DeleteIds, Points, PutMode, Select, WriteBatch, WriteResult
+from vecdb.model.point import (
+    Clear,
+    DeleteIds,
+    DeleteWhere,
+    Points,
+    PutMode,
+    Select,
+    UpdateWhere,
+    WriteBatch,
+    WriteResult,
+)
 
 # Ids of 512 bytes each, so many just fit one message.
 IDS_PER_CALL = 100_000
@@ -46,9 +56,9 @@ def put(
     return (yield from _in_pieces(collection, build.put(given), durability, request_id, report))
 
 
-def delete(collection: str, ids: object, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
-    """Delete points by id, in as many batches as it takes."""
-    return (yield from _in_pieces(collection, build.delete(ids), durability, request_id))
+def delete(collection: str, given: Delete, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
+    """Delete points by id, in as many batches as it takes; or by filter, in one."""
+    return (yield from _in_pieces(collection, build.delete(given), durability, request_id))
 
 
 def clear(collection: str, durability: str | None, request_id: bytes | None) -> Steps[WriteResult]:
@@ -69,11 +79,13 @@ def write(
 
 def _in_pieces(
     collection: str,
-    operation: point.Put | DeleteIds,
+    operation: point.Put | DeleteIds | DeleteWhere | UpdateWhere,
     durability: str | None,
     request_id: bytes | None,
     report: Report | None = None,
 ) -> Steps[WriteResult]:
+    if isinstance(operation, DeleteWhere | UpdateWhere):
+        return (yield from _batch(collection, [operation], durability, request_id))
     total = build.size_of(operation)
     if not total:
         return NOTHING_WRITTEN

@@ -12,8 +12,9 @@ import numpy as np
 
 from vecdb.engine import catalog
 from vecdb.engine.collection import Collection
-from vecdb.engine.segment import ALIVE, Segment
+from vecdb.engine.segment import ALIVE, NEVER, Segment
 from vecdb.index import metric
+from vecdb.index.contract import Mask
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import NO_ROW
 from vecdb.storage.kv import KV, prefix_end
@@ -81,6 +82,8 @@ class _Check:
                 self._say(f"row {pointer.row} is {body.id!r} of {body.seq}, its pointer {point_id!r} of {pointer.seq}")
             if pointer.adopted != any(slot != NO_ROW for slot in body.slots.values()):
                 self._say(f"row {pointer.row}: the pointer is wrong about adopted slots")
+            if pointer.expires != (body.expires_at > 0):
+                self._say(f"row {pointer.row}: the pointer is wrong about its time to live")
             live[pointer.row] = body
         expected = self._collection.committed.live
         if len(live) != expected or self._collection.live != expected:
@@ -143,6 +146,7 @@ class _Check:
                     self._say(f"segment {segment.number} shows dead row {row}")
                 elif body.id != point_id or body.seq != seq:
                     self._say(f"segment {segment.number} calls row {row} {point_id!r} of {seq}")
+            self._expiry(segment, alive, live)
             self._parts(segment, live, seen_slots)
         for row in live:
             if seen[row] != 1:
@@ -153,6 +157,16 @@ class _Check:
                     self._say(f"vector {place[1]}/{place[0]} of live row {row} is in {seen_slots[place]} segments")
         if sum(seen_slots.values()) != sum(len(self._slots(body)) for body in live.values()):
             self._say("segments show vectors that no living row has")
+
+    def _expiry(self, segment: Segment, alive: Mask, live: dict[int, codec.Body]) -> None:
+        """Each living row expires when its body says, and none before the segment says."""
+        n = int(np.count_nonzero(alive))
+        expires = np.full(n, NEVER) if segment.expires is None else segment.expires[alive]
+        for row, moment in zip(segment.rows[alive].tolist(), expires.tolist(), strict=True):
+            if row in live and moment != (live[row].expires_at or NEVER):
+                self._say(f"segment {segment.number} lets row {row} expire at {moment}")
+        if expires.min(initial=NEVER) < segment.earliest:
+            self._say(f"segment {segment.number} expires before {segment.earliest}")
 
     def _parts(self, segment: Segment, live: dict[int, codec.Body], seen: Counter[tuple[int, int]]) -> None:
         for field_id, part in segment.parts.items():

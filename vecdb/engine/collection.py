@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from vecdb.engine.commit import Committer, Evicted, Outdated, Write
 from vecdb.engine.examples import ExampleReader
 from vecdb.engine.executor import Executor
 from vecdb.engine.facets import Facets
+from vecdb.engine.finding import find
 from vecdb.engine.grouping import Grouping
 from vecdb.engine.kept_masks import KeptMasks
 from vecdb.engine.lookup import Lookup
@@ -28,7 +29,7 @@ from vecdb.engine.matcher import Matcher
 from vecdb.engine.memory import MemoryGuard
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints, Ordering
-from vecdb.engine.prepare import FieldIds, check_filter, check_ids, prepare
+from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedWhere, check_filter, check_ids, prepare
 from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
@@ -49,7 +50,7 @@ from vecdb.model.context import CallContext
 from vecdb.model.facet import Facet, FacetRequest
 from vecdb.model.filter import Filter, both
 from vecdb.model.order import OrderBy
-from vecdb.model.point import Points, Put, Select, WriteBatch, WriteResult
+from vecdb.model.point import Points, Put, Select, UpdateWhere, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
 from vecdb.storage.codec import Change, Head
@@ -95,6 +96,11 @@ class Reading:
     ordering: Ordering
     facets: Facets
 
+    def at(self, now_ms: int) -> Reading:
+        """The same at a moment; itself while nothing in the view has expired."""
+        view = self.view.at(now_ms)
+        return self if view is self.view else replace(self, view=view)
+
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
@@ -118,6 +124,7 @@ class Collection:
         memory: MemoryGuard,
         wake_builder: threading.Event,
         masks: KeptMasks,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.entry = entry
         self.number = entry.number
@@ -126,11 +133,12 @@ class Collection:
         self.kv = kv
         self.options = options
         self.publish_lock = publish_lock
+        self.clock = clock
         self.fields = entry.shape.vectors()  # vector fields by number
         self._masks = masks
         self._values = Values(Lookup(kv, entry.number, {}))  # of payloads, which no schema speaks of
         self.reading = self._read_by(View.of(0, 0, 0, ()))
-        self.requests = RequestMemory(options.request_memory_s)
+        self.requests = RequestMemory(options.request_memory_s, clock)
         self._memory = memory
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
         self.growing = Growing(0, 0, self.fields, self.has_columns)
@@ -244,9 +252,10 @@ class Collection:
                 expected="1..64 bytes",
                 received=f"{len(context.request_id)} bytes",
             )
-        if any(isinstance(op, Put) for op in batch.operations):
+        if any(isinstance(op, Put | UpdateWhere) for op in batch.operations):
             self._memory.admit()
             self._wait_for_builder(context, committer)
+        prepared = self._find(context, prepared)
         done = committer.submit(Write(self, prepared, shape, context, durability == "fsync"))
         try:
             return done.result(context.remaining())
@@ -255,6 +264,17 @@ class Collection:
                 "the deadline passed before the write was acknowledged; it may still be carried out, "
                 "and the same request id tells"
             ) from None
+
+    def _find(self, context: CallContext, batch: PreparedBatch) -> PreparedBatch:
+        """The batch with what its filters find now: the committer judges only what is written after that."""
+        if not any(isinstance(op, PreparedWhere) for op in batch.operations):
+            return batch
+        now = self._look()
+        operations = [
+            replace(op, found=find(context, now.view, now.matcher, op.filter)) if isinstance(op, PreparedWhere) else op
+            for op in batch.operations
+        ]
+        return PreparedBatch(operations, batch.nbytes)
 
     def _wait_for_builder(self, context: CallContext, committer: Committer) -> None:
         if not self._builder_is_behind():
@@ -371,8 +391,14 @@ class Collection:
         self.publish()
         self.indexed.notify_all()
 
+    def find_earliest(self) -> None:
+        """Look anew for the moment at which something expires next, and publish (publish lock held)."""
+        for segment in self._layout():
+            segment.find_earliest()
+        self.publish()
+
     def publish(self) -> None:
-        """Replace the view by one of what is there now."""
+        """Replace the view by one of what is there now (publish lock held)."""
         self.reading = replace(self.reading, view=View.of(self.seq, self.row_bound, self.live, self._layout()))
         while self._views and self._views[0]() is None:
             self._views.popleft()
@@ -497,10 +523,19 @@ class Collection:
         return now.facets.count(context, now.view, request, both(context.scope, filter))
 
     def _look(self) -> Reading:
+        """What a call reads by, at this moment: it looks at the clock once."""
         self.last_use = time.monotonic()
-        return self.reading
+        return self.reading.at(self.now_ms())
+
+    def now_ms(self) -> int:
+        """The moment by which points expire, milliseconds since 1970."""
+        return int(1000 * self.clock())
 
     # -- describing
+
+    def points(self) -> int:
+        """How many points there are; asking is no use of the collection."""
+        return self.matcher.count(CallContext(), self.view.at(self.now_ms()), None)
 
     def stats(self) -> CollectionStats:
         """See CollectionStats."""
@@ -520,7 +555,7 @@ class Collection:
                     unindexed += part.vectors.nbytes
         return CollectionStats(
             name=self.entry.name,
-            live=view.live,
+            live=self.points(),
             dead=sum(s.dead for s in segments),
             vectors=vectors,
             indexed=indexed,

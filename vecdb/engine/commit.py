@@ -91,8 +91,11 @@ class _Task:
 class Committer:
     """Owns the two threads; the only writer of rows, pointers, log records and heads."""
 
-    def __init__(self, kv: KV, commit: int, publish_lock: threading.Lock) -> None:
+    def __init__(
+        self, kv: KV, commit: int, publish_lock: threading.Lock, clock: Callable[[], float] = time.time
+    ) -> None:
         self._kv = kv
+        self._clock = clock
         self.commit = commit
         self._publish_lock = publish_lock
         self._writes: queue.SimpleQueue[Write | _Task | None] = queue.SimpleQueue()
@@ -223,14 +226,19 @@ class Committer:
         head = collection.committed
         shape = collection.entry.shape
         resolver = Resolver(
-            self._kv, collection.number, shape.fields, write.context.scope, shape.schema.payload_columns
+            self._kv,
+            collection.number,
+            shape.fields,
+            shape.schema,
+            write.context.scope,
+            collection.options.max_payload_bytes,
         )
         resolved = resolver.resolve(
             write.batch,
             seq=head.seq + 1,
             commit=self.commit + 1,
             first_row=head.next_row,
-            time_ms=time.time_ns() // 1_000_000,
+            time_ms=int(1000 * self._clock()),
             request_id=request_id,
         )
         change = resolved.change

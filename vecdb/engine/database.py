@@ -66,9 +66,15 @@ class Database:
     """An open database. Safe to call from any thread. Made by ``open``."""
 
     def __init__(
-        self, kv: KV, segments: Path, options: EngineOptions, release: Callable[[], None] = lambda: None
+        self,
+        kv: KV,
+        segments: Path,
+        options: EngineOptions,
+        release: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._kv = kv
+        self._clock = clock
         self._root = segments
         self._options = options
         self._release = release
@@ -85,7 +91,8 @@ class Database:
         self._heads: dict[int, Head] = {entry.number: head for entry, head in entries}
         self._open: dict[int, Collection] = {}
         self._next_number = 1 + max([*self._heads, *dropped], default=0)
-        self._committer = Committer(kv, max((h.commit for h in self._heads.values()), default=0), self._publish_lock)
+        commit = max((h.commit for h in self._heads.values()), default=0)
+        self._committer = Committer(kv, commit, self._publish_lock, clock)
         for number in dropped:
             self._purge(number)
         self._remove_unknown_folders()
@@ -99,14 +106,17 @@ class Database:
             self._put_entry,
             self._wake,
             self._evict_idle,
+            clock,
         )
         self._loader = threading.Thread(target=self._load_sealed, name="vecdb-loader", daemon=True)
         if options.background:
             self._loader.start()
 
     @staticmethod
-    def open(path: str | os.PathLike[str], options: EngineOptions | None = None) -> Database:
-        """Open or make the database in directory ``path``.
+    def open(
+        path: str | os.PathLike[str], options: EngineOptions | None = None, clock: Callable[[], float] = time.time
+    ) -> Database:
+        """Open or make the database in directory ``path``. ``clock`` (seconds since 1970) says when points expire.
 
         Raises DataDirInUse, DataDirUnusable, FormatTooNew, DataLoss.
         """
@@ -124,7 +134,7 @@ class Database:
             directory.release()
             raise
         try:
-            return Database(kv, directory.segments, options, directory.release)
+            return Database(kv, directory.segments, options, directory.release, clock)
         except BaseException:
             kv.close()
             directory.release()
@@ -483,6 +493,7 @@ class Database:
             self._memory,
             self._wake,
             self._masks,
+            self._clock,
         )
         self._open[entry.number] = collection
         return collection
@@ -548,7 +559,10 @@ class Database:
             with self._lock:
                 collection = self._open.get(entry.number)
                 head = self._heads.get(entry.number, Head())
-            live = collection.view.live if collection is not None and collection.is_loaded else head.live
+            if collection is not None and collection.is_loaded:
+                live = collection.points()
+            else:
+                live = head.live  # whatever expired since it was let go of is swept when it is opened
         with self._lock:
             aliases = self._names.aliases(entry)
         return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live, aliases)

@@ -414,7 +414,7 @@ class _Leg:
 
         Without a filter no mask is made: judging a walk's few candidates by their stamps is much cheaper.
         """
-        if self._filter is None and self._within is None:
+        if self._filter is None and self._within is None and not self._view.expiring:
             return [None] * len(self._view.segments)
         if self._masks is None:
             began, verified = time.perf_counter(), Verified()

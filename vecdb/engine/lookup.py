@@ -58,7 +58,7 @@ class Lookup:
         return row if bool(view.alive(np.array([row], dtype=np.uint64))[0]) else None
 
     def row_of(self, view: View, pointer: Pointer | None) -> int | None:
-        """The row a pointer means at ``view``; None when the point is not there."""
+        """The row a pointer means at ``view``, expired or not; None when the point is not there."""
         if pointer is None:
             return None
         if pointer.row < view.row_bound:
@@ -68,9 +68,14 @@ class Lookup:
         return self.step_back(view, pointer.row)
 
     def rows_of(self, view: View, ids: Sequence[str]) -> list[int | None]:
-        """The row of each id at ``view``."""
+        """The row of each id that ``view`` shows."""
         values = self._kv.get_many([keys.pointer(self._collection, i) for i in ids])
-        return [self.row_of(view, None if v is None else codec.decode_pointer(v)) for v in values]
+        rows = [self.row_of(view, None if v is None else codec.decode_pointer(v)) for v in values]
+        if not view.expiring:
+            return rows
+        there = [row for row in rows if row is not None]
+        seen = dict(zip(there, view.seen(np.array(there, dtype=np.uint64)).tolist(), strict=True))
+        return [row if row is not None and seen[row] else None for row in rows]
 
     def get(self, view: View, ids: Sequence[str], select: Select, fields: FieldIds, scope: Filter | None) -> Points:
         """Points in the order asked, without the missing ones and those outside the scope."""
@@ -103,6 +108,8 @@ class Lookup:
             if row is None:
                 continue
             raw = self._kv.get(keys.body(self._collection, row))
+            if raw is not None and 0 < codec.body_expiry(raw) <= view.now_ms:
+                continue
             if scope is not None and not judge(scope, raw, fields):
                 continue
             if taken == limit or (taken and size > SCROLL_BYTES):

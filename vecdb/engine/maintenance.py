@@ -1,4 +1,4 @@
-"""What happens behind the writes: build, seal, merge, cover, reap. One thread, one action at a time.
+"""What happens behind the writes: sweep, build, seal, merge, cover, reap. One thread, one action at a time.
 
 Actions run under ``_busy``, taken by the background thread for each step and by ``compact`` for its whole
 length; it is never held together with the publish lock for longer than a swap. Files first, then the
@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from vecdb.engine import manifest, merging, reaping, shedding
 from vecdb.engine.collection import Collection, Entry
-from vecdb.engine.commit import Committer
+from vecdb.engine.commit import Committer, Evicted, Outdated, Write
 from vecdb.engine.options import EngineOptions
+from vecdb.engine.prepare import DeleteExpired, PreparedBatch
 from vecdb.engine.sealing import SegmentWriter, folder_of
 from vecdb.engine.segment import Segment
-from vecdb.errors import Cancelled, Closed, Unavailable, VecdbError
+from vecdb.errors import Cancelled, Closed, CollectionNotFound, Unavailable, VecdbError
 from vecdb.failpoint import hit
 from vecdb.model.context import CallContext
 from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
@@ -28,6 +31,9 @@ from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.5
+"""Between two looks at what there is to do; so long, about, an expired point is kept although nobody sees it."""
+SWEEP_POINTS = 10_000
+"""Expired points deleted by one write: what waits behind it in the queue waits some tens of milliseconds."""
 MAX_REST_S = 60.0
 COVER_GARBAGE_ROWS = 10_000
 """Dead rows that wait for their tombstones before a manifest is written for their sake alone."""
@@ -48,6 +54,7 @@ class Maintenance:
         put_entry: Callable[[Entry], None],
         wake: threading.Event,
         let_go: Callable[[], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._kv = kv
         self._root = root
@@ -58,6 +65,7 @@ class Maintenance:
         self._put_entry = put_entry
         self._wake = wake
         self._let_go = let_go
+        self._clock = clock
         self._closing = threading.Event()
         self._busy = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -186,6 +194,7 @@ class Maintenance:
         try:
             worked = (
                 self._shed(collection)
+                or self._sweep(collection)
                 or self._tidy(collection)
                 or self._merge_some(collection)
                 or self._build(collection)
@@ -199,6 +208,29 @@ class Maintenance:
             raise
         collection.failures = 0
         return worked
+
+    def _sweep(self, collection: Collection) -> bool:
+        """Delete some of what has expired. The write asks again whether it has, so it may come late or twice."""
+        view = collection.view.at(collection.now_ms())
+        if not view.expiring:
+            return False
+        ids: list[str] = []
+        for segment in view.segments:
+            mask = segment.expired(view.now_ms, view.seq)
+            if mask is not None and len(ids) < SWEEP_POINTS:
+                ids += segment.ids.take(np.flatnonzero(mask)[: SWEEP_POINTS - len(ids)].astype(np.int64))
+        if not ids:
+            with self._publish_lock:
+                collection.find_earliest()
+            return False
+        batch = PreparedBatch([DeleteExpired(ids)], sum(map(len, ids)))
+        write = Write(collection, batch, collection.entry.shape, CallContext(), durable=False)
+        try:
+            return self._committer.submit(write).result().count > 0
+        except (Evicted, CollectionNotFound):
+            return False  # there is nothing left to be swept here
+        except Outdated:
+            return True  # and once more
 
     def _build(self, collection: Collection) -> bool:
         """Index frozen rows, and seal when there are enough, or nobody writes."""
@@ -306,7 +338,7 @@ class Maintenance:
         return False
 
     def _log_is_long(self, collection: Collection) -> bool:
-        logged, old = collection.logged, time.time() - self._options.request_memory_s
+        logged, old = collection.logged, self._clock() - self._options.request_memory_s
         return len(logged) > COVER_LOG_RECORDS and logged[COVER_LOG_RECORDS // 2][1] < old
 
     def _cover_and_reap(self, collection: Collection) -> bool:
@@ -314,7 +346,7 @@ class Maintenance:
         if collection.covered_seq < collection.seq:
             self._save_manifest(collection)
         reaped = reaping.reap(collection, self._committer)
-        manifest.trim_log(collection, time.time())
+        manifest.trim_log(collection, self._clock())
         return reaped
 
     def _save_manifest(self, collection: Collection) -> None:

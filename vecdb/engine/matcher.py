@@ -47,20 +47,23 @@ class Matcher:
         """By segment, the bodies that live at ``view`` and pass; None where all of them do. Raises DeadlineExceeded."""
         out: list[Mask | None] = []
         for segment in view.segments:
-            alive = segment.alive(view.seq)
+            living = view.living(segment)
             if filter is None:
-                out.append(alive)
+                out.append(living)
                 continue
             passing = self.passing(context, segment, filter, verified)
-            out.append(passing if alive is None else passing & alive)
+            out.append(passing if living is None else passing & living)
         return out
 
     def count(self, context: CallContext, view: View, filter: Filter | None) -> int:
         """How many living points pass."""
-        if filter is None:
+        if filter is None and not view.expiring:
             return view.live
         masks = self.bodies(context, view, filter)
-        return sum(0 if mask is None else int(np.count_nonzero(mask)) for mask in masks)
+        return sum(
+            len(segment) if mask is None else int(np.count_nonzero(mask))
+            for segment, mask in zip(view.segments, masks, strict=True)
+        )
 
     def passing(self, context: CallContext, segment: Segment, filter: Filter, verified: Verified | None = None) -> Mask:
         """Bool by ordinal: does the body pass, dead or alive; not to be written to. Raises DeadlineExceeded."""

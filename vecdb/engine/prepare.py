@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -17,20 +17,31 @@ from vecdb.engine.options import EngineOptions
 from vecdb.errors import DimensionMismatch, FieldNotFound, InvalidArgument, ModelMismatch, TooLarge
 from vecdb.index import metric
 from vecdb.index.columns.flatten import Chunk, flatten
-from vecdb.model.filter import And, Facts, Filter, HasVector, Not, Or, Text, matches
+from vecdb.model.filter import And, Facts, Filter, HasVector, Not, Or, Path, Text, matches
 from vecdb.model.point import (
+    FOR_EVER,
     MAX_ID_BYTES,
     Clear,
+    Condition,
     DeleteIds,
+    DeleteWhere,
     Float32,
     Int64,
     Operation,
+    PayloadMode,
     Put,
     PutMode,
     Rows,
+    UpdateWhere,
     WriteBatch,
 )
-from vecdb.model.schema import Schema, VectorField, named
+from vecdb.model.schema import MAX_TTL_MS, Schema, VectorField, named
+
+if TYPE_CHECKING:
+    from vecdb.engine.finding import Found
+
+MAX_UNSET = 1_000
+"""Values that one update takes out of a payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,14 @@ class PreparedVectors:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """How an update treats the payloads that are there."""
+
+    mode: PayloadMode = PayloadMode.REPLACE
+    unset: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedPut:
     """A put whose form is right: vectors and texts by field id, payloads checked to be JSON objects.
 
@@ -63,6 +82,9 @@ class PreparedPut:
     texts: dict[int, Sequence[str | None]]
     payloads: Sequence[bytes | None] | None
     columns: Chunk | None
+    patch: Patch = Patch()
+    ttl_ms: Sequence[int] = ()
+    condition: Condition | None = None
 
     def texts_at(self, position: int) -> dict[int, str]:
         """The texts given for one row, by field id."""
@@ -72,8 +94,28 @@ class PreparedPut:
         """The payload given for one row."""
         return None if self.payloads is None else self.payloads[position]
 
+    def ttl_at(self, position: int) -> int:
+        """The time to live given for one row: milliseconds, FOR_EVER, or 0 for none."""
+        return 0 if not self.ttl_ms else self.ttl_ms[position if len(self.ttl_ms) > 1 else 0]
 
-PreparedOperation = PreparedPut | DeleteIds | Clear
+
+@dataclass(frozen=True, slots=True)
+class PreparedWhere:
+    """A delete by filter (``change`` None), or an update. ``found`` is what the caller's thread found already."""
+
+    filter: Filter
+    change: UpdateWhere | None
+    found: Found | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteExpired:
+    """Delete those of the points that have expired. No caller's: the sweep's."""
+
+    ids: Sequence[str]
+
+
+PreparedOperation = PreparedPut | DeleteIds | PreparedWhere | DeleteExpired | Clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +217,16 @@ def _operation(
     path = f"operations[{index}]"
     if isinstance(op, DeleteIds):
         check_ids(op.ids, f"{path}.ids")
+        _check_condition(op.condition, len(op.ids), schema, f"{path}.condition")
         return op
     if isinstance(op, Clear):
         return op
+    if isinstance(op, DeleteWhere | UpdateWhere):
+        check_filter(op.filter, schema, f"{path}.filter")
+        if isinstance(op, DeleteWhere):
+            return PreparedWhere(op.filter, None)
+        _check_update_where(op, path, options)
+        return PreparedWhere(op.filter, op)
     return _put(op, path, schema, fields, scope, options)
 
 
@@ -220,10 +269,67 @@ def _put(
         _check_texts(values, where, options.max_text_bytes)
         texts[fields.texts[name]] = values
     parsed = _check_payloads(rows, path, options.max_payload_bytes)
+    if op.mode is not PutMode.UPDATE and (op.unset or op.payload_mode is not PayloadMode.REPLACE):
+        raise InvalidArgument(
+            "only an update changes payloads", field=f"{path}.payload_mode", expected="an update", received=op.mode.name
+        )
+    _check_unset(op.unset, f"{path}.unset")
+    _check_ttl(op.ttl_ms, n, f"{path}.ttl_ms")
+    _check_condition(op.condition, n, schema, f"{path}.condition")
     if scope is not None and op.mode is not PutMode.UPDATE:  # what an update makes of a point the committer sees
         _check_scope(scope, rows, parsed, schema, path)
     columns = flatten(parsed) if schema.payload_columns else None
-    return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads, columns)
+    patch = Patch(op.payload_mode, op.unset)
+    return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads, columns, patch, op.ttl_ms, op.condition)
+
+
+def _check_update_where(op: UpdateWhere, path: str, options: EngineOptions) -> None:
+    if op.payload is None and not op.unset and not op.ttl_ms:
+        raise InvalidArgument(
+            "the update changes nothing", field=path, expected="payload, unset or ttl_ms", received="none"
+        )
+    if op.payload is not None:
+        _check_payload(op.payload, f"{path}.payload", options.max_payload_bytes)
+    _check_unset(op.unset, f"{path}.unset")
+    _check_ttl([op.ttl_ms], 1, f"{path}.ttl_ms")
+
+
+def _check_unset(unset: Sequence[Path], path: str) -> None:
+    if len(unset) > MAX_UNSET:
+        raise InvalidArgument("too many values", field=path, expected=f"<= {MAX_UNSET}", received=str(len(unset)))
+    for i, keys in enumerate(unset):
+        if not keys:
+            raise InvalidArgument("no path", field=f"{path}[{i}]", expected="at least one key", received="none")
+
+
+def _check_ttl(ttl_ms: Sequence[int], n: int, path: str) -> None:
+    if len(ttl_ms) not in (0, 1, n):
+        raise _mismatch(path, n, len(ttl_ms))
+    for i, ttl in enumerate(ttl_ms):
+        if not FOR_EVER <= ttl <= MAX_TTL_MS:
+            raise InvalidArgument(
+                "time to live out of range", field=f"{path}[{i}]", expected=f"-1..{MAX_TTL_MS}", received=str(ttl)
+            )
+
+
+def _check_condition(condition: Condition | None, n: int, schema: Schema, path: str) -> None:
+    if condition is None:
+        return
+    if len(condition.versions) not in (0, 1, n):
+        raise _mismatch(f"{path}.versions", n, len(condition.versions))
+    for i, version in enumerate(condition.versions):
+        if not 0 <= version < 2**64:
+            raise InvalidArgument(
+                "version out of range", field=f"{path}.versions[{i}]", expected="64 bits", received=str(version)[:40]
+            )
+    if condition.absent and (condition.exists or condition.versions or condition.filter is not None):
+        raise InvalidArgument(
+            "a point that does not exist has nothing else",
+            field=path,
+            expected="absent alone",
+            received="absent and another condition",
+        )
+    check_filter(condition.filter, schema, f"{path}.filter")
 
 
 def _check_positions(positions: Int64, n: int, where: str) -> None:
@@ -260,25 +366,33 @@ def _check_payloads(rows: Rows, path: str, limit: int) -> list[dict[str, Any] | 
     if len(rows.payloads) != len(rows.ids):
         raise _mismatch(f"{path}.payloads", len(rows.ids), len(rows.payloads))
     for i, payload in enumerate(rows.payloads):
-        where = f"{path}.payloads[{i}]"
-        if payload is None:
-            continue
-        if len(payload) > limit:
-            raise InvalidArgument(
-                "payload is too large", field=where, expected=f"<= {limit} bytes", received=f"{len(payload)} bytes"
-            )
-        try:
-            parsed = orjson.loads(payload)
-        except orjson.JSONDecodeError as error:
-            raise InvalidArgument(
-                "payload is not JSON", field=where, expected="a JSON object", received=str(error)
-            ) from None
-        if not isinstance(parsed, dict):
-            raise InvalidArgument(
-                "payload is not an object", field=where, expected="a JSON object", received=type(parsed).__name__
-            )
-        out[i] = parsed
+        if payload is not None:
+            out[i] = _check_payload(payload, f"{path}.payloads[{i}]", limit)
     return out
+
+
+def _check_payload(payload: bytes, where: str, limit: int) -> dict[str, Any]:
+    """The payload, parsed."""
+    check_payload_size(payload, where, limit)
+    try:
+        parsed = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(
+            "payload is not JSON", field=where, expected="a JSON object", received=str(error)
+        ) from None
+    if not isinstance(parsed, dict):
+        raise InvalidArgument(
+            "payload is not an object", field=where, expected="a JSON object", received=type(parsed).__name__
+        )
+    return parsed
+
+
+def check_payload_size(payload: bytes, where: str, limit: int) -> None:
+    """Refuse a payload of more than ``limit`` bytes."""
+    if len(payload) > limit:
+        raise InvalidArgument(
+            "payload is too large", field=where, expected=f"<= {limit} bytes", received=f"{len(payload)} bytes"
+        )
 
 
 def _check_scope(
@@ -349,7 +463,9 @@ def _rows(op: Operation) -> int:
 def _size(op: PreparedOperation) -> int:
     if isinstance(op, Clear):
         return 0
-    if isinstance(op, DeleteIds):
+    if isinstance(op, PreparedWhere):
+        return 0 if op.change is None or op.change.payload is None else len(op.change.payload)
+    if isinstance(op, DeleteIds | DeleteExpired):
         return sum(map(len, op.ids))
     size = sum(map(len, op.ids)) + sum(v.raw.nbytes for v in op.vectors.values())
     size += sum(len(p) for p in op.payloads or () if p)

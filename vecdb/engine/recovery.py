@@ -20,7 +20,7 @@ from vecdb.engine import sealing
 from vecdb.engine.body_columns import columns_of
 from vecdb.engine.collection import Collection
 from vecdb.engine.commit import drop_rows_from
-from vecdb.engine.segment import Growing, NewRows, Segment, UInt64
+from vecdb.engine.segment import Growing, NewRows, Segment, UInt64, expiries
 from vecdb.errors import DataLoss
 from vecdb.failpoint import hit
 from vecdb.index import metric
@@ -165,7 +165,8 @@ def _chunks(collection: Collection, first: int, end: int, dead: UInt64, adoption
             waiting = next(vectors, None)
         columns = {f: _column(collection, f, pairs) for f, pairs in taken.items() if f in collection.fields}
         held = columns_of(bodies) if collection.has_columns else None
-        out = NewRows(np.array(rows, dtype=np.uint64), np.array(seqs, dtype=np.uint64), ids, columns, size, held)
+        ends = expiries([body.expires_at for body in bodies])
+        out = NewRows(np.array(rows, dtype=np.uint64), np.array(seqs, dtype=np.uint64), ids, columns, size, held, ends)
         rows, seqs, ids, bodies, size = [], [], [], [], 0
         return out
 

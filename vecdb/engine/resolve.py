@@ -6,28 +6,46 @@ this group too). The result names rows only, never a predicate, so that replay n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import orjson
 
 from vecdb.engine.judge import judge
-from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedPut, out_of_scope
-from vecdb.engine.segment import NewRows, UInt64
-from vecdb.errors import PointExists
+from vecdb.engine.patching import patched
+from vecdb.engine.prepare import (
+    DeleteExpired,
+    FieldIds,
+    PreparedBatch,
+    PreparedOperation,
+    PreparedPut,
+    PreparedWhere,
+    check_payload_size,
+    out_of_scope,
+)
+from vecdb.engine.segment import NewRows, UInt64, expiries
+from vecdb.errors import ConditionFailed, PointExists
 from vecdb.index.columns.flatten import Chunk, flatten
 from vecdb.index.columns.growing import NewColumns, Share
 from vecdb.index.contract import Mask
 from vecdb.model.filter import Facts, Filter, matches
-from vecdb.model.point import Clear, DeleteIds, Float32, Int64, PutMode
+from vecdb.model.point import FOR_EVER, Clear, Condition, DeleteIds, Float32, Int64, PutMode, UpdateWhere
+from vecdb.model.schema import Schema
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import NO_ROW, Change, Pointer
 from vecdb.storage.kv import KV, Batch, prefix_end
 
+READ_KEYS = 4_096
+"""Keys asked of the store at once: a list-get lets other threads run, making its lists does not."""
+
 
 @dataclass(slots=True)
 class _Draft:
-    """A point as the batch will leave it. Vectors come from ``put`` at ``position``, others are kept."""
+    """A point as the batch will leave it. Vectors come from ``put`` at ``position``, others are kept.
+
+    ``expires_at``: milliseconds since 1970, 0: never.
+    """
 
     put: PreparedPut
     position: int
@@ -35,14 +53,19 @@ class _Draft:
     payload: bytes | None
     kept: dict[int, int]  # field -> slot row that is adopted
     placed: dict[int, tuple[PreparedPut, int]]  # field -> vector given by an earlier operation of the batch
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """The newest committed version of an id before this batch."""
+    """The newest committed version of an id before this batch.
+
+    ``there``: alive, not expired, and inside the caller's scope. ``hidden``: the same, but outside of it.
+    """
 
     pointer: Pointer
-    visible: bool  # alive and inside the caller's scope
+    there: bool
+    hidden: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,75 +93,186 @@ class Resolved:
 
 
 class Resolver:
-    """Resolves one batch of one collection. ``scope`` limits what it may see and change."""
+    """Resolves one batch of one collection. ``scope`` limits what it may see and change.
+
+    ``max_payload_bytes`` bounds what updates make of payloads.
+    """
 
     def __init__(
-        self, kv: KV, collection: int, fields: FieldIds, scope: Filter | None, has_columns: bool = True
+        self,
+        kv: KV,
+        collection: int,
+        fields: FieldIds,
+        schema: Schema,
+        scope: Filter | None,
+        max_payload_bytes: int,
     ) -> None:
         self._kv = kv
         self._collection = collection
         self._fields = fields
         self._known = set(fields.vectors.values())  # bodies name the vectors of dropped fields for ever
         self._scope = scope
-        self._has_columns = has_columns
+        self._has_columns = schema.payload_columns
+        self._ttl_ms = schema.ttl_ms  # of points written without one; 0: they stay
+        self._max_payload_bytes = max_payload_bytes
+        self._seq = 0
+        self._now_ms = 0
+        self._next_row = 0
         self._old: dict[str, _Old] = {}
         self._pending: dict[str, _Draft | None] = {}
 
     def resolve(
         self, batch: PreparedBatch, *, seq: int, commit: int, first_row: int, time_ms: int, request_id: bytes
     ) -> Resolved:
-        """Apply the operations in order. Raises PointExists and InvalidArgument; nothing was written."""
-        count = 0
-        for op in batch.operations:
-            if isinstance(op, Clear):
-                count += self._clear()
-            elif isinstance(op, DeleteIds):
-                count += self._delete(op)
-            else:
-                count += self._put(op)
+        """Apply the operations in order. Raises PointExists, ConditionFailed, InvalidArgument; nothing was written.
+
+        ``time_ms`` is the moment of the commit: what has expired by then is not there.
+        """
+        self._seq, self._now_ms, self._next_row = seq, time_ms, first_row
+        count = sum(self._apply(op) for op in batch.operations)
         return self._finish(seq, commit, first_row, time_ms, request_id, count)
 
     # -- operations, in order
 
-    def _look_up(self, ids: list[str]) -> None:
-        """Read the pointers of ids not seen yet, and judge them by the scope."""
+    def _apply(self, op: PreparedOperation) -> int:
+        """Carry out one operation on what the ones before it left; how many points it wrote or deleted."""
+        if isinstance(op, Clear):
+            return self._clear()
+        if isinstance(op, DeleteExpired):
+            return self._delete_expired(op.ids)
+        if isinstance(op, PreparedWhere):
+            ids = self._matching(op)
+            return self._delete(ids) if op.change is None else self._update_matching(ids, op.change)
+        self._look_up(op.ids)
+        if op.condition is not None:
+            self._require(op.condition, op.ids)
+        return self._delete(op.ids) if isinstance(op, DeleteIds) else self._put(op)
+
+    def _look_up(self, ids: Sequence[str], inside: Mapping[str, int] | None = None) -> None:
+        """Read the pointers of ids not seen yet; judge by time and scope. ``inside``: rows known to be of the scope."""
         fresh = [i for i in dict.fromkeys(ids) if i not in self._old]
-        values = self._kv.get_many([keys.pointer(self._collection, i) for i in fresh])
+        values = self._read([keys.pointer(self._collection, i) for i in fresh])
         found = [(i, codec.decode_pointer(v)) for i, v in zip(fresh, values, strict=True) if v is not None]
         live = [(i, p) for i, p in found if not p.deleted]
+        known = inside or {}
+        doubtful = [(i, p) for i, p in live if p.expires or (self._scope is not None and known.get(i) != p.row)]
+        expired: set[str] = set()
         outside: set[str] = set()
-        if self._scope is not None and live:
-            bodies = self._kv.get_many([keys.body(self._collection, p.row) for _, p in live])
-            for (i, _), body in zip(live, bodies, strict=True):
-                if not judge(self._scope, body, self._fields):
-                    outside.add(i)
+        bodies = self._read([keys.body(self._collection, p.row) for _, p in doubtful])
+        for (i, pointer), raw in zip(doubtful, bodies, strict=True):
+            if pointer.expires and codec.body_expiry(raw or b"") <= self._now_ms:
+                expired.add(i)
+            elif self._scope is not None and not judge(self._scope, raw, self._fields):
+                outside.add(i)
         for i, pointer in found:
-            self._old[i] = _Old(pointer, not pointer.deleted and i not in outside)
+            there = not pointer.deleted and i not in expired
+            self._old[i] = _Old(pointer, there and i not in outside, there and i in outside)
+
+    def _read(self, wanted: list[bytes]) -> Iterator[bytes | None]:
+        for start in range(0, len(wanted), READ_KEYS):
+            yield from self._kv.get_many(wanted[start : start + READ_KEYS])
 
     def _exists(self, point_id: str) -> bool:
         if point_id in self._pending:
             return self._pending[point_id] is not None
         old = self._old.get(point_id)
-        return old is not None and old.visible
+        return old is not None and old.there
 
     def _hidden(self, point_id: str) -> bool:
         """Alive, but outside the scope: it may be neither seen nor replaced."""
         old = self._old.get(point_id)
-        return old is not None and not old.visible and not old.pointer.deleted
+        return old is not None and old.hidden
 
-    def _delete(self, op: DeleteIds) -> int:
-        self._look_up(list(op.ids))
-        gone = [i for i in dict.fromkeys(op.ids) if self._exists(i)]
+    def _delete(self, ids: Sequence[str]) -> int:
+        """Delete points that were looked up."""
+        gone = [i for i in dict.fromkeys(ids) if self._exists(i)]
         self._pending.update(dict.fromkeys(gone))
         return len(gone)
 
     def _clear(self) -> int:
         prefix = keys.pointer_prefix(self._collection)
         everything = [keys.pointer_id(key) for key, _ in self._kv.scan(prefix, prefix_end(prefix))]
-        return self._delete(DeleteIds(list(dict.fromkeys(everything + list(self._pending)))))
+        self._look_up(everything)
+        return self._delete(everything + list(self._pending))
+
+    def _delete_expired(self, ids: Sequence[str]) -> int:
+        self._look_up(ids)
+        known = ((i, self._old[i]) for i in ids if i in self._old)
+        gone = [i for i, old in known if not (old.there or old.hidden or old.pointer.deleted)]
+        self._pending.update(dict.fromkeys(gone))
+        return len(gone)
+
+    # -- conditions
+
+    def _require(self, condition: Condition, ids: Sequence[str]) -> None:
+        """Raise ConditionFailed at the first id, as they come, of which the condition does not hold."""
+        versions = condition.versions
+        matching = self._matching_of(condition.filter, ids) if condition.filter is not None else set()
+        for i, point_id in enumerate(ids):
+            version = self._version(point_id)
+            wanted = versions[i if len(versions) > 1 else 0] if versions else version
+            if version and condition.absent:
+                raise _lost(i, point_id, "none", version)
+            if not version and condition.exists:
+                raise _lost(i, point_id, "a point", version)
+            if version != wanted:
+                raise _lost(i, point_id, str(wanted or "none"), version)
+            if condition.filter is not None and point_id not in matching:
+                raise _lost(i, point_id, "a point that matches", version)
+
+    def _version(self, point_id: str) -> int:
+        """The version of a point that was looked up, 0 when it does not exist; one just written is of this write."""
+        if point_id in self._pending:
+            return 0 if self._pending[point_id] is None else self._seq
+        old = self._old.get(point_id)
+        return 0 if old is None or not old.there else old.pointer.seq
+
+    def _matching_of(self, filter: Filter, ids: Sequence[str]) -> set[str]:
+        """Those of ids (looked up) that exist and match."""
+        there = [i for i in dict.fromkeys(ids) if self._exists(i)]
+        stored = [i for i in there if i not in self._pending]
+        bodies = self._read([keys.body(self._collection, self._old[i].pointer.row) for i in stored])
+        found = {i for i, raw in zip(stored, bodies, strict=True) if judge(filter, raw, self._fields)}
+        drafts = ((i, self._pending[i]) for i in there if i in self._pending)
+        return found | {i for i, d in drafts if d is not None and matches(filter, self._facts(i, d))}
+
+    # -- points by filter
+
+    def _matching(self, op: PreparedWhere) -> list[str]:
+        """Ids of the points that match, as the batch has left them so far.
+
+        Whether a row matches never changes, so those found at a view are right for as long as they are the newest of
+        their ids. What they cannot tell is in the rows written since.
+        """
+        assert op.found is not None
+        newest = dict(zip(op.found.ids, op.found.rows, strict=True))
+        filter = op.filter if self._scope is None else self._scope & op.filter
+        since = range(op.found.view.row_bound, self._next_row)
+        for row, raw in zip(since, self._read([keys.body(self._collection, row) for row in since]), strict=True):
+            if raw is not None and judge(filter, raw, self._fields):
+                newest[codec.decode_body(raw).id] = row
+        self._look_up(list(newest), newest)
+        stored = [i for i, row in newest.items() if i not in self._pending and self._shows(i, row)]
+        drafts = [i for i, d in self._pending.items() if d is not None and matches(op.filter, self._facts(i, d))]
+        return stored + drafts
+
+    def _shows(self, point_id: str, row: int) -> bool:
+        old = self._old.get(point_id)
+        return old is not None and old.there and old.pointer.row == row
+
+    def _update_matching(self, ids: list[str], change: UpdateWhere) -> int:
+        stored = self._bodies(ids)
+        for point_id in ids:
+            draft = self._pending.get(point_id) or stored[point_id]
+            payload = patched(draft.payload, change.payload, change.payload_mode, change.unset)
+            expires_at = self._expiry(change.ttl_ms, draft.expires_at)
+            self._take(point_id, replace(draft, payload=payload, expires_at=expires_at), repr(point_id))
+        return len(ids)
+
+    # -- points by id
 
     def _put(self, op: PreparedPut) -> int:
-        self._look_up(list(op.ids))
+        """Write points that were looked up."""
         if op.mode is PutMode.UPDATE:
             return self._update(op)
         for i, point_id in enumerate(op.ids):
@@ -149,8 +283,13 @@ class Resolver:
         positions = {point_id: i for i, point_id in enumerate(op.ids)}  # the last of equal ids wins
         for point_id, i in positions.items():
             self._pending.pop(point_id, None)  # rows follow the order of the last write
-            self._pending[point_id] = _Draft(op, i, op.texts_at(i), op.payload_at(i), {}, {})
+            expires_at = self._expiry(op.ttl_at(i), self._expiry(self._ttl_ms, 0))
+            self._pending[point_id] = _Draft(op, i, op.texts_at(i), op.payload_at(i), {}, {}, expires_at)
         return len(positions)
+
+    def _expiry(self, ttl_ms: int, otherwise: int) -> int:
+        """When a point expires that is given a time to live; ``otherwise`` when it is given none."""
+        return 0 if ttl_ms == FOR_EVER else otherwise if ttl_ms == 0 else self._now_ms + ttl_ms
 
     def _update(self, op: PreparedPut) -> int:
         present = {f: dict(zip(v.rows.tolist(), range(len(v.rows)), strict=True)) for f, v in op.vectors.items()}
@@ -162,26 +301,32 @@ class Resolver:
             given = {f for f, rows in present.items() if i in rows}
             placed = {f: origin for f, origin in draft.placed.items() if f not in given}
             placed.update({f: (draft.put, draft.position) for f in _carried(draft) if f not in given})
-            payload = op.payload_at(i)
             updated = _Draft(
                 op,
                 i,
                 draft.texts | op.texts_at(i),
-                draft.payload if payload is None else payload,
+                patched(draft.payload, op.payload_at(i), op.patch.mode, op.patch.unset),
                 {f: slot for f, slot in draft.kept.items() if f not in given},
                 placed,
+                self._expiry(op.ttl_at(i), draft.expires_at),
             )
-            if self._scope is not None and not matches(self._scope, self._facts(point_id, updated)):
-                raise out_of_scope(f"ids[{i}]")
-            self._pending[point_id] = updated
+            self._take(point_id, updated, f"ids[{i}]")
         return len({op.ids[i] for i in here})
 
+    def _take(self, point_id: str, updated: _Draft, where: str) -> None:
+        """Accept what an update made of a point. Raises InvalidArgument, naming ``where``."""
+        if updated.payload is not None:
+            check_payload_size(updated.payload, where, self._max_payload_bytes)
+        if self._scope is not None and not matches(self._scope, self._facts(point_id, updated)):
+            raise out_of_scope(where)
+        self._pending[point_id] = updated
+
     def _facts(self, point_id: str, draft: _Draft) -> Facts:
-        """What a filter may ask of a point as the batch has left it so far; it has no version yet."""
+        """What a filter may ask of a point as the batch has left it so far."""
         vectors = {*draft.kept, *draft.placed, *_carried(draft)}
         return Facts(
             point_id,
-            0,
+            self._seq,
             None if draft.payload is None else orjson.loads(draft.payload),
             {name: draft.texts[number] for name, number in self._fields.texts.items() if number in draft.texts},
             {name for name, number in self._fields.vectors.items() if number in vectors},
@@ -191,20 +336,22 @@ class Resolver:
         """Drafts of the stored versions of ids, keeping all their vectors."""
         stored = [i for i in dict.fromkeys(ids) if i not in self._pending]
         rows = [self._old[i].pointer.row for i in stored]
-        values = self._kv.get_many([keys.body(self._collection, row) for row in rows])
+        values = self._read([keys.body(self._collection, row) for row in rows])
         out = {}
         for point_id, row, value in zip(stored, rows, values, strict=True):
             body = codec.decode_body(value or b"")
             kept = {f: row if slot == NO_ROW else slot for f, slot in body.slots.items() if f in self._known}
-            out[point_id] = _Draft(_NOTHING, -1, body.texts, body.payload, kept, {})
+            out[point_id] = _Draft(_NOTHING, -1, body.texts, body.payload, kept, {}, body.expires_at)
         return out
 
     # -- the outcome
 
     def _finish(self, seq: int, commit: int, first_row: int, time_ms: int, request_id: bytes, count: int) -> Resolved:
         drafts = [(point_id, draft) for point_id, draft in self._pending.items() if draft is not None]
-        killed = sorted(old.pointer.row for i in self._pending if (old := self._old.get(i)) is not None and old.visible)
-        adopted, released = self._slots(drafts, first_row)
+        # What is pending was visible, absent or expired before: whatever row it had, it has no longer.
+        replaced = {i: old for i in self._pending if (old := self._old.get(i)) is not None and not old.pointer.deleted}
+        killed = sorted(old.pointer.row for old in replaced.values())
+        adopted, released = self._slots(drafts, first_row, list(replaced.values()))
         stored = _gather(drafts)
         bodies, pointers, ids = [], [], []
         body_bytes = 0
@@ -218,7 +365,7 @@ class Resolver:
                 id_bucket=codec.bucket(point_id),
                 seq=seq,
                 previous=NO_ROW if old is None else old.pointer.row,
-                expires_at=0,
+                expires_at=draft.expires_at,
                 slots=codec.encode_slots(slots),
             )
             ids.append(point_id)
@@ -227,16 +374,15 @@ class Resolver:
             pointers.append(
                 (
                     keys.pointer(self._collection, point_id),
-                    codec.encode_pointer(first_row + i, seq, adopted=bool(draft.kept)),
+                    codec.encode_pointer(first_row + i, seq, adopted=bool(draft.kept), expires=draft.expires_at > 0),
                 )
             )
-        for point_id, draft_or_none in self._pending.items():
-            old = self._old.get(point_id)
-            if draft_or_none is None and old is not None and old.visible:
+        for point_id, gone in replaced.items():
+            if self._pending[point_id] is None:
                 pointers.append(
                     (
                         keys.pointer(self._collection, point_id),
-                        codec.encode_pointer(old.pointer.row, seq, deleted=True, adopted=old.pointer.adopted),
+                        codec.encode_pointer(gone.pointer.row, seq, deleted=True, adopted=gone.pointer.adopted),
                     )
                 )
         change = Change(
@@ -254,12 +400,14 @@ class Resolver:
         numbers = np.arange(first_row, first_row + len(drafts), dtype=np.uint64)
         ready = {f: (numbers[positions], ready) for f, (positions, _, ready) in stored.items()}
         raw = {f: (positions, raw) for f, (positions, raw, _) in stored.items()}
+        seqs = np.full(len(drafts), seq, dtype=np.uint64)
         columns = _columns(drafts, own) if self._has_columns else None
-        rows = NewRows(numbers, np.full(len(drafts), seq, dtype=np.uint64), ids, ready, body_bytes, columns)
+        ends = expiries([draft.expires_at for _, draft in drafts])
+        rows = NewRows(numbers, seqs, ids, ready, body_bytes, columns, ends)
         return Resolved(change, rows, bodies, raw, pointers, len(drafts) - len(killed))
 
     def _slots(
-        self, drafts: list[tuple[str, _Draft]], first_row: int
+        self, drafts: list[tuple[str, _Draft]], first_row: int, replaced: list[_Old]
     ) -> tuple[dict[int, tuple[UInt64, UInt64]], dict[int, UInt64]]:
         """Slots the new rows adopt, and slots of other rows that die with the killed ones."""
         kept: dict[int, list[tuple[int, int]]] = {}
@@ -271,20 +419,26 @@ class Resolver:
             table = np.array(sorted(pairs), dtype=np.uint64)
             adopted[field_id] = (table[:, 0].copy(), table[:, 1].copy())
         released: dict[int, list[int]] = {}
-        foreign = [
-            old.pointer.row
-            for i in self._pending
-            if (old := self._old.get(i)) is not None and old.visible and old.pointer.adopted
-        ]
-        for value in self._kv.get_many([keys.body(self._collection, row) for row in foreign]):
+        foreign = [old.pointer.row for old in replaced if old.pointer.adopted]
+        for value in self._read([keys.body(self._collection, row) for row in foreign]):
             for field_id, slot in codec.decode_body(value or b"").slots.items():
-                taken = adopted.get(field_id)
-                if slot != NO_ROW and field_id in self._known and (taken is None or slot not in taken[0]):
+                if slot != NO_ROW and field_id in self._known:
                     released.setdefault(field_id, []).append(slot)
-        return adopted, {f: np.array(sorted(slots), dtype=np.uint64) for f, slots in released.items()}
+        kept_on = {f: set(slots.tolist()) for f, (slots, _) in adopted.items()}
+        left = {f: [slot for slot in slots if slot not in kept_on.get(f, ())] for f, slots in released.items()}
+        return adopted, {f: np.array(sorted(slots), dtype=np.uint64) for f, slots in left.items() if slots}
 
 
 _NOTHING = PreparedPut(PutMode.UPDATE, (), {}, {}, None, None)
+
+
+def _lost(position: int, point_id: str, expected: str, version: int) -> ConditionFailed:
+    return ConditionFailed(
+        f"a condition on point {point_id!r} does not hold",
+        field=f"ids[{position}]",
+        expected=expected,
+        received=str(version or "none"),
+    )
 
 
 def _carried(draft: _Draft) -> list[int]:

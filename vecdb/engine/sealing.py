@@ -1,8 +1,9 @@
 """Write a sealed segment as a folder of files that never change, and load it back.
 
-A folder ``segments/<collection>/<number>/`` holds ``bodies`` (rows, sequences, ids), ``columns`` (what filters ask),
-for each vector field ``<field>.hnsw`` or ``<field>.flat``, and ``<field>.slots`` where slots and bodies differ. Size
-and checksum of each file are in the manifest and verified before anything reads them. docs/format.md has the layouts.
+A folder ``segments/<collection>/<number>/`` holds ``bodies`` (rows, sequences, ids), ``expires`` where some of them
+have an end, ``columns`` (what filters ask), for each vector field ``<field>.hnsw`` or ``<field>.flat``, and
+``<field>.slots`` where slots and bodies differ. Size and checksum of each file are in the manifest and verified before
+anything reads them. docs/format.md has the layouts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from vecdb.engine.body_columns import ReadBodies, read_columns
 from vecdb.engine.options import EngineOptions
-from vecdb.engine.segment import ALIVE, PackedIds, Part, Segment, UInt64
+from vecdb.engine.segment import ALIVE, NEVER, PackedIds, Part, Segment, UInt64
 from vecdb.errors import Cancelled
 from vecdb.failpoint import hit
 from vecdb.index import flat, hnsw
@@ -34,6 +35,7 @@ from vecdb.storage.codec import Tombstones
 INSERT_ROWS = 8_192
 BODIES = "bodies"
 COLUMNS = "columns"
+EXPIRES = "expires"
 
 Selection = list[tuple[Segment, Int64]]
 
@@ -202,6 +204,9 @@ class SegmentWriter:
         shutil.rmtree(temp, ignore_errors=True)
         files.make_dir(temp)
         rows, seqs, offsets, blob = self._write_bodies(temp)
+        expires = self._expires()
+        if expires is not None:
+            expires.astype("<i8").tofile(temp / EXPIRES)
         if self.columns:
             self._write_columns(temp, PackedTexts(offsets, blob))
         hit("seal.between_files")
@@ -236,12 +241,14 @@ class SegmentWriter:
             disk_bytes=sum(size for size, _ in listing.values()),
             files=listing,
             columns=SealedColumns(final / COLUMNS, ids, seqs) if self.columns else None,
+            expires=expires,
         )
 
     def stamp(self, segment: Segment) -> None:
         """Copy the stamps of the sources as they are now; call under the publish lock, then swap."""
         segment.died = np.concatenate([source.died[chosen] for source, chosen in self.bodies])
         segment.dead = int(np.count_nonzero(segment.died != ALIVE))
+        segment.find_earliest()
         for field_id, writer in self.parts.items():
             part = segment.parts[field_id]
             part.died, part.owners = writer.stamps()
@@ -261,6 +268,15 @@ class SegmentWriter:
     def _refuse_cancelled(self) -> None:
         if self.cancel():
             raise Cancelled("the build was cancelled")
+
+    def _expires(self) -> Int64 | None:
+        """When the bodies expire; None when none of them has an end."""
+        pieces = [
+            np.full(len(chosen), NEVER, dtype=np.int64) if segment.expires is None else segment.expires[chosen]
+            for segment, chosen in self.bodies
+        ]
+        expires = np.concatenate(pieces)
+        return expires if np.any(expires != NEVER) else None
 
     def _write_bodies(self, folder: Path) -> tuple[UInt64, UInt64, UInt64, np.ndarray[Any, np.dtype[np.uint8]]]:
         rows = np.concatenate([segment.rows[chosen] for segment, chosen in self.bodies]).astype("<u8")
@@ -307,6 +323,9 @@ def load(
         files.verify(folder / name, digest)
     n = int(entry["rows"])
     rows, seqs, offsets, blob = _map_bodies(folder / BODIES, n)
+    expires = np.fromfile(folder / EXPIRES, dtype="<i8") if EXPIRES in entry["files"] else None
+    if expires is not None and len(expires) != n:
+        raise files.Damaged(folder / EXPIRES, f"{len(expires)} moments for {n} bodies")
     parts: dict[int, Part] = {}
     pause_s = 0.0
     for key, about in entry["parts"].items():
@@ -339,9 +358,11 @@ def load(
         disk_bytes=sum(size for size, _ in entry["files"].values()),
         files={name: (int(size), str(digest)) for name, (size, digest) in entry["files"].items()},
         columns=SealedColumns(folder / COLUMNS, ids, seqs) if COLUMNS in entry["files"] else None,
+        expires=expires,
     )
     if tombstones is not None:
         bury(segment, tombstones)
+    segment.find_earliest()
     return segment, pause_s
 
 

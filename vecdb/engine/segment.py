@@ -9,6 +9,9 @@ Liveness is stamped, not copied: ``died[ordinal]`` is the sequence number of the
 row, ALIVE until then. A reader at sequence S takes a row as alive if it died after S. Stamps are
 written only by the thread that publishes views (under the database's publish lock), always before the
 view that makes them count, so readers need no lock: a stamp they can see early belongs to a later S.
+
+A body with a time to live has its end in ``expires``. It lives, in this sense, until a write kills it (the sweep of
+maintenance does, some time later), but no view shows it from that moment on: see View.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from vecdb.model.schema import VectorField
 UInt64 = NDArray[np.uint64]
 
 ALIVE = np.uint64(2**64 - 1)
+NEVER = 2**63 - 1
+"""The moment at which a point without an end expires, in milliseconds since 1970."""
 _NO_ROWS = np.zeros(0, dtype=np.uint64)
 
 
@@ -156,6 +161,8 @@ class Segment:
     """Bodies and parts that share a row interval. ``rows`` is ascending; ``died`` is by ordinal.
 
     ``columns``: what filters ask, of the bodies whether dead or alive; None where there are none.
+    ``expires`` (int64 milliseconds since 1970, by ordinal; NEVER: no end) is None where no body has an end. No
+    living one expires before ``earliest``; kills leave it as it is, the sweep finds it anew.
     """
 
     number: int
@@ -171,6 +178,8 @@ class Segment:
     disk_bytes: int = 0
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
     columns: Columns | None = None
+    expires: Int64 | None = None
+    earliest: int = NEVER
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -204,6 +213,18 @@ class Segment:
         self.died[ordinals] = np.uint64(seq)
         self.dead += len(ordinals)
 
+    def expired(self, now_ms: int, seq: int) -> Mask | None:
+        """Which of the bodies that live at ``seq`` have expired; None when none has."""
+        if self.expires is None:
+            return None
+        mask: Mask = (self.expires <= now_ms) & (self.died > np.uint64(seq))
+        return mask if mask.any() else None
+
+    def find_earliest(self) -> None:
+        """Set ``earliest`` by what lives now (publisher only)."""
+        if self.expires is not None:
+            self.earliest = int(self.expires[self.died == ALIVE].min(initial=NEVER))
+
     def nbytes(self) -> tuple[int, int]:
         """(anonymous, mapped) bytes of everything here."""
         anonymous, mapped = self.ids.nbytes()
@@ -211,6 +232,8 @@ class Segment:
             more = self.columns.nbytes()
             anonymous, mapped = anonymous + more[0], mapped + more[1]
         arrays: list[NDArray[Any]] = [self.rows, self.seqs, self.died]
+        if self.expires is not None:
+            arrays.append(self.expires)
         for part in self.parts.values():
             arrays += [
                 a for a in (part.slots, part.died, part.order, part.owners, part.vectors, part.squares) if a is not None
@@ -230,7 +253,7 @@ class Segment:
 class NewRows:
     """Rows as memory takes them: bodies (``rows`` ascending, with their ``seqs`` and ``ids``), and by field id
     (slots uint64 ``[n]`` ascending, prepared vectors float32 ``[n, dim]``). ``columns``: what filters may ask;
-    None where columns are off.
+    None where columns are off. ``expires`` as in Segment.
     """
 
     rows: UInt64
@@ -239,6 +262,7 @@ class NewRows:
     vectors: dict[int, tuple[UInt64, Float32]]
     body_bytes: int
     columns: NewColumns | None
+    expires: Int64 | None = None
 
 
 class _GrowingPart:
@@ -302,6 +326,8 @@ class Growing:
         self._died = Appended(np.uint64)
         self._ids: list[str] = []
         self._columns = GrowingColumns() if columns else None
+        self._expires: Appended[np.int64] | None = None  # from the first body that has an end
+        self._earliest = NEVER
         self._parts = {field_id: _GrowingPart(field) for field_id, field in fields.items()}
         self._dead = 0
         self.body_bytes = 0
@@ -323,6 +349,7 @@ class Growing:
     def append(self, new: NewRows) -> None:
         """Add rows; they and their slots are above all that is here."""
         self._keep()
+        self._take_expiry(new)
         self._rows.extend(new.rows)
         self._seqs.extend(new.seqs)
         self._died.extend(np.full(len(new.rows), ALIVE, dtype=np.uint64))
@@ -340,6 +367,16 @@ class Growing:
         self._keep()
         fresh = {f: _GrowingPart(field, same_rows=not len(self)) for f, field in fields.items() if f not in self._parts}
         self._parts = {f: part for f, part in self._parts.items() if f in fields} | fresh
+
+    def _take_expiry(self, new: NewRows) -> None:
+        """Before the rows themselves are taken."""
+        if new.expires is not None and self._expires is None:
+            self._expires = Appended(np.int64)
+            self._expires.extend(np.full(self._rows.n, NEVER, dtype=np.int64))
+        if self._expires is not None:
+            expires = np.full(len(new.rows), NEVER, dtype=np.int64) if new.expires is None else new.expires
+            self._expires.extend(expires)
+            self._earliest = min(self._earliest, int(expires.min(initial=NEVER)))
 
     def segment(self) -> Segment:
         """The rows so far as an immutable-but-for-stamps segment; the same object until something is appended."""
@@ -359,6 +396,8 @@ class Growing:
                 end_row=last + 1,
                 dead=self._dead,
                 columns=None if self._columns is None else self._columns.upto(self._rows.n, ids, seqs),
+                expires=None if self._expires is None else self._expires.view(),
+                earliest=self._earliest,
             )
         return self._segment
 
@@ -366,7 +405,7 @@ class Growing:
         """Take back what stamps changed in the segment handed out, and start a new one."""
         if self._segment is None:
             return
-        self._dead = self._segment.dead
+        self._dead, self._earliest = self._segment.dead, self._segment.earliest
         for field_id, part in self._segment.parts.items():
             self._parts[field_id].take_back(part)
         self._segment = None
@@ -375,6 +414,15 @@ class Growing:
 def _is_of(name: str, field_id: int) -> bool:
     """Whether a segment's file of that name is of a vector field."""
     return name.startswith(f"{field_id}.")
+
+
+def expiries(moments: Sequence[int]) -> Int64 | None:
+    """The column ``expires`` of what bodies say (0: never); None when none of them has an end."""
+    if not any(moments):
+        return None
+    found = np.array(moments, dtype=np.int64)
+    found[found == 0] = NEVER
+    return found
 
 
 def _is_mapped(array: Any) -> bool:

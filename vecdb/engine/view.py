@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vecdb.engine.segment import Segment, UInt64
+from vecdb.engine.segment import NEVER, Segment, UInt64
 from vecdb.index.contract import Mask
 from vecdb.model.point import Int64
 
@@ -17,6 +17,9 @@ class View:
     """A collection at sequence ``seq``: its segments by ascending rows, rows below ``row_bound``.
 
     ``live`` counts the live points. While a view is referenced, the bodies and files it needs are kept.
+
+    A reader looks at one moment, ``now_ms``: what has expired by then it does not see, though ``live`` counts it.
+    The view of the collection itself is of no moment; ``at`` gives one, and holds the other by ``original``.
     """
 
     seq: int
@@ -24,11 +27,44 @@ class View:
     live: int
     segments: Sequence[Segment]
     starts: UInt64 = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    earliest: int = NEVER
+    now_ms: int = -1
+    original: View | None = None
 
     @staticmethod
     def of(seq: int, row_bound: int, live: int, segments: Sequence[Segment]) -> View:
         """A view over ``segments`` (ascending, disjoint row intervals)."""
-        return View(seq, row_bound, live, segments, np.array([s.first_row for s in segments], dtype=np.uint64))
+        starts = np.array([s.first_row for s in segments], dtype=np.uint64)
+        return View(seq, row_bound, live, segments, starts, min((s.earliest for s in segments), default=NEVER))
+
+    def at(self, now_ms: int) -> View:
+        """The view as it is at a moment (milliseconds since 1970); itself while nothing in it has expired."""
+        return self if now_ms < self.earliest else replace(self, now_ms=now_ms, original=self)
+
+    @property
+    def expiring(self) -> bool:
+        """Whether some of what lives here may have expired."""
+        return self.now_ms >= self.earliest
+
+    def living(self, segment: Segment) -> Mask | None:
+        """Which bodies of one of the segments are seen; None when all are."""
+        alive = segment.alive(self.seq)
+        expired = segment.expired(self.now_ms, self.seq) if self.expiring else None
+        if expired is None:
+            return alive
+        return ~expired if alive is None else alive & ~expired
+
+    def seen(self, rows: UInt64) -> Mask:
+        """Which of ``rows``, all alive in this view, have not expired."""
+        out = np.ones(len(rows), dtype=np.bool_)
+        if self.expiring:
+            segments, ordinals = self.locate(rows)
+            for index in np.unique(segments[segments >= 0]).tolist():
+                expires = self.segments[index].expires
+                if expires is not None:
+                    where = segments == index
+                    out[where] = expires[ordinals[where]] > self.now_ms
+        return out
 
     def by_segment(self, rows: UInt64) -> Iterator[tuple[int, Int64]]:
         """(segment index, positions in ``rows``) for each segment whose interval holds some of them."""

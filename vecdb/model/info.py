@@ -16,6 +16,10 @@ API_LEVEL = 1
 # Stable names; a client refuses by name what the other end does not list.
 FEATURES = (
     "write.request_id",
+    "write.filter",
+    "write.merge",
+    "write.condition",
+    "write.ttl",
     "search.near",
     "search.rrf",
     "search.explain",

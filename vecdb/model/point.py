@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.model.filter import Filter, Path
+
 MAX_ID_BYTES = 512
+FOR_EVER = -1
+"""A time to live without an end, whatever the collection's own is."""
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -68,12 +72,53 @@ class PutMode(enum.IntEnum):
     UPDATE = 3
 
 
+class PayloadMode(enum.IntEnum):
+    """What a payload given to an update does: MERGE puts its top-level keys in, REPLACE takes the place of the old."""
+
+    MERGE = 1
+    REPLACE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold of every point that an operation names, as earlier operations of the batch left it.
+
+    ``absent``: it does not exist; ``exists``: it does; ``filter``: it does and matches. ``versions``: its version, one
+    for all or one for each, 0 for a point that does not exist; empty: whichever. Else the whole batch is refused with
+    ConditionFailed.
+    """
+
+    absent: bool = False
+    exists: bool = False
+    versions: Sequence[int] = ()
+    filter: Filter | None = None
+
+    def cut(self, start: int, stop: int) -> Condition:
+        """The condition on the rows from ``start`` up to ``stop``."""
+        return replace(self, versions=cut_column(self.versions, start, stop))
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write points. An UPDATE skips ids that do not exist; WriteResult.count tells how many did."""
+    """Write points. An UPDATE skips ids that do not exist; WriteResult.count tells how many did.
+
+    ``payload_mode`` and ``unset`` (values taken out of the payload that is there, first) are for an UPDATE. ``ttl_ms``:
+    milliseconds from the commit after which a point is gone, one for all or one for each; FOR_EVER: never; 0, or
+    empty: the collection's own, and an UPDATE leaves it as it is.
+    """
 
     mode: PutMode
     rows: Rows
+    payload_mode: PayloadMode = PayloadMode.REPLACE
+    unset: Sequence[Path] = ()
+    ttl_ms: Sequence[int] = ()
+    condition: Condition | None = None
+
+    def cut(self, start: int, stop: int) -> Put:
+        """The same for the rows from ``start`` up to ``stop``."""
+        condition = None if self.condition is None else self.condition.cut(start, stop)
+        ttl_ms = cut_column(self.ttl_ms, start, stop)
+        return replace(self, rows=self.rows.cut(start, stop), ttl_ms=ttl_ms, condition=condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +126,29 @@ class DeleteIds:
     """Delete points by id; ids that do not exist are skipped and not counted."""
 
     ids: Sequence[str]
+    condition: Condition | None = None
+
+    def cut(self, start: int, stop: int) -> DeleteIds:
+        """The same for the ids from ``start`` up to ``stop``."""
+        return DeleteIds(self.ids[start:stop], None if self.condition is None else self.condition.cut(start, stop))
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWhere:
+    """Delete every point that matches, as earlier operations of the batch left it."""
+
+    filter: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateWhere:
+    """Change the payload (a JSON object) or the time to live of every point that matches; see Put."""
+
+    filter: Filter
+    payload: bytes | None = None
+    payload_mode: PayloadMode = PayloadMode.REPLACE
+    unset: Sequence[Path] = ()
+    ttl_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +156,7 @@ class Clear:
     """Delete every point (of the scope) in the collection."""
 
 
-Operation = Put | DeleteIds | Clear
+Operation = Put | DeleteIds | DeleteWhere | UpdateWhere | Clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +215,8 @@ class Points:
             if self.vectors is None
             else {name: column.cut(start, stop) for name, column in self.vectors.items()},
         )
+
+
+def cut_column(values: Sequence[int], start: int, stop: int) -> Sequence[int]:
+    """Of one number for all rows, or one for each, those of the rows from ``start`` up to ``stop``."""
+    return values if len(values) <= 1 else values[start:stop]

@@ -40,6 +40,7 @@ _COUNT = struct.Struct("<Q")
 _HAS_PAYLOAD = 1
 _DELETED = 1
 _ADOPTED = 2
+_EXPIRES = 4
 
 
 class Body(NamedTuple):
@@ -118,6 +119,14 @@ def body_links(value: bytes) -> tuple[int, int]:
     return fields[3], fields[4]
 
 
+def body_expiry(value: bytes) -> int:
+    """When an encoded body expires (milliseconds since 1970, 0: never), without decoding the rest."""
+    try:
+        return int(_BODY.unpack_from(value, 0)[5])
+    except struct.error as error:
+        raise DataLoss(f"a body does not decode: {error}") from error
+
+
 def body_payload(value: bytes) -> bytes | None:
     """The payload of an encoded body, without decoding the rest."""
     flags, n_slots = value[1], value[_BODY.size - 1]
@@ -136,17 +145,20 @@ def body_payload(value: bytes) -> bytes | None:
 class Pointer:
     """Where an id's newest version is. ``seq`` is the write that set it; a deleted one keeps its last row.
 
-    ``adopted``: that row uses vector slots of other rows (its body tells which).
+    ``adopted``: that row uses vector slots of other rows (its body tells which). ``expires``: it has a time to live
+    (its body tells when).
     """
 
     row: int
     seq: int
     deleted: bool
     adopted: bool
+    expires: bool
 
 
-def encode_pointer(row: int, seq: int, *, deleted: bool = False, adopted: bool = False) -> bytes:
-    return _POINTER.pack(1, (_DELETED if deleted else 0) | (_ADOPTED if adopted else 0), row, seq)
+def encode_pointer(row: int, seq: int, *, deleted: bool = False, adopted: bool = False, expires: bool = False) -> bytes:
+    flags = (_DELETED if deleted else 0) | (_ADOPTED if adopted else 0) | (_EXPIRES if expires else 0)
+    return _POINTER.pack(1, flags, row, seq)
 
 
 def decode_pointer(value: bytes) -> Pointer:
@@ -156,7 +168,7 @@ def decode_pointer(value: bytes) -> Pointer:
     except struct.error as error:
         raise DataLoss(f"a pointer does not decode: {error}") from error
     _known(version, 1, "pointer")
-    return Pointer(row, seq, bool(flags & _DELETED), bool(flags & _ADOPTED))
+    return Pointer(row, seq, bool(flags & _DELETED), bool(flags & _ADOPTED), bool(flags & _EXPIRES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ CODES: dict[type[VecdbError], grpc.StatusCode] = {
     errors.EngineNotInstalled: _Code.FAILED_PRECONDITION,
     errors.Closed: _Code.FAILED_PRECONDITION,
     errors.Aborted: _Code.ABORTED,
+    errors.ConditionFailed: _Code.ABORTED,
     errors.ResourceExhausted: _Code.RESOURCE_EXHAUSTED,
     errors.IndexingBehind: _Code.RESOURCE_EXHAUSTED,
     errors.MemoryLimit: _Code.RESOURCE_EXHAUSTED,

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from vecdb.errors import InvalidArgument
-from vecdb.model.point import Clear, DeleteIds, Operation, Put, PutMode, Rows, WriteBatch, WriteResult
+from vecdb.model.filter import Path
+from vecdb.model.point import (
+    Clear,
+    Condition,
+    DeleteIds,
+    DeleteWhere,
+    Operation,
+    PayloadMode,
+    Put,
+    PutMode,
+    Rows,
+    UpdateWhere,
+    WriteBatch,
+    WriteResult,
+)
 from vecdb.v1 import operation_pb2, points_pb2
 from vecdb.wire.convert.columns import field_of, fill_columns, spread, texts_by_field, written_vectors
+from vecdb.wire.convert.filters import filter_from_proto, filter_to_proto
 from vecdb.wire.convert.refusals import named, unknown_kind, unknown_name
 
 MAX_REQUEST_ID_BYTES = 64
@@ -18,6 +35,10 @@ _PUT_MODES: dict[PutMode, operation_pb2.PutMode.ValueType] = {
     PutMode.UPSERT: operation_pb2.PUT_MODE_UPSERT,
     PutMode.INSERT: operation_pb2.PUT_MODE_INSERT,
     PutMode.UPDATE: operation_pb2.PUT_MODE_UPDATE,
+}
+_PAYLOAD_MODES: dict[PayloadMode, operation_pb2.PayloadMode.ValueType] = {
+    PayloadMode.MERGE: operation_pb2.PAYLOAD_MODE_MERGE,
+    PayloadMode.REPLACE: operation_pb2.PAYLOAD_MODE_REPLACE,
 }
 
 
@@ -52,16 +73,51 @@ def request_id_from_proto(message: points_pb2.WriteRequest) -> bytes | None:
 
 
 def _fill_operation(message: operation_pb2.Operation, operation: Operation) -> None:
-    if isinstance(operation, DeleteIds):
-        message.delete_ids.ids.extend(operation.ids)
-        message.delete_ids.SetInParent()
-    elif isinstance(operation, Clear):
-        message.clear.SetInParent()
-    else:
-        rows = operation.rows
-        message.put.mode = _PUT_MODES[operation.mode]
-        message.put.ids.extend(rows.ids)
-        fill_columns(message.put, len(rows.ids), rows.vectors, rows.texts, rows.payloads, rows.models)
+    match operation:
+        case DeleteIds():
+            message.delete_ids.SetInParent()
+            message.delete_ids.ids.extend(operation.ids)
+            _fill_condition(message.delete_ids, operation.condition)
+        case DeleteWhere():
+            message.delete_where.MergeFrom(operation_pb2.DeleteWhere(filter=filter_to_proto(operation.filter)))
+        case UpdateWhere():
+            update = operation_pb2.UpdateWhere(
+                filter=filter_to_proto(operation.filter),
+                payload=operation.payload or b"",
+                payload_mode=_PAYLOAD_MODES[operation.payload_mode],
+                unset=_paths_to_proto(operation.unset),
+                ttl_ms=operation.ttl_ms or None,
+            )
+            message.update_where.MergeFrom(update)
+        case Clear():
+            message.clear.SetInParent()
+        case Put():
+            rows, put = operation.rows, message.put
+            put.mode = _PUT_MODES[operation.mode]
+            put.ids.extend(rows.ids)
+            fill_columns(put, len(rows.ids), rows.vectors, rows.texts, rows.payloads, rows.models)
+            if operation.payload_mode is not PayloadMode.REPLACE:
+                put.payload_mode = _PAYLOAD_MODES[operation.payload_mode]
+            put.unset.extend(_paths_to_proto(operation.unset))
+            put.ttl_ms.extend(operation.ttl_ms)
+            _fill_condition(put, operation.condition)
+
+
+def _fill_condition(message: operation_pb2.Put | operation_pb2.DeleteIds, condition: Condition | None) -> None:
+    if condition is None:
+        return
+    about = operation_pb2.Condition(
+        absent=condition.absent,
+        exists=condition.exists,
+        versions=condition.versions,
+        filter=filter_to_proto(condition.filter),
+    )
+    message.condition.MergeFrom(about)
+    message.condition.SetInParent()
+
+
+def _paths_to_proto(paths: Sequence[Path]) -> list[operation_pb2.Path]:
+    return [operation_pb2.Path(keys=path) for path in paths]
 
 
 def _operation_from_proto(message: operation_pb2.Operation, path: str) -> Operation:
@@ -69,7 +125,18 @@ def _operation_from_proto(message: operation_pb2.Operation, path: str) -> Operat
     if kind == "put":
         return _put_from_proto(message.put, path)
     if kind == "delete_ids":
-        return DeleteIds(list(message.delete_ids.ids))
+        return DeleteIds(list(message.delete_ids.ids), _condition_from_proto(message.delete_ids, path))
+    if kind == "delete_where":
+        return DeleteWhere(filter_from_proto(message.delete_where.filter, f"{path}.filter"))
+    if kind == "update_where":
+        update = message.update_where
+        return UpdateWhere(
+            filter_from_proto(update.filter, f"{path}.filter"),
+            update.payload or None,
+            _payload_mode(update.payload_mode, path),
+            _paths_from_proto(update.unset),
+            update.ttl_ms,
+        )
     if kind == "clear":
         return Clear()
     raise unknown_kind("operation", path)
@@ -87,7 +154,31 @@ def _put_from_proto(message: operation_pb2.Put, path: str) -> Put:
         payloads=payloads,
         models={field_of(column): column.model for column in message.vectors if column.HasField("model")},
     )
-    return Put(named(_PUT_MODES, message.mode, f"{path}.mode"), rows)
+    return Put(
+        named(_PUT_MODES, message.mode, f"{path}.mode"),
+        rows,
+        _payload_mode(message.payload_mode, path),
+        _paths_from_proto(message.unset),
+        tuple(message.ttl_ms),
+        _condition_from_proto(message, path),
+    )
+
+
+def _condition_from_proto(message: operation_pb2.Put | operation_pb2.DeleteIds, path: str) -> Condition | None:
+    if not message.HasField("condition"):
+        return None
+    about = message.condition
+    filter = filter_from_proto(about.filter, f"{path}.condition.filter") if about.HasField("filter") else None
+    return Condition(about.absent, about.exists, tuple(about.versions), filter)
+
+
+def _payload_mode(value: operation_pb2.PayloadMode.ValueType, path: str) -> PayloadMode:
+    """Replace where nothing is stated: callers that know of no modes mean that."""
+    return named(_PAYLOAD_MODES, value, f"{path}.payload_mode") if value else PayloadMode.REPLACE
+
+
+def _paths_from_proto(paths: Iterable[operation_pb2.Path]) -> tuple[Path, ...]:
+    return tuple(tuple(path.keys) for path in paths)
 
 
 def write_result_to_proto(result: WriteResult) -> points_pb2.WriteResponse:
