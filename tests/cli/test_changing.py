@@ -33,6 +33,37 @@ def test_a_field_that_cannot_be_is_refused(vec: CommandLine) -> None:
     assert "unknown metric" in vec("collections", "create", "new", "--dim", 2, "--metric", "taxi", status=1).err
 
 
+def test_fields_come_and_go(vec: CommandLine) -> None:
+    (info,) = vec("collections", "add-vector", "docs", "image", "--dim", 3, "--metric", "dot", "--json").documents()
+    assert info["schema"]["vectors"]["image"]["dim"] == 3
+    assert "3 dot, m 16" in vec("collections", "describe", "docs").out
+    assert "ALREADY_EXISTS" in vec("collections", "add-vector", "docs", "image", "--dim", 3, status=1).err
+    assert "vector picture" in vec("collections", "rename-vector", "docs", "image", "picture").out
+    (info,) = vec(
+        "collections", "set", "docs", "--default-vector", "picture", "--ttl", 90, "--payload-columns", "off", "--json"
+    ).documents()
+    found = info["schema"]
+    assert (found["default_vector"], found["ttl_ms"], found["payload_columns"]) == ("picture", 90_000, False)
+    described = vec("collections", "describe", "docs").out.splitlines()
+    assert {" ".join(line.split()) for line in described} >= {
+        "default vector picture",
+        "time to live 90 s",
+        "payload columns off",
+    }
+    assert "time to live" not in vec("collections", "set", "docs", "--ttl", "none").out
+    assert "FAILED_PRECONDITION" in vec("collections", "drop-vector", "docs", "picture", "--yes", status=1).err
+    assert "--yes" in vec("collections", "drop-vector", "docs", "", status=2).err
+    assert "default" not in vec("collections", "set", "docs", "--default-vector", "").out
+    assert "picture" not in vec("collections", "drop-vector", "docs", "picture", "--yes").out
+    assert vec("count", "docs").out == "3\n"
+
+
+def test_nothing_to_set(vec: CommandLine) -> None:
+    assert "nothing to set" in vec("collections", "set", "docs", status=2).err
+    assert "seconds" in vec("collections", "set", "docs", "--ttl", "soon", status=2).err
+    assert "INVALID_ARGUMENT" in vec("collections", "set", "docs", "--ttl", "-5", status=1).err
+
+
 def test_names(vec: CommandLine) -> None:
     vec("collections", "alias", "current", "docs")
     vec("collections", "rename", "docs", "docs_v1")

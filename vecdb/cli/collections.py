@@ -1,4 +1,4 @@
-"""``vecdb collections``: what collections there are, and their making and end."""
+"""``vecdb collections``: what collections there are, their making, their changes and their end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def collections() -> None:
-    """Make, list, rename and drop collections, and their aliases."""
+    """Make, list, change and drop collections, and their aliases."""
 
 
 @collections.command("list")
@@ -57,8 +57,7 @@ def describe(where: Target, name: str, as_json: bool) -> None:
         {
             **{label: value for label, value in _summary(info).items() if label != "vectors"},
             "created": datetime.fromtimestamp(info.created_at_ms / 1000, UTC).isoformat(timespec="seconds"),
-            **{f"vector {name}".strip(): _field(field) for name, field in info.schema.vectors.items()},
-            **{f"text {name}".strip(): f"analyzer {field.analyzer}" for name, field in info.schema.texts.items()},
+            **_schema(info),
         }
     )
 
@@ -173,6 +172,130 @@ def unalias(where: Target, alias: str) -> None:
     with where.open() as db:
         db.drop_alias(alias)
     click.echo(f"{alias} stands for nothing")
+
+
+@collections.command("add-vector")
+@click.argument("name")
+@click.argument("field")
+@click.option("--dim", type=int, required=True, metavar="COUNT", help="Numbers of a vector.")
+@click.option("--metric", default="cosine", show_default=True, help="cosine, euclidean or dot.")
+@click.option("--model", metavar="NAME", help="The embedding model, which writes may then state.")
+@click.option("--m", type=int, default=16, show_default=True, help="Links that a node of the graph keeps.")
+@click.option(
+    "--ef-construction", type=int, default=200, show_default=True, help="How widely is searched for links to make."
+)
+@target
+@printed.as_json
+def add_vector(where: Target, name: str, field: str, as_json: bool, **how: Any) -> None:
+    """Add the vector field FIELD to the collection NAME.
+
+    No point has a vector in it yet. What is meant where no field is named stays what it was.
+
+    Example: vecdb collections add-vector docs image --dim 512 --metric dot
+    """
+    from vecdb import VectorField
+
+    with where.open() as db:
+        info = db.collection(name).add_vector_field(field, VectorField(**how))
+    _changed(info, as_json)
+
+
+@collections.command("drop-vector")
+@click.argument("name")
+@click.argument("field")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@target
+@printed.as_json
+def drop_vector(where: Target, name: str, field: str, yes: bool, as_json: bool) -> None:
+    """Drop the vector field FIELD of NAME with its vectors.
+
+    For good; the points stay. Asks first, on a terminal. The default field is refused: let another be the default first.
+
+    Example: vecdb collections drop-vector docs image --yes
+    """
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"to drop {field!r} of {name} without being asked, say --yes")
+        click.confirm(f"Drop the vectors {field!r} of {name}, for good?", abort=True)
+    with where.open() as db:
+        info = db.collection(name).drop_vector_field(field)
+    _changed(info, as_json)
+
+
+@collections.command("rename-vector")
+@click.argument("name")
+@click.argument("field")
+@click.argument("new_field")
+@target
+@printed.as_json
+def rename_vector(where: Target, name: str, field: str, new_field: str, as_json: bool) -> None:
+    """Call the vector field FIELD of NAME something else. The unnamed one is "".
+
+    Example: vecdb collections rename-vector docs image picture
+    """
+    with where.open() as db:
+        info = db.collection(name).rename_vector_field(field, new_field)
+    _changed(info, as_json)
+
+
+@collections.command("set")
+@click.argument("name")
+@click.option("--default-vector", metavar="FIELD", help="The vector field meant where none is named.")
+@click.option("--ttl", metavar="SECONDS", help="How long points stay that are written from now on; none: for ever.")
+@click.option(
+    "--payload-columns", type=click.Choice(("on", "off")), help="Whether values of payloads are kept for filters."
+)
+@target
+@printed.as_json
+def set_(
+    where: Target, name: str, default_vector: str | None, ttl: str | None, payload_columns: str | None, as_json: bool
+) -> None:
+    """Change what goes for the collection NAME, while it serves.
+
+    Example: vecdb collections set docs --default-vector image --ttl 86400
+    """
+    if default_vector is None and ttl is None and payload_columns is None:
+        raise click.UsageError("there is nothing to set: say --default-vector, --ttl or --payload-columns")
+    seconds = None if ttl is None else _seconds(ttl)
+    with where.open() as db:
+        collection = db.collection(name)
+        if default_vector is not None:
+            info = collection.set_default_vector(default_vector)
+        if ttl is not None:
+            info = collection.set_ttl(seconds)
+        if payload_columns is not None:
+            info = collection.set_payload_columns(payload_columns == "on")
+    _changed(info, as_json)
+
+
+def _changed(info: CollectionInfo, as_json: bool) -> None:
+    if as_json:
+        printed.document(info)
+    else:
+        printed.facts({"name": info.name, **_schema(info)})
+
+
+def _schema(info: CollectionInfo) -> dict[str, Any]:
+    """What a collection is made of; what is as usual is left out."""
+    schema = info.schema
+    told: dict[str, Any] = {f"vector {name}".strip(): _field(field) for name, field in schema.vectors.items()}
+    told |= {f"text {name}".strip(): f"analyzer {field.analyzer}" for name, field in schema.texts.items()}
+    if schema.default_vector is not None:
+        told["default vector"] = schema.default_vector or '""'
+    if schema.ttl_ms:
+        told["time to live"] = f"{schema.ttl_ms / 1000:,g} s"
+    if not schema.payload_columns:
+        told["payload columns"] = "off"
+    return told
+
+
+def _seconds(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither a number of seconds nor none", param_hint="--ttl") from None
 
 
 def _summary(info: CollectionInfo) -> dict[str, Any]:
