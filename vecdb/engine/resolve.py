@@ -7,7 +7,8 @@ this group too). The result names rows only, never a predicate, so that replay n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -56,8 +57,7 @@ class _Draft:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Old:
+class _Old(NamedTuple):
     """The newest committed version of an id before this batch.
 
     ``there``: alive, not expired, and inside the caller's scope. ``hidden``: the same, but outside of it.
@@ -153,9 +153,8 @@ class Resolver:
         fresh = [i for i in dict.fromkeys(ids) if i not in self._old]
         values = self._read([keys.pointer(self._collection, i) for i in fresh])
         found = [(i, codec.decode_pointer(v)) for i, v in zip(fresh, values, strict=True) if v is not None]
-        live = [(i, p) for i, p in found if not p.deleted]
-        known = inside or {}
-        doubtful = [(i, p) for i, p in live if p.expires or (self._scope is not None and known.get(i) != p.row)]
+        known, scoped = inside or {}, self._scope is not None
+        doubtful = [(i, p) for i, p in found if not p.deleted and (p.expires or (scoped and known.get(i) != p.row))]
         expired: set[str] = set()
         outside: set[str] = set()
         bodies = self._read([keys.body(self._collection, p.row) for _, p in doubtful])
@@ -266,7 +265,8 @@ class Resolver:
             draft = self._pending.get(point_id) or stored[point_id]
             payload = patched(draft.payload, change.payload, change.payload_mode, change.unset)
             expires_at = self._expiry(change.ttl_ms, draft.expires_at)
-            self._take(point_id, replace(draft, payload=payload, expires_at=expires_at), repr(point_id))
+            updated = _Draft(draft.put, draft.position, draft.texts, payload, draft.kept, draft.placed, expires_at)
+            self._take(point_id, updated, repr(point_id))
         return len(ids)
 
     # -- points by id

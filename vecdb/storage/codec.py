@@ -141,8 +141,7 @@ def body_payload(value: bytes) -> bytes | None:
     return value[at:]
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """Where an id's newest version is. ``seq`` is the write that set it; a deleted one keeps its last row.
 
     ``adopted``: that row uses vector slots of other rows (its body tells which). ``expires``: it has a time to live
@@ -167,8 +166,9 @@ def decode_pointer(value: bytes) -> Pointer:
         version, flags, row, seq = _POINTER.unpack(value)
     except struct.error as error:
         raise DataLoss(f"a pointer does not decode: {error}") from error
-    _known(version, 1, "pointer")
-    return Pointer(row, seq, bool(flags & _DELETED), bool(flags & _ADOPTED), bool(flags & _EXPIRES))
+    if version != 1:
+        _known(version, 1, "pointer")
+    return Pointer(row, seq, flags & _DELETED != 0, flags & _ADOPTED != 0, flags & _EXPIRES != 0)
 
 
 @dataclass(frozen=True, slots=True)
