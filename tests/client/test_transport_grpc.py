@@ -19,6 +19,7 @@ from vecdb import connect, errors
 from vecdb.client.channel import with_port
 from vecdb.client.client import Client
 from vecdb.client.transport_grpc import GrpcTransport
+from vecdb.model.filter.expression import F
 from vecdb.model.info import Limits, ServerInfo
 from vecdb.v1 import points_pb2, points_pb2_grpc, search_pb2, search_pb2_grpc
 from vecdb.wire.server import Server, ServerOptions
@@ -270,6 +271,33 @@ def test_the_server_is_asked_once_what_it_can_do(start: Callable[..., Server], e
             assert "0.0.9" in str(refused.value)
         assert calls(engine, "write") == []
         assert client.info() is client.info()
+
+
+def test_what_an_older_server_does_not_know_of_writes_is_refused_by_name(
+    start: Callable[..., Server], engine: FakeDatabase
+) -> None:
+    """It would upsert without the condition, or for ever; what it knows goes through."""
+    server = start(info=ServerInfo(features=("write.request_id",)))
+    with connect(server.address) as client:
+        client.create_collection("docs", dim=2)
+        docs = client.collection("docs")
+        for call, feature in (
+            (lambda: docs.delete(filter=F("n") == 1), "write.filter"),
+            (lambda: docs.update(filter=F("n") == 1, unset=["n"]), "write.filter"),
+            (lambda: docs.update(["a"], payloads=[{}]), "write.merge"),
+            (lambda: docs.update(["a"], unset=["n"], payload_mode="replace"), "write.merge"),
+            (lambda: docs.delete(["a"], if_version=1), "write.condition"),
+            (lambda: docs.insert(["a"], ttl=1), "write.ttl"),
+        ):
+            with pytest.raises(errors.Unimplemented) as refused:
+                call()
+            assert refused.value.expected == feature
+        assert calls(engine, "write") == []
+        docs.upsert(["a"], payloads=[{"n": 1}])
+        docs.update(["a"], texts=["x"])
+        docs.update(["a"], payloads=[{"n": 2}], payload_mode="replace")
+        docs.delete(["a"])
+        assert len(calls(engine, "write")) == 4
 
 
 def test_uploads_are_cut_to_what_the_server_takes(start: Callable[..., Server], engine: FakeDatabase) -> None:

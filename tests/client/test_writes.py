@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,8 +14,20 @@ from vecdb import errors
 from vecdb.client.operations import Clear, Delete, Insert, Update, Upsert
 from vecdb.client.split import MESSAGE_OVERHEAD, pieces
 from vecdb.model import point
+from vecdb.model.filter.expression import F
 from vecdb.model.info import Limits
-from vecdb.model.point import DeleteIds, Put, PutMode, Rows, VectorColumn
+from vecdb.model.point import (
+    FOR_EVER,
+    Condition,
+    DeleteIds,
+    DeleteWhere,
+    PayloadMode,
+    Put,
+    PutMode,
+    Rows,
+    UpdateWhere,
+    VectorColumn,
+)
 from vecdb.model.size import row_sizes
 from vecdb.wire.convert import write_to_proto
 
@@ -272,3 +288,82 @@ def test_a_bad_option_is_no_partial_write(small: Recorder) -> None:
     with pytest.raises(errors.InvalidArgument) as refused:
         small.docs().upsert(range(100), durability="much")
     assert refused.value.field == "durability"
+
+
+def test_an_update_merges_unless_told_otherwise(sent: Recorder) -> None:
+    docs = sent.docs()
+    docs.update([1], payloads=[{"a": 1}], unset=["b.c", "d\\.e"])
+    docs.update([1], payloads=[{"a": 1}], payload_mode="replace")
+    docs.upsert([1], payloads=[{"a": 1}])
+    puts = [batch.operations[0] for batch in sent.batches]
+    assert [put.payload_mode.name for put in puts] == ["MERGE", "REPLACE", "REPLACE"]
+    assert [list(put.unset) for put in puts] == [[("b", "c"), ("d.e",)], [], []]
+
+
+@pytest.mark.parametrize(
+    ("ttl", "expected"),
+    [
+        (None, []),
+        (1.5, [1_500]),
+        (1e-9, [1]),
+        (timedelta(days=2), [172_800_000]),
+        (math.inf, [FOR_EVER]),
+        ([1, None, math.inf], [1_000, 0, FOR_EVER]),
+        ([None, None, None], []),
+        (np.array([1.0, 2.0, 3.0]), [1_000, 2_000, 3_000]),
+    ],
+)
+def test_times_to_live(sent: Recorder, ttl: Any, expected: list[int]) -> None:
+    for write in (sent.docs().upsert, sent.docs().insert, sent.docs().update):
+        write(["a", "b", "c"], ttl=ttl)
+    assert [list(batch.operations[0].ttl_ms) for batch in sent.batches] == [expected] * 3
+
+
+def test_conditions(sent: Recorder) -> None:
+    docs = sent.docs()
+    filter = F("n") == 1
+    docs.upsert([1, 2], if_absent=True)
+    docs.update([1, 2], if_exists=True, if_version=[7, np.uint64(8)], if_filter=filter)
+    docs.delete([1, 2], if_version=3)
+    docs.write([Upsert([1], if_version=0), Delete([2], if_exists=True), Update([3], if_filter=filter)])
+    docs.upsert([1, 2])
+    found = [operation.condition for batch in sent.batches for operation in batch.operations]
+    assert found == [
+        Condition(absent=True, versions=[]),
+        Condition(exists=True, versions=[7, 8], filter=filter),
+        Condition(versions=[3]),
+        Condition(versions=[0]),
+        Condition(exists=True, versions=[]),
+        Condition(versions=[], filter=filter),
+        None,
+    ]
+
+
+def test_a_filter_in_place_of_ids(sent: Recorder) -> None:
+    docs = sent.docs()
+    filter = F("n") == 1
+    docs.delete(filter=filter)
+    docs.update(filter=filter, payloads={"a": 1}, ttl=2)
+    docs.write([Delete(filter=filter), Update(filter=filter, unset=["a"], payload_mode="replace")])
+    assert [operation for batch in sent.batches for operation in batch.operations] == [
+        DeleteWhere(filter),
+        UpdateWhere(filter, b'{"a":1}', PayloadMode.MERGE, [], 2_000),
+        DeleteWhere(filter),
+        UpdateWhere(filter, None, PayloadMode.REPLACE, [("a",)], 0),
+    ]
+
+
+def test_columns_of_conditions_and_times_are_cut_with_the_rows(small: Recorder) -> None:
+    """A large conditional write goes in several batches; what is one for all stays so."""
+    n = 100
+    small.docs().upsert(range(n), if_version=range(n), ttl=[float(i + 1) for i in range(n)])
+    small.docs().delete(range(n), if_version=7)
+    puts = [b.operations[0] for b in small.batches if isinstance(b.operations[0], Put)]
+    deletes = [b.operations[0] for b in small.batches if isinstance(b.operations[0], DeleteIds)]
+    assert len(puts) > 1 < len(deletes)
+    assert [v for put in puts for v in put.condition.versions] == list(range(n))
+    assert [t for put in puts for t in put.ttl_ms] == [1_000 * (i + 1) for i in range(n)]
+    assert [list(d.condition.versions) for d in deletes] == [[7]] * len(deletes)
+    with pytest.raises(errors.InvalidArgument) as refused:
+        small.docs().upsert([*range(n), 5], if_absent=True)
+    assert refused.value.field == f"ids[{n}]"

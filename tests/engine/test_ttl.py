@@ -11,7 +11,9 @@ import pytest
 
 from tests.engine.conftest import make
 from tests.engine.handle import DIM, PLAIN, Handle, delete, gaussian, insert, names, update, upsert
+from vecdb.engine.commit import Write
 from vecdb.engine.database import Database
+from vecdb.engine.prepare import DeleteExpired, PreparedBatch
 from vecdb.errors import ConditionFailed
 from vecdb.model.context import CallContext
 from vecdb.model.filter.expression import F
@@ -97,6 +99,19 @@ def test_the_sweep_deletes_for_good(c: Handle, clock: Clock) -> None:
     clock.now += 1e6
     assert not c.db.maintain()
     assert c.seq == seq + 1
+
+
+def test_a_sweep_that_comes_late_asks_again(c: Handle, clock: Clock) -> None:
+    """Between its look and its turn somebody wrote one of the points anew, and another for a longer time."""
+    c.upsert(["a", "b", "d"], gaussian(3), ttl_ms=[1_000])
+    clock.now += 1
+    found = c.look()
+    c.write(upsert(["a", "b"], gaussian(2), ttl_ms=[0, 9_000]), insert(["new"], gaussian(1)))
+    batch = PreparedBatch([DeleteExpired(["a", "b", "d", "new", "none"])], 0)
+    done = c.db._committer.submit(Write(c.inner, batch, c.inner.entry.shape, c.context(), durable=False))
+    assert done.result(30).count == 1
+    assert c.ids() == ["a", "b", "new"]
+    assert c.ids_at(found) == []
 
 
 def test_a_segment_is_looked_at_anew_once_what_expired_is_gone(c: Handle, clock: Clock) -> None:

@@ -360,7 +360,10 @@ def different(ids: Sequence[str]) -> None:
     for i, point_id in enumerate(ids):
         if point_id in seen:
             raise InvalidArgument(
-                "an insert names an id twice", field=f"ids[{i}]", expected="different ids", received=repr(point_id)
+                "an insert, or a write with a condition, names an id twice",
+                field=f"ids[{i}]",
+                expected="different ids",
+                received=repr(point_id),
             )
         seen.add(point_id)
 

@@ -95,7 +95,7 @@ def _in_pieces(
         result = yield from _batch(collection, [operation], durability, request_id)
         report(total, total)
         return result
-    if isinstance(operation, point.Put) and operation.mode is PutMode.INSERT:
+    if isinstance(operation, point.Put) and (operation.mode is PutMode.INSERT or operation.condition is not None):
         build.different(operation.rows.ids)
     build.durability(durability)
     whole_id = uuid.uuid4().bytes if request_id is None else build.request_id(request_id)
