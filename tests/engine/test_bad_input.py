@@ -181,6 +181,10 @@ CASES: dict[str, Case] = {
         *(lambda docs: docs.delete(filter=Text("x", "word")), F),
         *(OP + "filter.$text", "'' | 'title'", "'x'"),
     ),
+    "a delete of whatever there is": (
+        *(lambda docs: docs.delete(filter=Value("$id").exists()), A),
+        *(OP + "filter", "a condition, or a clear", "none"),
+    ),
     "an unknown payload mode": (
         *(lambda docs: docs.update(["a"], payloads=[{}], payload_mode="add"), A),
         *("payload_mode", "merge | replace", "'add'"),

@@ -224,6 +224,13 @@ def _operation(
     if isinstance(op, DeleteWhere | UpdateWhere):
         check_filter(op.filter, schema, f"{path}.filter")
         if isinstance(op, DeleteWhere):
+            if op.filter == And(()):
+                raise InvalidArgument(
+                    "a delete by a filter without conditions would delete everything",
+                    field=f"{path}.filter",
+                    expected="a condition, or a clear",
+                    received="none",
+                )
             return PreparedWhere(op.filter, None)
         _check_update_where(op, path, options)
         return PreparedWhere(op.filter, op)
