@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from vecdb.model.collection import SegmentStats as SegmentStats
     from vecdb.model.facet import Facet as Facet
     from vecdb.model.facet import FacetValue as FacetValue
+    from vecdb.model.filter import Filter as Filter
+    from vecdb.model.filter.expression import F as F
     from vecdb.model.hit import Hit as Hit
     from vecdb.model.hit import Page as Page
     from vecdb.model.hit import Point as Point
@@ -125,6 +127,8 @@ _PLACES = {
     ),
     "vecdb.model.collection": ("CollectionInfo", "CollectionStats", "DatabaseStats", "SegmentStats"),
     "vecdb.model.facet": ("Facet", "FacetValue"),
+    "vecdb.model.filter": ("Filter",),
+    "vecdb.model.filter.expression": ("F",),
     "vecdb.model.hit": ("Hit", "Page", "Point", "SearchResult"),
     "vecdb.model.info": ("ServerInfo",),
     "vecdb.model.order": ("OrderBy",),

@@ -227,7 +227,7 @@ class Handle:
 
     def ids_at(self, view: View) -> list[str]:
         inner = self.inner
-        points, end = inner.lookup.scroll(view, None, 10_000, Select(False, False, False), inner.entry.fields, None)
+        points, end = inner.reading.scrolling.page(CallContext(), view, None, 10_000, Select(False, False, False), None)
         assert end
         return points.ids
 

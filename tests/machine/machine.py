@@ -154,6 +154,8 @@ class Histories(RuleBasedStateMachine):
         if shared:
             self.kill([Sketch("upsert", [0], seed)], awaited, seed, under_way=True)
         self.maintain(steps)
+        for using in sorted(SCHEMA.vectors):
+            self.search_by_graph(using, seed, 2, 5, 0, None, None)
 
     def teardown(self) -> None:
         failpoint.disarm()
@@ -493,7 +495,7 @@ class Histories(RuleBasedStateMachine):
         pin = self.pins[which % len(self.pins)]
         inner = pin.site.db._use(CallContext(), pin.site.called)
         everything = Select(vectors=True)
-        points, end = inner.lookup.scroll(pin.view, None, 1000, everything, inner.entry.fields, None)
+        points, end = inner.reading.scrolling.page(CallContext(), pin.view, None, 1000, everything, None)
         assert end
         self.compare_scroll(points_in(points), pin.points)
         for scope in (None, TENANT):

@@ -12,7 +12,7 @@ from tests.project.repository import ROOT
 NAMES = """
     __version__
     Client Collection connect open AsyncClient AsyncCollection connect_async open_async
-    Near Rrf
+    Near Rrf F Filter
     Clear Delete Insert Update Upsert
     Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
     Schema TextField VectorField

@@ -158,18 +158,24 @@ class FakeDatabase:
             vectors=vectors if select.vectors else None,
         )
 
-    def exists(self, context: CallContext, name: str, ids: Sequence[str]) -> np.ndarray:
-        self._met("exists", context, name, ids)
+    def exists(self, context: CallContext, name: str, ids: Sequence[str], filter: Filter | None = None) -> np.ndarray:
+        self._met("exists", context, name, ids, filter)
         return np.array([id in self._kept(name).rows for id in ids], dtype=np.bool_)
 
-    def count(self, context: CallContext, name: str) -> int:
-        self._met("count", context, name)
+    def count(self, context: CallContext, name: str, filter: Filter | None = None) -> int:
+        self._met("count", context, name, filter)
         return len(self._kept(name).rows)
 
     def scroll(
-        self, context: CallContext, name: str, after: str | None, limit: int, select: Select
+        self,
+        context: CallContext,
+        name: str,
+        after: str | None,
+        limit: int,
+        select: Select,
+        filter: Filter | None = None,
     ) -> tuple[Points, bool]:
-        self._met("scroll", context, name, after, limit, select)
+        self._met("scroll", context, name, after, limit, select, filter)
         kept = self._kept(name)
         rest = sorted((id for id in kept.rows if after is None or id.encode() > after.encode()), key=str.encode)
         return self._points(kept, rest[:limit], select), len(rest) <= limit

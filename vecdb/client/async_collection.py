@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.collection import Payloads
+from vecdb.client.conditions import Condition
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
 from vecdb.client.near import Near, Vector
@@ -35,7 +36,6 @@ from vecdb.client.run import Budget
 from vecdb.client.transport import AsyncTransport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.facet import Facet
-from vecdb.model.filter import Filter
 from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
@@ -204,6 +204,7 @@ class AsyncCollection:
         vector: Vector | None = None,
         *,
         legs: Sequence[Near] | None = None,
+        filter: Condition | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -225,6 +226,7 @@ class AsyncCollection:
             legs,
             using=using,
             model=model,
+            filter=filter,
             limit=limit,
             offset=offset,
             ef=ef,
@@ -240,6 +242,8 @@ class AsyncCollection:
         self,
         vectors: Any,
         *,
+        filter: Condition | None = None,
+        filters: Sequence[Condition | None] | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -259,6 +263,8 @@ class AsyncCollection:
             vectors,
             using=using,
             model=model,
+            filter=filter,
+            filters=filters,
             limit=limit,
             offset=offset,
             ef=ef,
@@ -285,19 +291,22 @@ class AsyncCollection:
         select = Select(with_payload, with_text, with_vectors)
         return await self._run(steps.get(self._name, ids, select), timeout, _lane(ids))
 
-    async def exists(self, ids: Iterable[Id], *, timeout: float | None = None) -> NDArray[np.bool_]:
-        """Which of ``ids`` exist, bool ``[n]``."""
-        return await self._run(steps.exists(self._name, ids), timeout, _lane(ids))
+    async def exists(
+        self, ids: Iterable[Id], *, filter: Condition | None = None, timeout: float | None = None
+    ) -> NDArray[np.bool_]:
+        """Which of ``ids`` exist, and match ``filter``: bool ``[n]``."""
+        return await self._run(steps.exists(self._name, ids, filter), timeout, _lane(ids))
 
-    async def count(self, *, timeout: float | None = None) -> int:
-        """How many points there are."""
-        return await self._run(calls.Count(self._name), timeout)
+    async def count(self, *, filter: Condition | None = None, timeout: float | None = None) -> int:
+        """How many points there are, or match ``filter``."""
+        return await self._run(steps.count(self._name, filter), timeout)
 
     async def page(
         self,
         cursor: str | None = None,
         limit: int = 100,
         *,
+        filter: Condition | None = None,
         order_by: str | OrderBy | None = None,
         with_payload: bool = True,
         with_text: bool = True,
@@ -306,11 +315,12 @@ class AsyncCollection:
     ) -> Page:
         """The next ``limit`` (1..10,000) points by id or in another order, and the cursor of the page after them."""
         select = Select(with_payload, with_text, with_vectors)
-        return await self._run(steps.page(self._name, cursor, limit, select, order_by), timeout, _lane(limit))
+        return await self._run(steps.page(self._name, cursor, limit, select, order_by, filter), timeout, _lane(limit))
 
     def scroll(
         self,
         *,
+        filter: Condition | None = None,
         order_by: str | OrderBy | None = None,
         batch: int = 1000,
         with_payload: bool = True,
@@ -319,7 +329,7 @@ class AsyncCollection:
         timeout: float | None = None,
     ) -> AsyncIterator[Point]:
         """All points in the order of their ids, or ``order_by``, fetched ``batch`` (1..10,000) at a time."""
-        walk = steps.Walk(self._name, Select(with_payload, with_text, with_vectors), order_by, None)
+        walk = steps.Walk(self._name, Select(with_payload, with_text, with_vectors), order_by, filter)
         return self._scroll(walk, steps.points_at_once(batch, "batch"), timeout)
 
     async def _scroll(self, walk: steps.Walk, batch: int, timeout: float | None) -> AsyncIterator[Point]:
@@ -331,7 +341,7 @@ class AsyncCollection:
         self,
         key: str | Sequence[str],
         *,
-        filter: Filter | None = None,
+        filter: Condition | None = None,
         limit: int = 100,
         timeout: float | None = None,
     ) -> Facet:
@@ -359,6 +369,7 @@ class AsyncCollection:
         self,
         path: str | os.PathLike[str],
         *,
+        filter: Condition | None = None,
         format: str | None = None,
         with_vectors: bool = True,
         with_text: bool = True,
@@ -373,6 +384,7 @@ class AsyncCollection:
         return await export_async(
             self,
             path,
+            filter=filter,
             format=format,
             with_vectors=with_vectors,
             with_text=with_text,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vecdb.client import changes
+from vecdb.client.conditions import Condition, to_filter, to_filters
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Put, Update, Upsert
@@ -293,18 +294,24 @@ def search(
     return request([_leg(leg, f"legs[{i}]") for i, leg in enumerate(legs)], **more)
 
 
-def search_batch(vectors: Any, *, using: str | None, model: str | None, **more: Any) -> SearchRequest | None:
+def search_batch(
+    vectors: Any, *, using: str | None, model: str | None, filters: Sequence[Condition | None] | None, **more: Any
+) -> SearchRequest | None:
     """A search of one query for each row of ``vectors``; None when there is none."""
     if not hasattr(vectors, "__array__") and not isinstance(vectors, str | bytes | Mapping):
         vectors = list(vectors)
     if hasattr(vectors, "__len__") and len(vectors) == 0:
+        to_filters(filters, 0, "filters")
         return None
-    return request([query.Near(to_matrix(vectors, "vectors"), using, model=model)], **more)
+    near = query.Near(to_matrix(vectors, "vectors"), using, model=model)
+    return request([near], query_filters=to_filters(filters, len(near.vectors), "filters"), **more)
 
 
 def request(
     legs: Sequence[query.Leg],
     *,
+    filter: Condition | None,
+    query_filters: Sequence[Filter | None] | None = None,
     limit: int,
     offset: int,
     ef: int | None,
@@ -320,6 +327,8 @@ def request(
     made = SearchRequest(
         legs=legs,
         fusion=fusion or Rrf(),
+        filter=to_filter(filter),
+        query_filters=query_filters,
         limit=whole(limit, "limit"),
         offset=whole(offset, "offset"),
         ef=None if ef is None else whole(ef, "ef"),
@@ -376,6 +385,7 @@ def _leg(leg: Near, path: str) -> query.Near:
         using=leg.using,
         weight=_real(leg.weight, f"{path}.weight"),
         depth=None if leg.depth is None else whole(leg.depth, f"{path}.depth"),
+        filter=to_filter(leg.filter, f"{path}.filter"),
         model=leg.model,
     )
 
@@ -386,13 +396,6 @@ def name(value: object, path: str) -> str:
         raise InvalidArgument("not a text", field=path, expected="str", received=type(value).__name__)
     validate_collection_name(value, path)
     return value
-
-
-def condition(given: object) -> Filter | None:
-    """A filter. Raises InvalidArgument."""
-    if given is None or isinstance(given, Filter):
-        return given
-    raise InvalidArgument("not a filter", field="filter", expected="a filter", received=type(given).__name__)
 
 
 def key(given: object, path: str) -> Key:

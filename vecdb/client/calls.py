@@ -183,36 +183,39 @@ class Get(Call[tuple[Points, int]]):
 
 @dataclass(frozen=True, slots=True)
 class Exists(Call[NDArray[np.bool_]]):
-    """Which of ``ids`` exist, bool ``[n]``."""
+    """Which of ``ids`` exist and match, bool ``[n]``."""
 
     collection: str
     ids: Sequence[str]
+    filter: Filter | None = None
 
     def on(self, engine: Database, context: CallContext) -> NDArray[np.bool_]:
-        return engine.exists(context, self.collection, self.ids)
+        return engine.exists(context, self.collection, self.ids, self.filter)
 
 
 @dataclass(frozen=True, slots=True)
 class Count(Call[int]):
-    """How many points there are."""
+    """How many points there are that match."""
 
     collection: str
+    filter: Filter | None = None
 
     def on(self, engine: Database, context: CallContext) -> int:
-        return engine.count(context, self.collection)
+        return engine.count(context, self.collection, self.filter)
 
 
 @dataclass(frozen=True, slots=True)
 class Scroll(Call[tuple[Points, bool]]):
-    """Up to ``limit`` points after an id (None: from the first), and whether the end was reached."""
+    """Up to ``limit`` points that match after an id (None: from the first), and whether the end was reached."""
 
     collection: str
     after: str | None
     limit: int
     select: Select
+    filter: Filter | None = None
 
     def on(self, engine: Database, context: CallContext) -> tuple[Points, bool]:
-        return engine.scroll(context, self.collection, self.after, self.limit, self.select)
+        return engine.scroll(context, self.collection, self.after, self.limit, self.select, self.filter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
+from vecdb.client.conditions import Condition
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.near import Near, Vector
 from vecdb.client.operations import (
@@ -33,7 +34,6 @@ from vecdb.client.run import Budget, run
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.facet import Facet
-from vecdb.model.filter import Filter
 from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
@@ -230,6 +230,7 @@ class Collection:
         vector: Vector | None = None,
         *,
         legs: Sequence[Near] | None = None,
+        filter: Condition | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -246,7 +247,9 @@ class Collection:
     ) -> SearchResult:
         """The nearest points to ``vector`` (``[dim]``), best first: exactly min(limit, matches) hits.
 
-        ``using``: the vector field (None: the collection's default). ``legs``: several vectors instead of one, fused by
+        ``filter``: only points that match, a dict such as ``{"year": {"$gte": 2020}}`` or what ``vecdb.F`` makes; the
+        language is in docs/filters.md. ``using``: the vector field (None: the collection's default).
+        ``legs``: several vectors instead of one, fused by
         ``fusion`` (Rrf() unless given). ``offset + limit`` is at most 10,000. ``ef`` (1..10,000): how widely the
         graph is searched, None for the default; ``exact`` scans instead. ``min_score``: no hits below it.
         Raises DimensionMismatch, InvalidVector, FieldNotFound, ModelMismatch and InvalidArgument.
@@ -257,6 +260,7 @@ class Collection:
             legs,
             using=using,
             model=model,
+            filter=filter,
             limit=limit,
             offset=offset,
             ef=ef,
@@ -272,6 +276,8 @@ class Collection:
         self,
         vectors: Any,
         *,
+        filter: Condition | None = None,
+        filters: Sequence[Condition | None] | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -287,6 +293,7 @@ class Collection:
     ) -> list[SearchResult]:
         """One result for each row of ``vectors`` (``[q, dim]``); see ``search``.
 
+        ``filter`` narrows all queries, ``filters`` (one for each, or None) each of them alone.
         As many queries travel in one call as fit a message and its answer.
         """
         found = steps.search_batch(
@@ -294,6 +301,8 @@ class Collection:
             vectors,
             using=using,
             model=model,
+            filter=filter,
+            filters=filters,
             limit=limit,
             offset=offset,
             ef=ef,
@@ -320,19 +329,22 @@ class Collection:
         select = Select(with_payload, with_text, with_vectors)
         return self._run(steps.get(self._name, ids, select), timeout)
 
-    def exists(self, ids: Iterable[Id], *, timeout: float | None = None) -> NDArray[np.bool_]:
-        """Which of ``ids`` exist, bool ``[n]``."""
-        return self._run(steps.exists(self._name, ids), timeout)
+    def exists(
+        self, ids: Iterable[Id], *, filter: Condition | None = None, timeout: float | None = None
+    ) -> NDArray[np.bool_]:
+        """Which of ``ids`` exist, and match ``filter``: bool ``[n]``."""
+        return self._run(steps.exists(self._name, ids, filter), timeout)
 
-    def count(self, *, timeout: float | None = None) -> int:
-        """How many points there are."""
-        return self._run(calls.Count(self._name), timeout)
+    def count(self, *, filter: Condition | None = None, timeout: float | None = None) -> int:
+        """How many points there are, or match ``filter``."""
+        return self._run(steps.count(self._name, filter), timeout)
 
     def page(
         self,
         cursor: str | None = None,
         limit: int = 100,
         *,
+        filter: Condition | None = None,
         order_by: str | OrderBy | None = None,
         with_payload: bool = True,
         with_text: bool = True,
@@ -341,16 +353,18 @@ class Collection:
     ) -> Page:
         """The next ``limit`` (1..10,000) points in the order of their ids, and the cursor of the page after them.
 
+        ``filter``: only points that match; a cursor is used with the filter it came from.
         ``order_by``: "key" for the order of a value instead, "-key" for the greatest first, or an OrderBy; see there.
         ``cursor``: that of the page before, None for the first page. It is a short text that stays good across
         restarts, writes and deletes. Raises InvalidArgument for a cursor that no page in this order gave.
         """
         select = Select(with_payload, with_text, with_vectors)
-        return self._run(steps.page(self._name, cursor, limit, select, order_by), timeout)
+        return self._run(steps.page(self._name, cursor, limit, select, order_by, filter), timeout)
 
     def scroll(
         self,
         *,
+        filter: Condition | None = None,
         order_by: str | OrderBy | None = None,
         batch: int = 1000,
         with_payload: bool = True,
@@ -363,7 +377,7 @@ class Collection:
         A point that is there from beginning to end, and keeps the value ordered by, comes exactly once, whatever is
         written meanwhile. ``timeout`` is for each fetch.
         """
-        walk = steps.Walk(self._name, Select(with_payload, with_text, with_vectors), order_by, None)
+        walk = steps.Walk(self._name, Select(with_payload, with_text, with_vectors), order_by, filter)
         return self._scroll(walk, steps.points_at_once(batch, "batch"), timeout)
 
     def _scroll(self, walk: steps.Walk, batch: int, timeout: float | None) -> Iterator[Point]:
@@ -374,7 +388,7 @@ class Collection:
         self,
         key: str | Sequence[str],
         *,
-        filter: Filter | None = None,
+        filter: Condition | None = None,
         limit: int = 100,
         timeout: float | None = None,
     ) -> Facet:
@@ -425,6 +439,7 @@ class Collection:
         self,
         path: str | os.PathLike[str],
         *,
+        filter: Condition | None = None,
         format: str | None = None,
         with_vectors: bool = True,
         with_text: bool = True,
@@ -433,7 +448,7 @@ class Collection:
         timeout: float | None = None,
         progress: bool | Callable[[int, int | None], object] = False,
     ) -> ExportReport:
-        """Write all points to ``path``, in the order of their ids; "-" is standard output (jsonl).
+        """Write points to ``path``, all or those that match ``filter``, by id; "-" is standard output (jsonl).
 
         ``format``: parquet, jsonl or npy, None by extension (``.jsonl.gz`` is compressed). ``load`` reads each of them
         back: ids, texts and payloads equal, vectors bit for bit. npy is an array for each vector field, and beside it
@@ -447,6 +462,7 @@ class Collection:
         return export(
             self,
             path,
+            filter=filter,
             format=format,
             with_vectors=with_vectors,
             with_text=with_text,

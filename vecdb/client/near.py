@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from vecdb.client.conditions import Condition
+
 Vector = Sequence[float] | NDArray[Any]
 
 
@@ -17,7 +19,8 @@ class Near:
 
     ``using`` None: the collection's default field.
     With several legs, ``weight`` (> 0) is its share in the fusion and ``depth`` (1..10,000, None: chosen)
-    the hits it contributes. ``model`` states where the vector comes from; another than the field's is refused.
+    the hits it contributes. ``filter`` (a dict, or what F makes) narrows this leg alone. ``model`` states where
+    the vector comes from; another than the field's is refused.
     """
 
     vector: Vector
@@ -25,3 +28,4 @@ class Near:
     weight: float = 1.0
     depth: int | None = None
     model: str | None = None
+    filter: Condition | None = None

@@ -85,6 +85,9 @@ def _search_features(call: calls.Search) -> list[str]:
         features.append("search.rrf")
     if call.request.explain:
         features.append("search.explain")
+    filters = (call.request.filter, call.request.query_filters, *(leg.filter for leg in call.request.legs))
+    if any(given is not None for given in filters):
+        features.append("filters")
     return features
 
 
@@ -102,6 +105,10 @@ def _write_features(call: calls.Write) -> list[str]:
             if operation.ttl_ms:
                 features.add("write.ttl")
     return sorted(features)
+
+
+def _filter_features(call: calls.Exists | calls.Count | calls.Scroll) -> Sequence[str]:
+    return () if call.filter is None else ("filters",)
 
 
 def _searched(call: calls.Search, answer: search_pb2.SearchResponse) -> tuple[SearchAnswer, int]:
@@ -250,15 +257,19 @@ _METHODS: dict[type[Call[Any]], _Method] = {
     ),
     calls.Exists: _Method(
         _POINTS + "Exists",
-        lambda call: points_pb2.ExistsRequest(collection=call.collection, ids=call.ids),
+        lambda call: points_pb2.ExistsRequest(
+            collection=call.collection, ids=call.ids, filter=convert.filter_to_proto(call.filter)
+        ),
         points_pb2.ExistsResponse,
         _existing,
+        _filter_features,
     ),
     calls.Count: _Method(
         _POINTS + "Count",
-        lambda call: points_pb2.CountRequest(collection=call.collection),
+        lambda call: points_pb2.CountRequest(collection=call.collection, filter=convert.filter_to_proto(call.filter)),
         points_pb2.CountResponse,
         lambda call, answer: answer.count,
+        _filter_features,
     ),
     calls.Scroll: _Method(
         _POINTS + "Scroll",
@@ -267,9 +278,11 @@ _METHODS: dict[type[Call[Any]], _Method] = {
             after=call.after,
             limit=call.limit,
             select=convert.select_to_proto(call.select),
+            filter=convert.filter_to_proto(call.filter),
         ),
         points_pb2.ScrollResponse,
         _scrolled,
+        _filter_features,
     ),
     calls.Ordered: _Method(
         _POINTS + "Scroll",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
 from vecdb.errors import TooLarge
 from vecdb.model import point
+from vecdb.model.filter import Filter
 from vecdb.model.info import Limits
 from vecdb.model.point import DeleteIds, Int64, Rows
 from vecdb.model.query import SearchRequest
 from vecdb.model.size import all_fit, fitting, row_sizes
+from vecdb.wire import convert
 
 # Names of fields, the collection and what surrounds the columns.
 MESSAGE_OVERHEAD = 64 << 10
@@ -68,11 +69,24 @@ def piece_id(request_id: bytes, index: int) -> bytes:
 def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[SearchRequest]:
     """A search of many queries as several, none over ``message_bytes`` or asking more than ``hits`` in all."""
     row = sum(4 * leg.vectors.shape[1] for leg in request.legs)
-    most = max(1, min((message_bytes - MESSAGE_OVERHEAD) // max(1, row), hits // request.limit))
-    return [
-        replace(request, legs=[replace(leg, vectors=leg.vectors[start : start + most]) for leg in request.legs])
-        for start in range(0, request.queries, most)
-    ]
+    shared = sum(_size(filter) for filter in (request.filter, *(leg.filter for leg in request.legs)))
+    room = message_bytes - MESSAGE_OVERHEAD - shared
+    sizes = np.full(request.queries, row, dtype=np.int64)
+    filters = request.query_filters
+    if filters is not None:
+        sizes += np.fromiter(map(_size, filters), dtype=np.int64, count=len(filters))
+    parts, start = [], 0
+    while start < request.queries:
+        stop = start + max(1, fitting(sizes[start : start + max(1, hits // request.limit)], room))
+        parts.append(request.cut(start, stop))
+        start = stop
+    return parts
+
+
+def _size(filter: Filter | None) -> int:
+    """Bytes of a filter in a message, with what surrounds it."""
+    message = convert.filter_to_proto(filter)
+    return 8 if message is None else 8 + message.ByteSize()
 
 
 def _bounds(sizes: Int64, room: int, rows: int) -> Iterator[tuple[int, int]]:

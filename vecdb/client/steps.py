@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vecdb.client import build, calls, parse, split
 from vecdb.client import cursor as cursors
 from vecdb.client.calls import Steps
+from vecdb.client.conditions import to_filter
 from vecdb.client.content import complete
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
@@ -160,13 +161,18 @@ def get(collection: str, ids: Iterable[object], select: Select) -> Steps[list[Po
     return found
 
 
-def exists(collection: str, ids: Iterable[object]) -> Steps[NDArray[np.bool_]]:
-    """Which ids exist, bool ``[n]``."""
-    wanted = to_ids(ids)
+def exists(collection: str, ids: Iterable[object], filter: object) -> Steps[NDArray[np.bool_]]:
+    """Which ids exist and match, bool ``[n]``."""
+    wanted, condition = to_ids(ids), to_filter(filter)
     found = [np.zeros(0, dtype=np.bool_)]
     for start in range(0, len(wanted), IDS_PER_CALL):
-        found.append((yield from calls.Exists(collection, wanted[start : start + IDS_PER_CALL])))
+        found.append((yield from calls.Exists(collection, wanted[start : start + IDS_PER_CALL], condition)))
     return np.concatenate(found)
+
+
+def count(collection: str, filter: object) -> Steps[int]:
+    """How many points match."""
+    return (yield from calls.Count(collection, to_filter(filter)))
 
 
 def page(
@@ -184,7 +190,7 @@ def page(
 def facet(collection: str, key: object, filter: object, limit: object) -> Steps[Facet]:
     """How many points have which values."""
     request = FacetRequest(build.key(key, "key"), build.whole(limit, "limit"))
-    return (yield from calls.Facet(collection, request, build.condition(filter)))
+    return (yield from calls.Facet(collection, request, to_filter(filter)))
 
 
 class Walk:
@@ -196,7 +202,7 @@ class Walk:
         self._collection = collection
         self._select = select
         self._order = order_of(order_by)
-        self._filter = build.condition(filter)
+        self._filter = to_filter(filter)
         self._after: str | None = None
         self._place = b""
         if cursor is not None and self._order is None:
@@ -209,7 +215,9 @@ class Walk:
         """The next points; none, once, at the end of a walk without any."""
         points: Points
         if self._order is None:
-            points, self.ended = yield from calls.Scroll(self._collection, self._after, limit, self._select)
+            points, self.ended = yield from calls.Scroll(
+                self._collection, self._after, limit, self._select, self._filter
+            )
             self._after = points.ids[-1] if len(points) else self._after
         else:
             points, self.ended, place = yield from calls.Ordered(

@@ -32,6 +32,7 @@ from vecdb.engine.ordering import OrderedPoints, Ordering
 from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedWhere, check_filter, check_ids, prepare
 from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
+from vecdb.engine.scrolling import Scrolling
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
 from vecdb.engine.segment import ALIVE, Growing, NewRows, Segment, UInt64
 from vecdb.engine.shape import Shape
@@ -93,6 +94,7 @@ class Reading:
     executor: Executor
     examples: ExampleReader
     grouping: Grouping
+    scrolling: Scrolling
     ordering: Ordering
     facets: Facets
 
@@ -441,6 +443,7 @@ class Collection:
             executor,
             ExampleReader(lookup, shape.fields, shape.schema),
             Grouping(executor, self._values),
+            Scrolling(lookup, matcher, shape.fields),
             Ordering(lookup, matcher, self._values, shape.fields),
             Facets(matcher, self._values),
         )
@@ -480,25 +483,28 @@ class Collection:
         now = self._look()
         return now.lookup.get(now.view, ids, select, now.fields, context.scope)
 
-    def exists(self, context: CallContext, ids: Sequence[str]) -> NDArray[np.bool_]:
-        """For each id whether it is there, bool ``[n]``."""
+    def exists(self, context: CallContext, ids: Sequence[str], filter: Filter | None = None) -> NDArray[np.bool_]:
+        """For each id whether it is there and matches, bool ``[n]``."""
         check_ids(ids, "ids")
         now = self._look()
-        return np.array(now.lookup.exists(now.view, ids, now.fields, context.scope), dtype=np.bool_)
+        within = _within(context, now, filter)
+        return np.array(now.lookup.exists(now.view, ids, now.fields, within), dtype=np.bool_)
 
-    def count(self, context: CallContext) -> int:
-        """Live points (of the scope)."""
+    def count(self, context: CallContext, filter: Filter | None = None) -> int:
+        """Live points (of the scope) that match."""
         now = self._look()
-        return now.matcher.count(context, now.view, context.scope)
+        return now.matcher.count(context, now.view, _within(context, now, filter))
 
-    def scroll(self, context: CallContext, after: str | None, limit: int, select: Select) -> tuple[Points, bool]:
-        """Points with ids after ``after`` in id order, and whether that was the end."""
+    def scroll(
+        self, context: CallContext, after: str | None, limit: int, select: Select, filter: Filter | None = None
+    ) -> tuple[Points, bool]:
+        """Points that match with ids after ``after`` in id order, and whether that was the end."""
         if limit < 1:
             raise InvalidArgument("limit is too small", field="limit", expected=">= 1", received=str(limit))
         if after:
             check_ids([after], "after")
         now = self._look()
-        return now.lookup.scroll(now.view, after, limit, select, now.fields, context.scope)
+        return now.scrolling.page(context, now.view, after, limit, select, _within(context, now, filter))
 
     def ordered(
         self,
@@ -513,14 +519,12 @@ class Collection:
         if limit < 1:
             raise InvalidArgument("limit is too small", field="limit", expected=">= 1", received=str(limit))
         now = self._look()
-        check_filter(filter, now.schema, "filter")
-        return now.ordering.page(context, now.view, by, cursor, limit, select, both(context.scope, filter))
+        return now.ordering.page(context, now.view, by, cursor, limit, select, _within(context, now, filter))
 
     def facet(self, context: CallContext, request: FacetRequest, filter: Filter | None = None) -> Facet:
         """The points that match, counted by a value."""
         now = self._look()
-        check_filter(filter, now.schema, "filter")
-        return now.facets.count(context, now.view, request, both(context.scope, filter))
+        return now.facets.count(context, now.view, request, _within(context, now, filter))
 
     def _look(self) -> Reading:
         """What a call reads by, at this moment: it looks at the clock once."""
@@ -572,6 +576,12 @@ class Collection:
             insertions_per_row=self.insertions / self.first_insertions if self.first_insertions else 0.0,
             longest_pause_ms=1000 * self.longest_pause_s,
         )
+
+
+def _within(context: CallContext, now: Reading, filter: Filter | None) -> Filter | None:
+    """The filter of a call within its scope. Raises FieldNotFound for a field that there is not."""
+    check_filter(filter, now.schema, "filter")
+    return both(context.scope, filter)
 
 
 def _dying_slots(change: Change, field_id: int) -> UInt64:

@@ -360,19 +360,27 @@ class Database:
         """Points by id, in the order asked, without those that are missing."""
         return self._read(context, name, lambda c: c.get(context, ids, select))
 
-    def exists(self, context: CallContext, name: str, ids: Sequence[str]) -> NDArray[np.bool_]:
+    def exists(
+        self, context: CallContext, name: str, ids: Sequence[str], filter: Filter | None = None
+    ) -> NDArray[np.bool_]:
         """Which ids are there, bool ``[n]``."""
-        return self._read(context, name, lambda c: c.exists(context, ids))
+        return self._read(context, name, lambda c: c.exists(context, ids, filter))
 
-    def count(self, context: CallContext, name: str) -> int:
+    def count(self, context: CallContext, name: str, filter: Filter | None = None) -> int:
         """How many points there are."""
-        return self._read(context, name, lambda c: c.count(context))
+        return self._read(context, name, lambda c: c.count(context, filter))
 
     def scroll(
-        self, context: CallContext, name: str, after: str | None, limit: int, select: Select
+        self,
+        context: CallContext,
+        name: str,
+        after: str | None,
+        limit: int,
+        select: Select,
+        filter: Filter | None = None,
     ) -> tuple[Points, bool]:
         """Points in id order after ``after``, at most ``limit``, and whether that was the end."""
-        return self._read(context, name, lambda c: c.scroll(context, after, limit, select))
+        return self._read(context, name, lambda c: c.scroll(context, after, limit, select, filter))
 
     def ordered(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,10 @@ class Narrowing:
     def spare(self) -> int:
         """Hits to find beyond those wanted, so that enough are left without ``without``."""
         return max(map(len, self.without or ()), default=0)
+
+    def of(self, queries: Sequence[int]) -> Narrowing:
+        """The same for some of the queries."""
+        return self if self.without is None else Narrowing(self.bodies, [self.without[query] for query in queries])
 
 
 EVERYTHING = Narrowing()
@@ -173,6 +177,8 @@ class Executor:
             check_vectors(field, leg.vectors, f"{where}.vectors")
             check_filter(leg.filter, self._schema, f"{where}.filter")
         check_filter(request.filter, self._schema, "filter")
+        for i, filter in enumerate(request.query_filters or ()):
+            check_filter(filter, self._schema, f"query_filters[{i}]")
 
     def story(self, request: SearchRequest) -> dict[str, Any] | None:
         """What an explained search is told, to be filled; None when nobody asked."""
@@ -207,7 +213,34 @@ class Executor:
         explain: dict[str, Any] | None = None,
         min_score: float | None = None,
     ) -> Ranked:
-        """The best ``need`` hits of one leg of a request for each query: exactly min(need, matches) of them."""
+        """The best ``need`` hits of one leg of a request for each query: exactly min(need, matches) of them.
+
+        Queries with the same filter of their own are searched together.
+        """
+        if request.query_filters is None:
+            return self._leg(context, view, request, leg, need, narrowing, explain, min_score)
+        groups: dict[Filter | None, list[int]] = {}
+        for query, own in enumerate(request.query_filters):
+            groups.setdefault(own, []).append(query)
+        found = []
+        for own, queries in groups.items():
+            context.check("searching by a filter")
+            part = replace(request, filter=both(request.filter, own), query_filters=None)
+            some = replace(leg, vectors=leg.vectors[queries])
+            found.append(self._leg(context, view, part, some, need, narrowing.of(queries), explain, min_score))
+        return _in_order(found, [query for queries in groups.values() for query in queries])
+
+    def _leg(
+        self,
+        context: CallContext,
+        view: View,
+        request: SearchRequest,
+        leg: Near,
+        need: int,
+        narrowing: Narrowing,
+        explain: dict[str, Any] | None,
+        min_score: float | None,
+    ) -> Ranked:
         search = _Leg(self, context, view, leg, request, explain, narrowing.bodies)
         wanted = need + narrowing.spare
         hits = search.best(wanted, request.exact)
@@ -552,6 +585,21 @@ class _Leg:
         values = scores[candidates].tolist()
         by_id = sorted(range(len(ids)), key=lambda i: (-values[i], ids[i]))
         order[: len(candidates)] = candidates[by_id]
+
+
+def _in_order(found: Sequence[Ranked], queries: Sequence[int]) -> Ranked:
+    """The hits of ``found`` one after another, whose queries are numbered ``queries``, by these numbers."""
+    counts = np.concatenate([ranked.counts for ranked in found])
+    starts = np.cumsum(counts) - counts
+    order = np.argsort(queries)
+    counts, starts = counts[order], starts[order]
+    at = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(ranked, name) for ranked in found])[at]
+
+    distances = None if any(ranked.distances is None for ranked in found) else column("distances")
+    return Ranked(counts, column("rows"), column("segments"), column("ordinals"), column("scores"), distances)
 
 
 def _by_segment(segments: Int64) -> Iterator[tuple[int, Any]]:

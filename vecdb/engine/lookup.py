@@ -6,7 +6,7 @@ body names the row it replaced, so the reader walks back to the row that its vie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -91,35 +91,14 @@ class Lookup:
         inside = dict(zip(there, (judge(scope, v, fields) for v in self.raw_bodies(there)), strict=True))
         return [row is not None and inside[row] for row in rows]
 
-    def scroll(
-        self, view: View, after: str | None, limit: int, select: Select, fields: FieldIds, scope: Filter | None
-    ) -> tuple[Points, bool]:
-        """Up to ``limit`` points with ids after ``after``, in id order, and whether that was the end.
-
-        Stops early past 8 MiB of bodies, so that an answer always fits a message.
-        """
+    def rows_after(self, view: View, after: str | None) -> Iterator[int]:
+        """The rows of the points with ids after ``after`` (None: from the first), in id order; also of expired ones."""
         prefix = keys.pointer_prefix(self._collection)
         start = prefix if after is None else keys.pointer(self._collection, after) + b"\0"
-        rows: list[int] = []
-        taken = 0
-        size = 0
-        for key, value in self._kv.scan(start, prefix_end(prefix)):
+        for _, value in self._kv.scan(start, prefix_end(prefix)):
             row = self.row_of(view, codec.decode_pointer(value))
-            if row is None:
-                continue
-            raw = self._kv.get(keys.body(self._collection, row))
-            if raw is not None and 0 < codec.body_expiry(raw) <= view.now_ms:
-                continue
-            if scope is not None and not judge(scope, raw, fields):
-                continue
-            if taken == limit or (taken and size > SCROLL_BYTES):
-                return self._points(rows, select, fields, None), False
-            rows.append(row)
-            taken += 1
-            size += len(raw or b"") + len(key)
-            if select.vectors and raw is not None:
-                size += self._vector_bytes(raw)
-        return self._points(rows, select, fields, None), True
+            if row is not None:
+                yield row
 
     def first_points(self, rows: Sequence[int], select: Select, fields: FieldIds) -> Points:
         """The points of the first of ``rows``, which a view shows: as many as stay about 8 MiB, one at least."""

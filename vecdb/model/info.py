@@ -28,6 +28,7 @@ FEATURES = (
     "collections.change_schema",
     "points.order_by",
     "points.facet",
+    "filters",
 )
 
 MAX_MESSAGE_BYTES = 64 << 20

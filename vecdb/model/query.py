@@ -120,6 +120,7 @@ class Rrf:
 class SearchRequest:
     """One search of q queries: every leg holds q rows, and the answer q runs of hits.
 
+    ``filter`` narrows all legs of every query, ``query_filters`` (one for each query, None: nothing) each query alone.
     ``ef`` None takes the default; ``exact`` scans instead of walking the graph; ``min_score`` keeps
     only hits whose score (of the leg, or fused) is at least that. offset + limit <= 10,000. With ``group_by``
     ``limit`` is the number of groups, and ``offset`` must be 0.
@@ -135,6 +136,7 @@ class SearchRequest:
     min_score: float | None = None
     select: Select = Select()
     explain: bool = False
+    query_filters: Sequence[Filter | None] | None = None
     group_by: GroupBy | None = None
 
     @property
@@ -149,7 +151,8 @@ class SearchRequest:
 
     def cut(self, start: int, stop: int) -> SearchRequest:
         """The queries from ``start`` up to ``stop``."""
-        return replace(self, legs=[leg.cut(start, stop) for leg in self.legs])
+        filters = None if self.query_filters is None else self.query_filters[start:stop]
+        return replace(self, legs=[leg.cut(start, stop) for leg in self.legs], query_filters=filters)
 
     def validate(self) -> None:
         """Check everything that needs no schema. Raises InvalidArgument."""
@@ -177,6 +180,13 @@ class SearchRequest:
         if self.fusion.k < 1:
             raise InvalidArgument(
                 "fusion k is too small", field="fusion.k", expected=">= 1", received=str(self.fusion.k)
+            )
+        if self.query_filters is not None and len(self.query_filters) != self.queries:
+            raise InvalidArgument(
+                "not one filter for each query",
+                field="query_filters",
+                expected=str(self.queries),
+                received=str(len(self.query_filters)),
             )
         if self.group_by is not None:
             self.group_by.validate()

@@ -49,11 +49,14 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         return response
 
     def Exists(self, request: pb.ExistsRequest, context: grpc.ServicerContext) -> pb.ExistsResponse:
-        found = self._database.exists(self._calls.context(context), request.collection, list(request.ids))
+        found = self._database.exists(
+            self._calls.context(context), request.collection, list(request.ids), convert.optional_filter(request)
+        )
         return pb.ExistsResponse(exists=np.asarray(found, dtype=np.uint8).tobytes())
 
     def Count(self, request: pb.CountRequest, context: grpc.ServicerContext) -> pb.CountResponse:
-        return pb.CountResponse(count=self._database.count(self._calls.context(context), request.collection))
+        filter = convert.optional_filter(request)
+        return pb.CountResponse(count=self._database.count(self._calls.context(context), request.collection, filter))
 
     def Scroll(self, request: pb.ScrollRequest, context: grpc.ServicerContext) -> pb.ScrollResponse:
         select = convert.select_from_proto(request.select)
@@ -64,7 +67,9 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
             return self._ordered(request, caller, limit, select)
         if request.cursor:
             raise InvalidArgument("a cursor needs its order", field="order_by", expected="an order", received="none")
-        points, end = self._database.scroll(caller, request.collection, after, limit, select)
+        points, end = self._database.scroll(
+            caller, request.collection, after, limit, select, convert.optional_filter(request)
+        )
         kept = self._kept(points)
         response = pb.ScrollResponse(end=end and kept == len(points))
         convert.fill_points(response.points, points.cut(0, kept))
@@ -76,7 +81,7 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
                 "an order goes on after a cursor", field="after", expected="cursor", received=repr(request.after)[:80]
             )
         order = convert.order_from_proto(request.order_by)
-        filter = convert.filter_from_proto(request.filter, "filter") if request.HasField("filter") else None
+        filter = convert.optional_filter(request)
         page = self._database.ordered(caller, request.collection, order, request.cursor, limit, select, filter)
         kept = self._kept(page.points)
         response = pb.ScrollResponse(end=page.end and kept == len(page.points), cursor=page.cursor(kept))
@@ -84,7 +89,7 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         return response
 
     def Facet(self, request: pb.FacetRequest, context: grpc.ServicerContext) -> pb.FacetResponse:
-        filter = convert.filter_from_proto(request.filter, "filter") if request.HasField("filter") else None
+        filter = convert.optional_filter(request)
         caller = self._calls.context(context)
         asked = convert.facet_request_from_proto(request)
         return convert.facet_to_proto(self._database.facet(caller, request.collection, asked, filter))

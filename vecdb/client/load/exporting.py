@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vecdb.client.conditions import Condition
 from vecdb.client.load.extras import needs
 from vecdb.client.load.opening import format_of
 from vecdb.client.load.progress import Progress, reporter
@@ -37,6 +38,7 @@ def export(
     collection: Collection,
     path: str | os.PathLike[str],
     *,
+    filter: Condition | None = None,
     format: str | None = None,
     with_vectors: bool = True,
     with_text: bool = True,
@@ -50,11 +52,18 @@ def export(
     began = time.monotonic()
     with (
         _open_sink(str(path), format, schema, with_vectors, with_text, with_payload, overwrite) as sink,
-        reporter(progress, f"export {collection.name}", None if progress is False else collection.count()) as advance,
+        reporter(
+            progress, f"export {collection.name}", None if progress is False else collection.count(filter=filter)
+        ) as advance,
     ):
         fetch = _fetch(schema, with_vectors)
         points = collection.scroll(
-            batch=fetch, with_payload=with_payload, with_text=with_text, with_vectors=with_vectors, timeout=timeout
+            filter=filter,
+            batch=fetch,
+            with_payload=with_payload,
+            with_text=with_text,
+            with_vectors=with_vectors,
+            timeout=timeout,
         )
         while some := list(islice(points, fetch)):
             sink.write(some)
@@ -67,6 +76,7 @@ async def export_async(
     collection: AsyncCollection,
     path: str | os.PathLike[str],
     *,
+    filter: Condition | None = None,
     format: str | None = None,
     with_vectors: bool = True,
     with_text: bool = True,
@@ -78,7 +88,7 @@ async def export_async(
     """``export`` from a collection of an asynchronous client; files are written in a thread."""
     schema = (await collection.describe(timeout=timeout)).schema
     began = time.monotonic()
-    total = None if progress is False else await collection.count()
+    total = None if progress is False else await collection.count(filter=filter)
     with (
         _open_sink(str(path), format, schema, with_vectors, with_text, with_payload, overwrite) as sink,
         reporter(progress, f"export {collection.name}", total) as advance,
@@ -86,7 +96,12 @@ async def export_async(
         fetch = _fetch(schema, with_vectors)
         held: list[Point] = []
         async for point in collection.scroll(
-            batch=fetch, with_payload=with_payload, with_text=with_text, with_vectors=with_vectors, timeout=timeout
+            filter=filter,
+            batch=fetch,
+            with_payload=with_payload,
+            with_text=with_text,
+            with_vectors=with_vectors,
+            timeout=timeout,
         ):
             held.append(point)
             if len(held) == fetch:

@@ -1,5 +1,6 @@
 """The filter language: its tree, what it means, and how times are read."""
 
+from vecdb.model.filter.dicts import from_dict, to_dict
 from vecdb.model.filter.matching import Facts, matches
 from vecdb.model.filter.tree import (
     And,
@@ -42,7 +43,9 @@ __all__ = [
     "Text",
     "both",
     "check_size",
+    "from_dict",
     "matches",
     "name_of",
     "path_of",
+    "to_dict",
 ]

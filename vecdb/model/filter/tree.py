@@ -61,10 +61,10 @@ class _Node:
         return hash(self._parts())
 
     def __and__(self, other: Filter) -> Filter:
-        return And((cast("Filter", self), other))
+        return And((*_parts_of(And, self), *_parts_of(And, other)))
 
     def __or__(self, other: Filter) -> Filter:
-        return Or((cast("Filter", self), other))
+        return Or((*_parts_of(Or, self), *_parts_of(Or, other)))
 
     def __invert__(self) -> Filter:
         return Not(cast("Filter", self))
@@ -90,6 +90,7 @@ class Compare(_Node):
         if isinstance(self.value, tuple):
             if self.comparator is not Comparator.EQ or isinstance(self.key, Attribute):
                 raise _refusal(self.key, self.comparator.value, "a number or a string", list(self.value))
+            check_array(self.key, self.value)
             return
         check_operand(self.key, self.comparator.value, self.value)
         orderable = isinstance(self.value, str | int | float) and not isinstance(self.value, bool)
@@ -186,7 +187,7 @@ def both(*filters: Filter | None) -> Filter | None:
 def walk(filter: Filter, depth: int = 1) -> Iterator[tuple[Filter, int]]:
     """Every node with its depth, from 1. Raises InvalidArgument past ``MAX_DEPTH``."""
     if depth > MAX_DEPTH:
-        raise InvalidArgument("the filter is nested too deep", field="filter", expected=f"<= {MAX_DEPTH}")
+        raise InvalidArgument("the filter is nested too deep", expected=f"<= {MAX_DEPTH}", received="more")
     yield filter, depth
     parts: Sequence[Filter] = ()
     if isinstance(filter, And | Or):
@@ -197,13 +198,17 @@ def walk(filter: Filter, depth: int = 1) -> Iterator[tuple[Filter, int]]:
         yield from walk(part, depth + 1)
 
 
-def check_size(filter: Filter) -> None:
+def check_size(filter: Filter, path: str = "filter") -> None:
     """Raises InvalidArgument for more than ``MAX_DEPTH`` levels or ``MAX_CONDITIONS`` nodes."""
-    for count, _ in enumerate(walk(filter), 1):
-        if count > MAX_CONDITIONS:
-            raise InvalidArgument(
-                "the filter has too many conditions", field="filter", expected=f"<= {MAX_CONDITIONS}", received="more"
-            )
+    try:
+        for count, _ in enumerate(walk(filter), 1):
+            if count > MAX_CONDITIONS:
+                raise InvalidArgument(
+                    "the filter has too many conditions", expected=f"<= {MAX_CONDITIONS}", received="more"
+                )
+    except InvalidArgument as error:
+        error.field = path
+        raise
 
 
 def check_operand(key: Key, operator: str, value: object) -> None:
@@ -219,6 +224,25 @@ def check_operand(key: Key, operator: str, value: object) -> None:
             raise _refusal(key, operator, "an integer of 64 bits", value)
     elif not isinstance(value, float) or not math.isfinite(value):
         raise _refusal(key, operator, "a string, a finite number, true, false or null", value)
+
+
+def check_array(key: Key, array: tuple[Any, ...]) -> None:
+    """Raise InvalidArgument for an array that is not JSON, is too deep, or has more than ``MAX_VALUES`` values."""
+    left: list[tuple[Any, int]] = [(array, 1)]
+    count = 0
+    while left:
+        value, depth = left.pop()
+        count += 1
+        if count > MAX_VALUES + 1:  # the array itself
+            raise InvalidArgument("too many values", field=name_of(key), expected=f"<= {MAX_VALUES}", received="more")
+        if not isinstance(value, tuple | list | dict):
+            check_operand(key, "$eq", value)
+            continue
+        if depth > MAX_DEPTH:
+            raise InvalidArgument("nested too deep", field=name_of(key), expected=f"<= {MAX_DEPTH}", received="more")
+        if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+            raise _refusal(key, "$eq", "an object with text for keys", value)
+        left += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
 
 
 def name_of(key: Key) -> str:
@@ -243,6 +267,17 @@ def path_of(name: str) -> Path:
     return (*steps, step)
 
 
+def _parts_of(kind: type[And] | type[Or], filter: Any) -> tuple[Filter, ...]:
+    """What ``filter`` joins, if it joins as ``kind`` does: long chains stay flat."""
+    if isinstance(filter, kind):
+        return filter.parts
+    if not isinstance(filter, Filter):
+        raise InvalidArgument(
+            "not a filter", field="filter", expected="comparisons of F", received=type(filter).__name__
+        )
+    return (filter,)
+
+
 def _refusal(key: Key, operator: str, expected: str, received: object) -> InvalidArgument:
     return InvalidArgument(
         f"{operator} cannot compare this", field=name_of(key), expected=expected, received=repr(received)[:100]
@@ -251,10 +286,8 @@ def _refusal(key: Key, operator: str, expected: str, received: object) -> Invali
 
 def _typed(value: Any) -> Any:
     """The value with its type beside it where Python would take two JSON types for equal (1 and true)."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return tuple(_typed(v) for v in value)
-    if isinstance(value, list):
-        return ("list", *(_typed(v) for v in value))
     if isinstance(value, dict):
-        return ("dict", *sorted((k, _typed(v)) for k, v in value.items()))
+        return (dict, frozenset((k, _typed(v)) for k, v in value.items()))
     return (bool, value) if isinstance(value, bool) else value

@@ -24,7 +24,7 @@ from vecdb.wire.convert.columns import (
     select_to_proto,
     vectors_from_proto,
 )
-from vecdb.wire.convert.filters import filter_from_proto, filter_to_proto
+from vecdb.wire.convert.filters import filter_to_proto, optional_filter
 from vecdb.wire.convert.reads import (
     facet_from_proto,
     facet_request_from_proto,
@@ -69,10 +69,10 @@ __all__ = [
     "facet_to_proto",
     "fill_points",
     "fill_vectors",
-    "filter_from_proto",
     "filter_to_proto",
     "indexing_from_proto",
     "indexing_to_proto",
+    "optional_filter",
     "order_from_proto",
     "order_to_proto",
     "points_from_proto",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -26,6 +27,7 @@ from vecdb.model.filter import (
     check_size,
     name_of,
 )
+from vecdb.model.filter.tree import MAX_CONDITIONS, MAX_VALUES
 from vecdb.v1 import filter_pb2
 from vecdb.wire.convert.refusals import unknown_kind
 
@@ -50,9 +52,29 @@ def filter_to_proto(filter: Filter | None) -> filter_pb2.Filter | None:
 
 def filter_from_proto(message: filter_pb2.Filter, path: str) -> Filter:
     """The filter. Raises InvalidArgument, or Unimplemented for a kind that is not known here."""
+    _check_size(message, path)
     filter = _from_proto(message, path)
-    check_size(filter)
+    check_size(filter, path)
     return filter
+
+
+def optional_filter(message: Any) -> Filter | None:
+    """The field ``filter`` of a request, None when it is not set. Raises as ``filter_from_proto``."""
+    return filter_from_proto(message.filter, "filter") if message.HasField("filter") else None
+
+
+def filters_to_proto(filters: Sequence[Filter | None] | None) -> list[filter_pb2.Filter]:
+    """One for each query, an empty one for None."""
+    return [filter_to_proto(filter) or filter_pb2.Filter() for filter in filters or ()]
+
+
+def filters_from_proto(messages: Sequence[filter_pb2.Filter], path: str) -> list[Filter | None] | None:
+    """The inverse of ``filters_to_proto``. Raises as ``filter_from_proto``."""
+    if not messages:
+        return None
+    return [  # one that holds something unknown is not empty
+        filter_from_proto(message, f"{path}[{i}]") if message.ByteSize() else None for i, message in enumerate(messages)
+    ]
 
 
 def key_to_proto(key: Key) -> filter_pb2.Key:
@@ -152,6 +174,13 @@ def _from_proto(message: filter_pb2.Filter, path: str) -> Filter:
             return _compare(message.comparison, f"{path}.comparison")
         case "one_of":
             key = key_from_proto(message.one_of.key, f"{path}.one_of.key")
+            if len(message.one_of.values) > MAX_VALUES:
+                raise InvalidArgument(
+                    "too many values",
+                    field=f"{path}.one_of.values",
+                    expected=f"<= {MAX_VALUES}",
+                    received=str(len(message.one_of.values)),
+                )
             given = enumerate(message.one_of.values)
             return In(key, tuple(scalar_from_proto(value, f"{path}.one_of.values[{i}]") for i, value in given))
         case "exists":
@@ -168,6 +197,24 @@ def _from_proto(message: filter_pb2.Filter, path: str) -> Filter:
         case "has_vector":
             return HasVector(message.has_vector.field)
     raise unknown_kind("condition", path)
+
+
+def _check_size(message: filter_pb2.Filter, path: str) -> None:
+    """Refuse too many conditions before any object is made of them. (protobuf itself reads 100 levels at most.)"""
+    left, count = [message], 0
+    while left:
+        one = left.pop()
+        kind = one.WhichOneof("condition")
+        if kind == "negated":
+            left.append(one.negated)
+        elif kind in ("all", "any"):
+            conditions = getattr(one, kind).conditions
+            count += len(conditions)
+            if count >= MAX_CONDITIONS:  # with the outermost there are more
+                raise InvalidArgument(
+                    "the filter has too many conditions", field=path, expected=f"<= {MAX_CONDITIONS}", received="more"
+                )
+            left.extend(conditions)
 
 
 def _parts(messages: Sequence[filter_pb2.Filter], path: str) -> tuple[Filter, ...]:

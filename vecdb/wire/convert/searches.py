@@ -19,7 +19,13 @@ from vecdb.wire.convert.columns import (
     select_to_proto,
     vectors_from_proto,
 )
-from vecdb.wire.convert.filters import filter_from_proto, filter_to_proto
+from vecdb.wire.convert.filters import (
+    filter_from_proto,
+    filter_to_proto,
+    filters_from_proto,
+    filters_to_proto,
+    optional_filter,
+)
 from vecdb.wire.convert.groups import (
     examples_from_proto,
     fill_examples,
@@ -36,6 +42,7 @@ def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.Searc
     message = search_pb2.SearchRequest(
         collection=collection,
         filter=filter_to_proto(request.filter),
+        query_filters=filters_to_proto(request.query_filters),
         limit=request.limit,
         offset=request.offset,
         ef=request.ef,
@@ -58,7 +65,8 @@ def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
     request = SearchRequest(
         legs=[_leg_from_proto(leg, f"legs[{i}]") for i, leg in enumerate(message.legs)],
         fusion=Rrf(message.fusion.rrf.k or DEFAULT_RRF_K),
-        filter=filter_from_proto(message.filter, "filter") if message.HasField("filter") else None,
+        filter=optional_filter(message),
+        query_filters=filters_from_proto(message.query_filters, "query_filters"),
         limit=message.limit or 10,
         offset=message.offset,
         ef=message.ef if message.HasField("ef") else None,
