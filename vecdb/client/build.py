@@ -295,7 +295,12 @@ def search(
 
 
 def search_batch(
-    vectors: Any, *, using: str | None, model: str | None, filters: Sequence[Condition | None] | None, **more: Any
+    vectors: Any,
+    *,
+    using: str | None,
+    model: str | None,
+    filters: Sequence[Condition | None] | None = None,
+    **more: Any,
 ) -> SearchRequest | None:
     """A search of one query for each row of ``vectors``; None when there is none."""
     if not hasattr(vectors, "__array__") and not isinstance(vectors, str | bytes | Mapping):
@@ -310,7 +315,7 @@ def search_batch(
 def request(
     legs: Sequence[query.Leg],
     *,
-    filter: Condition | None,
+    filter: Condition | None = None,
     query_filters: Sequence[Filter | None] | None = None,
     limit: int,
     offset: int,
