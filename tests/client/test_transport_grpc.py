@@ -181,7 +181,7 @@ def test_without_time_nothing_is_sent(start: Callable[..., Server], engine: Fake
 
 def test_a_deadline_is_told_in_seconds(start: Callable[..., Server], engine: FakeDatabase) -> None:
     over = threading.Event()
-    engine.count = lambda context, name: over.wait(30)  # type: ignore[method-assign, assignment, return-value]
+    engine.count = lambda context, name, filter=None: over.wait(30)  # type: ignore[method-assign, assignment, return-value]
     address = start().address
     with connect(address) as client, pytest.raises(errors.DeadlineExceeded) as failed:
         client.info()

@@ -205,7 +205,7 @@ class Held(FakeDatabase):
         self.entered = threading.Semaphore(0)
         self.go = threading.Event()
 
-    def count(self, context: object, name: str) -> int:
+    def count(self, context: object, name: str, filter: object = None) -> int:
         self.entered.release()
         self.go.wait(10)
         return 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.collection import Payloads
-from vecdb.client.conditions import Condition
+from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
 from vecdb.client.near import Near, Vector
@@ -29,7 +29,6 @@ from vecdb.client.operations import (
     Update,
     Upsert,
     Version,
-    Where,
 )
 from vecdb.client.progress import Progress, in_loop, reporting
 from vecdb.client.run import Budget
@@ -204,7 +203,7 @@ class AsyncCollection:
         vector: Vector | None = None,
         *,
         legs: Sequence[Near] | None = None,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -242,8 +241,8 @@ class AsyncCollection:
         self,
         vectors: Any,
         *,
-        filter: Condition | None = None,
-        filters: Sequence[Condition | None] | None = None,
+        filter: Where | None = None,
+        filters: Sequence[Where | None] | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -292,12 +291,12 @@ class AsyncCollection:
         return await self._run(steps.get(self._name, ids, select), timeout, _lane(ids))
 
     async def exists(
-        self, ids: Iterable[Id], *, filter: Condition | None = None, timeout: float | None = None
+        self, ids: Iterable[Id], *, filter: Where | None = None, timeout: float | None = None
     ) -> NDArray[np.bool_]:
         """Which of ``ids`` exist, and match ``filter``: bool ``[n]``."""
         return await self._run(steps.exists(self._name, ids, filter), timeout, _lane(ids))
 
-    async def count(self, *, filter: Condition | None = None, timeout: float | None = None) -> int:
+    async def count(self, *, filter: Where | None = None, timeout: float | None = None) -> int:
         """How many points there are, or match ``filter``."""
         return await self._run(steps.count(self._name, filter), timeout)
 
@@ -306,7 +305,7 @@ class AsyncCollection:
         cursor: str | None = None,
         limit: int = 100,
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         order_by: str | OrderBy | None = None,
         with_payload: bool = True,
         with_text: bool = True,
@@ -320,7 +319,7 @@ class AsyncCollection:
     def scroll(
         self,
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         order_by: str | OrderBy | None = None,
         batch: int = 1000,
         with_payload: bool = True,
@@ -341,7 +340,7 @@ class AsyncCollection:
         self,
         key: str | Sequence[str],
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         limit: int = 100,
         timeout: float | None = None,
     ) -> Facet:
@@ -369,7 +368,7 @@ class AsyncCollection:
         self,
         path: str | os.PathLike[str],
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         format: str | None = None,
         with_vectors: bool = True,
         with_text: bool = True,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vecdb.client import changes
-from vecdb.client.conditions import Condition, to_filter, to_filters
+from vecdb.client.filters import Where, to_filter, to_filters, to_tree
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Put, Update, Upsert
@@ -121,14 +121,7 @@ def delete(given: Delete) -> DeleteIds | DeleteWhere:
         ids = to_ids(given.ids)
         return DeleteIds(ids, _condition(given, len(ids)))
     _refuse_conditions(given)
-    return DeleteWhere(where(given.filter, "filter"))
-
-
-def where(given: object, path: str) -> Filter:
-    """A filter as people write it, to a node. Raises InvalidArgument."""
-    if isinstance(given, Filter):
-        return given
-    raise InvalidArgument("not a filter", field=path, expected="a filter", received=type(given).__name__)
+    return DeleteWhere(to_tree(given.filter, "filter"))
 
 
 def lifetimes(ttl: object, n: int) -> list[int]:
@@ -177,7 +170,7 @@ def _update_where(given: Update) -> UpdateWhere:
         raise InvalidArgument(
             "the update changes nothing", field="payloads", expected="payloads, unset or ttl", received="none"
         )
-    return UpdateWhere(where(given.filter, "filter"), payload, mode, unset, ttl_ms)
+    return UpdateWhere(to_tree(given.filter, "filter"), payload, mode, unset, ttl_ms)
 
 
 def _not_one(message: str, none: bool) -> InvalidArgument:
@@ -206,7 +199,7 @@ def _condition(given: Upsert | Update | Delete, n: int) -> Condition | None:
         isinstance(given, Upsert) and bool(given.if_absent),
         bool(given.if_exists),
         versions,
-        None if given.if_filter is None else where(given.if_filter, "if_filter"),
+        None if given.if_filter is None else to_tree(given.if_filter, "if_filter"),
     )
     return None if found == Condition(versions=[]) else found
 
@@ -299,7 +292,7 @@ def search_batch(
     *,
     using: str | None,
     model: str | None,
-    filters: Sequence[Condition | None] | None = None,
+    filters: Sequence[Where | None] | None = None,
     **more: Any,
 ) -> SearchRequest | None:
     """A search of one query for each row of ``vectors``; None when there is none."""
@@ -315,7 +308,7 @@ def search_batch(
 def request(
     legs: Sequence[query.Leg],
     *,
-    filter: Condition | None = None,
+    filter: Where | None = None,
     query_filters: Sequence[Filter | None] | None = None,
     limit: int,
     offset: int,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
-from vecdb.client.conditions import Condition
+from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.near import Near, Vector
 from vecdb.client.operations import (
@@ -27,7 +27,6 @@ from vecdb.client.operations import (
     Update,
     Upsert,
     Version,
-    Where,
 )
 from vecdb.client.progress import Progress, reporting
 from vecdb.client.run import Budget, run
@@ -230,7 +229,7 @@ class Collection:
         vector: Vector | None = None,
         *,
         legs: Sequence[Near] | None = None,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -276,8 +275,8 @@ class Collection:
         self,
         vectors: Any,
         *,
-        filter: Condition | None = None,
-        filters: Sequence[Condition | None] | None = None,
+        filter: Where | None = None,
+        filters: Sequence[Where | None] | None = None,
         limit: int = 10,
         offset: int = 0,
         using: str | None = None,
@@ -330,12 +329,12 @@ class Collection:
         return self._run(steps.get(self._name, ids, select), timeout)
 
     def exists(
-        self, ids: Iterable[Id], *, filter: Condition | None = None, timeout: float | None = None
+        self, ids: Iterable[Id], *, filter: Where | None = None, timeout: float | None = None
     ) -> NDArray[np.bool_]:
         """Which of ``ids`` exist, and match ``filter``: bool ``[n]``."""
         return self._run(steps.exists(self._name, ids, filter), timeout)
 
-    def count(self, *, filter: Condition | None = None, timeout: float | None = None) -> int:
+    def count(self, *, filter: Where | None = None, timeout: float | None = None) -> int:
         """How many points there are, or match ``filter``."""
         return self._run(steps.count(self._name, filter), timeout)
 
@@ -344,7 +343,7 @@ class Collection:
         cursor: str | None = None,
         limit: int = 100,
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         order_by: str | OrderBy | None = None,
         with_payload: bool = True,
         with_text: bool = True,
@@ -364,7 +363,7 @@ class Collection:
     def scroll(
         self,
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         order_by: str | OrderBy | None = None,
         batch: int = 1000,
         with_payload: bool = True,
@@ -388,7 +387,7 @@ class Collection:
         self,
         key: str | Sequence[str],
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         limit: int = 100,
         timeout: float | None = None,
     ) -> Facet:
@@ -439,7 +438,7 @@ class Collection:
         self,
         path: str | os.PathLike[str],
         *,
-        filter: Condition | None = None,
+        filter: Where | None = None,
         format: str | None = None,
         with_vectors: bool = True,
         with_text: bool = True,

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vecdb.client.conditions import Condition
+from vecdb.client.filters import Where
 
 Vector = Sequence[float] | NDArray[Any]
 
@@ -28,4 +28,4 @@ class Near:
     weight: float = 1.0
     depth: int | None = None
     model: str | None = None
-    filter: Condition | None = None
+    filter: Where | None = None

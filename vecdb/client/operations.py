@@ -8,14 +8,13 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from vecdb.model.filter import Filter
+from vecdb.client.filters import Where
 from vecdb.model.point import Clear
 
 Id = str | int | uuid.UUID
 Model = str | Mapping[str, str]
 Ttl = float | timedelta | Sequence[float | timedelta | None] | None
 Version = int | Sequence[int] | None
-Where = Filter | Mapping[str, Any]
 PayloadMode = Literal["merge", "replace"]
 
 
@@ -111,5 +110,4 @@ __all__ = [
     "Update",
     "Upsert",
     "Version",
-    "Where",
 ]

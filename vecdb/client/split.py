@@ -86,7 +86,7 @@ def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[Searc
 def _size(filter: Filter | None) -> int:
     """Bytes of a filter in a message, with what surrounds it."""
     message = convert.filter_to_proto(filter)
-    return 8 if message is None else 8 + message.ByteSize()
+    return 0 if message is None else 8 + message.ByteSize()
 
 
 def _bounds(sizes: Int64, room: int, rows: int) -> Iterator[tuple[int, int]]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vecdb.client import build, calls, parse, split
 from vecdb.client import cursor as cursors
 from vecdb.client.calls import Steps
-from vecdb.client.conditions import to_filter
 from vecdb.client.content import complete
+from vecdb.client.filters import to_filter
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
 from vecdb.client.operations import Delete, Operation, Put

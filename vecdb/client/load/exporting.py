@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vecdb.client.conditions import Condition
+from vecdb.client.filters import Where
 from vecdb.client.load.extras import needs
 from vecdb.client.load.opening import format_of
 from vecdb.client.load.progress import Progress, reporter
@@ -38,7 +38,7 @@ def export(
     collection: Collection,
     path: str | os.PathLike[str],
     *,
-    filter: Condition | None = None,
+    filter: Where | None = None,
     format: str | None = None,
     with_vectors: bool = True,
     with_text: bool = True,
@@ -76,7 +76,7 @@ async def export_async(
     collection: AsyncCollection,
     path: str | os.PathLike[str],
     *,
-    filter: Condition | None = None,
+    filter: Where | None = None,
     format: str | None = None,
     with_vectors: bool = True,
     with_text: bool = True,

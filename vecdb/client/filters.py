@@ -8,24 +8,28 @@ from typing import Any
 from vecdb.errors import InvalidArgument
 from vecdb.model.filter import And, Filter, check_size, from_dict
 
-Condition = Filter | Mapping[str, Any]
+Where = Filter | Mapping[str, Any]
 
 _EVERYTHING = And(())
 
 
-def to_filter(given: object, path: str = "filter") -> Filter | None:
-    """The filter of a ``Condition``; None where nothing is narrowed. Raises InvalidArgument naming the place in it."""
-    if given is None:
-        return None
+def to_tree(given: object, path: str) -> Filter:
+    """The filter that a ``Where`` is. Raises InvalidArgument naming the place in it."""
     if isinstance(given, Mapping):
-        made = from_dict(given, path)
-    elif isinstance(given, Filter):
-        made = given
-        check_size(made, path)
-    else:
+        return from_dict(given, path)
+    if not isinstance(given, Filter):
         raise InvalidArgument(
             "not a filter", field=path, expected="a dict, or comparisons of vecdb.F", received=type(given).__name__
         )
+    check_size(given, path)
+    return given
+
+
+def to_filter(given: object, path: str = "filter") -> Filter | None:
+    """The same; None where nothing is narrowed."""
+    if given is None:
+        return None
+    made = to_tree(given, path)
     return None if made == _EVERYTHING else made
 
 
