@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,19 @@ from vecdb.client.near import Near
 from vecdb.client.operations import Insert, Update, Upsert
 from vecdb.engine import planner
 from vecdb.engine.view import View
-from vecdb.errors import DimensionMismatch, Internal, InvalidArgument, PointExists, ReadOnly, VecdbError
+from vecdb.errors import (
+    ConditionFailed,
+    DimensionMismatch,
+    Internal,
+    InvalidArgument,
+    PointExists,
+    ReadOnly,
+    VecdbError,
+)
 from vecdb.model.collection import INDEXING
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter
+from vecdb.model.filter.expression import F
 from vecdb.model.hit import Point, SearchResult, points_in
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Near as EngineNear
@@ -97,7 +106,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Sent:
-    """A write that was carried out, to be sent again."""
+    """A write that was carried out, to be sent again; one without steps is a sweep, which nobody sends."""
 
     steps: Sequence[Step]
     limited: bool
@@ -116,7 +125,7 @@ class Histories(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="vecdb-machine-"))
         self.model = Model()
         self.loop = LoopThread()
-        self.engines = engines(self.folder, self.loop)
+        self.engines = engines(self.folder, self.loop, self.model.clock)
         self.shared: SharedSite | None = None
         self.sites: list[Site] = [*self.engines]
         self.pins: list[Pin] = []
@@ -202,7 +211,74 @@ class Histories(RuleBasedStateMachine):
             batch = [Sketch("update", [POOL.index(i) for i in chosen], seed)]
             self.carry_out(self.fill(batch, limited), limited, remote)
 
+    @rule(seed=seeds, drop=st.booleans(), outside=st.booleans(), remote=st.booleans())
+    def write_by_filter(self, seed: int, drop: bool, outside: bool, remote: bool) -> None:
+        """Change or drop what matches, in one batch with a write before it, which counts."""
+        limited = self.limited and not outside
+        rng = np.random.default_rng(seed)
+        before = self.fill([Sketch("upsert", rng.integers(len(POOL), size=2).tolist(), seed)], limited)
+        matching = F("n") < int(rng.integers(100 if drop else 1000))
+        unset = ["seen"] if rng.random() < 0.3 else []
+        change = Step("change", filter=matching, payload={"seen": int(rng.integers(9))}, unset=unset)
+        self.carry_out([*before, Step("drop", filter=matching) if drop else change], limited, remote)
+
+    @rule(seed=seeds, kind=st.integers(0, 6), remote=st.booleans())
+    def write_under_condition(self, seed: int, kind: int, remote: bool) -> None:
+        """Some of the conditions hold; else the whole batch is refused everywhere."""
+        rng = np.random.default_rng(seed)
+        ids = [POOL[i] for i in rng.choice(len(POOL), 1 + kind // 4, replace=False)]
+        seen = self.model.seen(self.scope)
+        version = seen[ids[0]].version if ids[0] in seen else 0
+        conditions: list[dict[str, Any]] = [
+            *({"if_version": version}, {"if_version": max(0, version - 1)}, {"if_exists": True}),
+            *({"if_filter": F("n") < 500}, {"if_exists": True}, {"if_filter": F("n").exists()}, {"if_version": 0}),
+        ]
+        payload = {"n": int(rng.integers(1000)), "tenant": "a"}
+        rows = [Given(i, Held(payload=payload)) for i in ids]
+        verb = str(rng.choice(["upsert", "update", "delete"]))
+        if verb == "upsert" and rng.random() < 0.3:
+            step = Step(verb, rows, conditions={"if_absent": True})
+        else:
+            step = Step(verb, rows, merges=verb == "update", conditions=conditions[kind])
+        before = self.fill([Sketch("delete", rng.integers(len(POOL), size=1).tolist(), seed)], self.limited)
+        self.carry_out([*before, step], self.limited, remote)
+
+    @precondition(lambda self: self.shared is None)  # its server has a clock of its own
+    @rule(seed=seeds, seconds=st.sampled_from([0, 1, 1, 2, 5]), swept=st.booleans())
+    def pass_time(self, seed: int, seconds: int, swept: bool) -> None:
+        """Some points are written for a time; then time passes, and what has expired is gone, be it swept or not.
+
+        The write is durable, so that a power cut takes back nothing that would be judged at another time.
+        """
+        rng = np.random.default_rng(seed)
+        ids = rng.choice(len(POOL), int(rng.integers(1, 30)), replace=False).tolist()
+        verb = str(rng.choice(["upsert", "update"]))
+        step = self.fill([Sketch(verb, ids, seed)], False)[0]
+        self.carry_out([replace(step, ttl=float(rng.integers(1, 6)))], False, bool(rng.random() < 0.5))
+        self.carry_out([Step("upsert", [Given("~", Held(payload={"n": 1, "tenant": "a"}))])], False, False)
+        self.model.clock.now += seconds
+        self.model.expire()
+        self.history[-1] = self.model.points
+        if swept:
+            self.sweep()
+        for site in self.sites:
+            self.compare_all(site)
+
+    def sweep(self) -> None:
+        """Delete what has expired, everywhere at once: it takes a number, like any write."""
+        for site in self.engines:
+            while site.db.sweep(CallContext(), site.called):
+                pass
+        if self.model.expired:
+            self.model.expired = set()
+            self.model.seq += 1
+            self.sent.append(Sent([], False, b"", WriteResult(self.model.seq, 0)))
+            self.history.append(self.model.points)
+            self.synced = self.model.seq
+
     def send_again(self, sent: Sent, remote: bool) -> None:
+        if not sent.steps:
+            return
         operations = [operation(step) for step in sent.steps]
         for site in self.sites:
             collection = site.collection(sent.limited, remote)
@@ -251,7 +327,7 @@ class Histories(RuleBasedStateMachine):
         steps = self.fill(batch, self.limited)
         try:
             points, result = self.model.write(steps, self.scope)
-        except PointExists:
+        except (PointExists, ConditionFailed):
             return
         site = self.engines[which % len(self.engines)]
         before = site.seq()
@@ -307,14 +383,14 @@ class Histories(RuleBasedStateMachine):
         operations = [operation(step) for step in steps]
         try:
             points, result = self.model.write(steps, TENANT if limited else None)
-        except PointExists:
+        except (PointExists, ConditionFailed) as refusal:
             for site in self.sites:
                 try:
                     site.collection(limited, remote).write(operations, request_id=request_id)
-                except PointExists:
-                    pass
+                except type(refusal) as error:
+                    assert not isinstance(refusal, ConditionFailed) or error.received == refusal.received
                 else:
-                    raise AssertionError(f"{site.name} took an id that exists") from None
+                    raise AssertionError(f"{site.name} took what it should refuse") from None
             return
         for site in self.sites:
             received = site.collection(limited, remote).write(
@@ -326,6 +402,7 @@ class Histories(RuleBasedStateMachine):
             self.history.append(points)
             self.synced = result.seq if durable else self.synced
         self.model.points, self.model.seq = points, result.seq
+        self.model.expired -= {i for step in steps if step.verb in ("upsert", "insert") for i in step.ids}
 
     # -- reading
 
@@ -520,6 +597,7 @@ class Histories(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 12))
     def maintain(self, steps: int) -> None:
         """Seal, merge, cover, reap: whatever is due."""
+        self.sweep()
         for site in self.engines:
             for _ in range(steps):
                 if not site.db.maintain():
@@ -530,6 +608,7 @@ class Histories(RuleBasedStateMachine):
     @rule(what=st.sampled_from(CARE), remote=st.booleans(), keep=st.integers(0, 40))
     def care(self, what: str, remote: bool, keep: int) -> None:
         """Everything else that is done to a database and must change nothing."""
+        self.sweep()
         if what == "reopen":
             self.pins.clear()
         if what == "cut_power":
@@ -575,6 +654,7 @@ class Histories(RuleBasedStateMachine):
     @rule(seed=seeds, opening=st.booleans())
     def trouble(self, seed: int, opening: bool) -> None:
         """Maintenance stopped at some point, or files damaged before they are loaded."""
+        self.sweep()
         rng = np.random.default_rng(seed)
         if opening:
             self.open_damaged(rng, None if rng.random() < 0.5 else str(rng.choice(IN_LOADING)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Update, Upsert
-from vecdb.errors import PointExists
+from vecdb.errors import ConditionFailed, PointExists
 from vecdb.index import metric
 from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.hit import Point
@@ -34,6 +34,7 @@ class Held:
     texts: Mapping[str, str] = field(default_factory=dict)
     payload: Mapping[str, Any] | None = None
     version: int = 0
+    expires: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,20 @@ class Given:
 
 @dataclass(frozen=True)
 class Step:
-    """An operation: ``verb`` is upsert, insert, update, delete or clear."""
+    """An operation: ``verb`` is upsert, insert, update, delete or clear; or change or drop, of what ``filter`` matches.
+
+    A change merges ``payload`` in and takes ``unset`` out; so does an update if it ``merges``. ``conditions`` are those
+    of the client.
+    """
 
     verb: str
     rows: Sequence[Given] = ()
+    filter: Filter | None = None
+    payload: Mapping[str, Any] | None = None
+    unset: Sequence[str] = ()
+    merges: bool = False
+    ttl: float | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -71,12 +82,33 @@ SCHEMA = Schema(
 )
 
 
+@dataclass
+class Clock:
+    """Seconds since 1970 as the sites are told them, or some of them."""
+
+    now: float = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Model:
     """The points of one collection, and the number of its last write."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.points: dict[str, Held] = {}
         self.seq = 0
+        self.clock = clock or Clock()
+        self.expired: set[str] = set()  # gone, and not yet swept away nor overwritten
+
+    def expire(self) -> None:
+        """What has expired is gone; as a write it counts only once it is swept."""
+        self.expired |= self.points.keys() - self.living(self.points).keys()
+        self.points = self.living(self.points)
+
+    def living(self, points: Mapping[str, Held]) -> dict[str, Held]:
+        """Those that have not expired."""
+        return {i: held for i, held in points.items() if held.expires is None or held.expires > self.clock.now}
 
     def seen(self, scope: Filter | None) -> dict[str, Held]:
         """The points of a scope."""
@@ -85,7 +117,7 @@ class Model:
         return {i: p for i, p in self.points.items() if matches(scope, Facts(i, payload=p.payload))}
 
     def write(self, steps: Sequence[Step], scope: Filter | None) -> tuple[dict[str, Held], WriteResult]:
-        """The points after a batch, and its result; nothing is changed yet. Raises PointExists."""
+        """The points after a batch, and its result; nothing is changed yet. Raises PointExists, ConditionFailed."""
         before = self.points
         seen = set(self.seen(scope))
         hidden = before.keys() - seen
@@ -97,7 +129,18 @@ class Model:
             ids = set(step.ids)
             if step.verb == "clear":
                 ids = set(visible)
-            if step.verb in ("delete", "clear"):
+            if step.filter is not None:
+                ids = {i for i in visible if matches(step.filter, Facts(i, payload=now[i].payload))}
+            for i in step.ids:
+                version = 0 if i not in visible else self.seq + 1 if i in touched else now[i].version
+                if not _holds(step.conditions, version, None if i not in visible else now[i]):
+                    raise ConditionFailed("lost", received=str(version or "none"))
+            if step.verb == "change":
+                changed = {i: _merged(now[i].payload, step.payload, step.unset) for i in ids}
+                now |= {i: replace(now[i], payload=payload) for i, payload in changed.items()}
+                touched |= ids
+                count += len(ids)
+            elif step.verb in ("delete", "clear", "drop"):
                 gone = ids & visible
                 now = {i: p for i, p in now.items() if i not in gone}
                 touched |= gone
@@ -106,21 +149,24 @@ class Model:
                 for row in step.rows:
                     if row.id in visible:
                         old = now[row.id]
+                        payload = old.payload if row.held.payload is None else row.held.payload
                         now[row.id] = Held(
                             {**old.vectors, **row.held.vectors},
                             {**old.texts, **row.held.texts},
-                            old.payload if row.held.payload is None else row.held.payload,
+                            _merged(old.payload, row.held.payload, ()) if step.merges else payload,
+                            expires=old.expires if step.ttl is None else self.clock.now + step.ttl,
                         )
                 touched |= ids & visible
                 count += len(ids & visible)
             else:
                 if ids & (hidden if step.verb == "upsert" else set(now)):
                     raise PointExists("the id is taken")
-                now |= {row.id: row.held for row in step.rows}
+                expires = None if step.ttl is None else self.clock.now + step.ttl
+                now |= {row.id: replace(row.held, expires=expires) for row in step.rows}
                 touched |= ids
                 count += len(ids)
         written = {i for i in touched if i in now}
-        killed = {i for i in touched if i in before}
+        killed = {i for i in touched if i in before or i in self.expired}
         seq = self.seq + 1 if written or killed else self.seq
         now |= {i: replace(now[i], version=seq) for i in written}
         return now, WriteResult(seq, count)
@@ -144,6 +190,28 @@ class Model:
         if min_score is not None:
             found = [hit for hit in found if hit.score >= min_score]
         return found
+
+
+def _holds(conditions: Mapping[str, Any], version: int, held: Held | None) -> bool:
+    """Whether all conditions hold of a point; None when there is none."""
+    return (
+        not (conditions.get("if_absent") and held is not None)
+        and not (conditions.get("if_exists") and held is None)
+        and conditions.get("if_version") in (None, version)
+        and (
+            "if_filter" not in conditions
+            or (held is not None and matches(conditions["if_filter"], Facts("", payload=held.payload)))
+        )
+    )
+
+
+def _merged(
+    old: Mapping[str, Any] | None, more: Mapping[str, Any] | None, unset: Sequence[str]
+) -> Mapping[str, Any] | None:
+    """A payload after a merge."""
+    if old is None:
+        return more
+    return {**{key: value for key, value in old.items() if key not in unset}, **(more or {})}
 
 
 def rank(points: Mapping[str, Held], near: Near) -> list[Ranked]:
@@ -177,7 +245,11 @@ def operation(step: Step) -> Operation:
     if step.verb == "clear":
         return Clear()
     if step.verb == "delete":
-        return Delete(step.ids)
+        return Delete(step.ids, **step.conditions)
+    if step.verb == "drop":
+        return Delete(filter=step.filter)
+    if step.verb == "change":
+        return Update(filter=step.filter, payloads=step.payload, unset=step.unset)
     kind = {"upsert": Upsert, "insert": Insert, "update": Update}[step.verb]
     fields = {name for row in step.rows for name in row.held.vectors}
     texts = {name for row in step.rows for name in row.held.texts}
@@ -186,7 +258,9 @@ def operation(step: Step) -> Operation:
         {name: [row.held.vectors.get(name) for row in step.rows] for name in sorted(fields)} or None,
         {name: [row.held.texts.get(name) for row in step.rows] for name in sorted(texts)} or None,
         [row.held.payload for row in step.rows],
-        **({"payload_mode": "replace"} if step.verb == "update" else {}),  # type: ignore[arg-type]
+        ttl=step.ttl,
+        **({"payload_mode": "merge" if step.merges else "replace"} if step.verb == "update" else {}),
+        **step.conditions,
     )
 
 

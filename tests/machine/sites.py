@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.client.from_loop import LoopThread, from_loop
 from tests.engine.handle import SMALL
-from tests.machine.model import SCHEMA
+from tests.machine.model import SCHEMA, Clock
 from vecdb.client.async_client import AsyncClient
 from vecdb.client.client import Client
 from vecdb.client.collection import Collection
@@ -116,9 +116,12 @@ class Site:
 class EngineSite(Site):
     """An engine in this process, of which tests may look at the inside; one of them is served too."""
 
-    def __init__(self, name: str, folder: Path, options: EngineOptions, loop: LoopThread, served: bool = False) -> None:
+    def __init__(
+        self, name: str, folder: Path, options: EngineOptions, loop: LoopThread, clock: Clock, served: bool = False
+    ) -> None:
         super().__init__()
         self.name = name
+        self._clock = clock
         self.apart = served
         self._folder = folder
         self._options = options
@@ -135,11 +138,11 @@ class EngineSite(Site):
 
     def open(self) -> None:
         if self.apart:
-            self.db = Database.open(self._folder, self._options)
+            self.db = Database.open(self._folder, self._options, self._clock)
             self._server = Server(self.db, ServerOptions("127.0.0.1:0"), scope_of)
             self._server.start()
         else:
-            self.db = Database(self._kv, self._folder / "segments", self._options)
+            self.db = Database(self._kv, self._folder / "segments", self._options, clock=self._clock)
         self.connect(self._awaited)
         self.db.create_collection(CallContext(), self.called, SCHEMA, exist_ok=True)
 
@@ -203,9 +206,9 @@ OPTIONS = {
 }
 
 
-def engines(folder: Path, loop: LoopThread) -> list[EngineSite]:
-    """The same history must give the same answers on all of these."""
+def engines(folder: Path, loop: LoopThread, clock: Clock) -> list[EngineSite]:
+    """The same history must give the same answers on all of these, by the same clock."""
     return [
-        EngineSite("served", folder / "served", OPTIONS["small"], loop, served=True),
-        *(EngineSite(name, folder / name, OPTIONS[name], loop) for name in ("exact", "crumbs", "big")),
+        EngineSite("served", folder / "served", OPTIONS["small"], loop, clock, served=True),
+        *(EngineSite(name, folder / name, OPTIONS[name], loop, clock) for name in ("exact", "crumbs", "big")),
     ]

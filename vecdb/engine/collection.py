@@ -543,8 +543,8 @@ class Collection:
 
     def stats(self) -> CollectionStats:
         """See CollectionStats."""
-        view, names = self.view, self.entry.fields.vectors
-        segments = [_segment_stats(segment, names) for segment in view.segments]
+        view, names = self.view.at(self.now_ms()), self.entry.fields.vectors
+        segments = [_segment_stats(segment, view, names) for segment in view.segments]
         known = set(names.values())
         vectors = indexed = unindexed = 0
         for segment in view.segments:
@@ -604,8 +604,10 @@ def _vector_bytes(segment: Segment) -> int:
     return sum(part.vectors.nbytes for part in segment.parts.values() if part.vectors is not None)
 
 
-def _segment_stats(segment: Segment, names: Mapping[str, int]) -> SegmentStats:
+def _segment_stats(segment: Segment, view: View, names: Mapping[str, int]) -> SegmentStats:
     anonymous, mapped = segment.nbytes()
+    expired = segment.expired(view.now_ms, view.seq) if view.expiring else None
+    dead = segment.dead if expired is None else segment.dead + int(np.count_nonzero(expired))
     index = {}
     for name, field_id in names.items():
         part = segment.parts.get(field_id)
@@ -614,8 +616,8 @@ def _segment_stats(segment: Segment, names: Mapping[str, int]) -> SegmentStats:
         segment=segment.number,
         state=segment.state,
         index=index,
-        live=len(segment) - segment.dead,
-        dead=segment.dead,
+        live=len(segment) - dead,
+        dead=dead,
         anonymous_bytes=anonymous,
         mapped_bytes=mapped,
         disk_bytes=segment.disk_bytes,

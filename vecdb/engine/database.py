@@ -440,6 +440,10 @@ class Database:
         """Do one step of maintenance now (for tests with ``background=False``); False when nothing was to do."""
         return self._maintenance.step()
 
+    def sweep(self, context: CallContext, name: str) -> bool:
+        """Delete what has expired now, or some of it; False when nothing was left to be."""
+        return self._with(context, name, self._maintenance.sweep)
+
     def cover(self, context: CallContext, name: str) -> None:
         """Write the collection's manifest and delete its garbage now."""
         self._with(context, name, self._maintenance.cover)

@@ -101,6 +101,12 @@ class Maintenance:
             self._let_go()
         return worked
 
+    def sweep(self, collection: Collection) -> bool:
+        """Delete some of what has expired; False when nothing was left to be."""
+        with self._busy:
+            self._refuse(collection)
+            return self._sweep(collection)
+
     def cover(self, collection: Collection) -> None:
         """Write a manifest that covers everything published, then delete what that makes garbage."""
         with self._busy:
@@ -224,7 +230,7 @@ class Maintenance:
                 collection.find_earliest()
             return False
         batch = PreparedBatch([DeleteExpired(ids)], sum(map(len, ids)))
-        write = Write(collection, batch, collection.entry.shape, CallContext(), durable=False)
+        write = Write(collection, batch, collection.entry.shape, CallContext(), self._options.durability == "fsync")
         try:
             return self._committer.submit(write).result().count > 0
         except (Evicted, CollectionNotFound):
