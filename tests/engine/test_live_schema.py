@@ -352,6 +352,20 @@ def test_a_view_is_read_by_the_schema_it_was_taken_with(c: Handle) -> None:
     assert set(answer.points.vectors) == {"", "image"}
 
 
+def test_a_change_is_seen_when_it_is_durable(c: Handle) -> None:
+    seen = []
+
+    def look(name: str) -> None:
+        seen.append("image" in c.inner.reading.schema.vectors or "image" in c.inner.entry.schema.vectors)
+
+    for place in ("catalog.before_write", "catalog.after_write", "change.before_publish"):
+        failpoint.arm(place, look)
+    c.change(AddVectorField("image", IMAGE))
+    assert seen == [False] * 3
+    look("after")
+    assert seen[-1]
+
+
 # -- cut off
 
 PLACES = [
