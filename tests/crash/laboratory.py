@@ -362,11 +362,16 @@ class Chain:
         verdict = self.rounds[-1].verdict if self.rounds else None
         if verdict is None or not (self._remembered and child.orders.remember):
             return
-        events = [{**write.event(), "done": write.number in verdict.placed} for write in verdict.again]
+        unsure = {number for number, numbers in verdict.placed.items() if None in numbers}
+        events = [
+            {**write.event(), "done": write.number in verdict.placed}
+            for write in verdict.again
+            if write.number not in unsure
+        ]
         child.say(f"again {orjson.dumps(events).decode()}")
         for event in events:
             answer = self._follow(child, "again", "write!", "write-", "read_only", "late")
-            if answer is not None and answer["e"] == "again" and answer["seq"] != verdict.placed[event["w"]]:
+            if answer is not None and answer["e"] == "again" and answer["seq"] not in verdict.placed[event["w"]]:
                 was = verdict.placed[event["w"]]
                 raise Broken(f"write {event['w']} had been carried out as {was}; sent again, it is {answer['seq']}")
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.crash.record import (
@@ -28,7 +28,6 @@ from tests.crash.record import (
     Write,
     payload,
     point_id,
-    rows_with_vector,
     text,
     vector,
 )
@@ -45,9 +44,15 @@ class Point:
     text: Source | None
     vectors: Mapping[str, Source]
 
-    def shown(self) -> list[Any]:
-        """As a report shows it."""
-        vectors = {field: vector(source, field).tobytes().hex() for field, source in self.vectors.items()}
+    @property
+    def row(self) -> int | None:
+        """The row that its payload speaks of."""
+        return None if self.payload is None else self.payload.i
+
+    def shown(self, extra: Collection[str] = ()) -> list[Any]:
+        """As a report shows it: a field that comes and goes only if it is one of ``extra``."""
+        there = {field: source for field, source in self.vectors.items() if field in FIELDS or field in extra}
+        vectors = {field: vector(source, field).tobytes().hex() for field, source in there.items()}
         return [
             self.version,
             None if self.payload is None else payload(self.payload).decode(),
@@ -82,10 +87,12 @@ class History:
     base_seq: int = 0
     acknowledged: list[Acknowledged] = field(default_factory=list)
     pending: dict[int, tuple[Write, int]] = field(default_factory=dict)  # by number, with its place in the order
+    fields: dict[str, str] = field(default_factory=dict)  # those that come and go, with a stage as above
 
     def begin(self) -> None:
         """A collection of this name is made anew."""
         self.stage, self.base, self.base_seq = "creating", {}, 0
+        self.fields.clear()
         self.acknowledged.clear()
         self.pending.clear()
 
@@ -101,8 +108,10 @@ class Verdict:
     found: int = 0
     lost: int = 0
     points: int = 0
-    placed: dict[int, int] = field(default_factory=dict)
-    """Sequence numbers of the writes in flight that were found."""
+    placed: dict[int, set[int | None]] = field(default_factory=dict)
+    """The sequence numbers that writes in flight may have got; None among them: or it is not there. Deletes that leave
+    no trace could have come in any order, and of two alike either could be the one that did something.
+    """
     again: list[Write] = field(default_factory=list)
     """The writes in flight: who sent them got no answer and would send them again."""
 
@@ -135,6 +144,9 @@ class Oracle:
         elif kind in ("create!", "drop?", "drop!"):
             stage = {"create!": "here", "drop?": "dropping", "drop!": "absent"}[kind]
             self._histories[event["c"]].stage = stage
+        elif kind in ("add?", "add!", "shed?", "shed!"):
+            stage = {"add?": "creating", "add!": "here", "shed?": "dropping", "shed!": "absent"}[kind]
+            self._histories[event["c"]].fields[event["f"]] = stage
 
     def judge(self, report: Mapping[str, Any], going_on: bool = False) -> Verdict:
         """Compare with what a database shows, and take that as the state from which everything follows.
@@ -163,11 +175,11 @@ class Oracle:
         return verdict
 
     def _judge_one(self, name: str, history: History, shown: Mapping[str, Any], verdict: Verdict) -> None:
-        seq, points = shown["seq"], shown["points"]
+        seq, points, fields = shown["seq"], shown["points"], shown.get("fields", ())
         verdict.in_flight += len(history.pending)
         verdict.again += [write for write, _ in history.pending.values()]
         verdict.points += len(points)
-        problems = list(_out_of_order(history))
+        problems = [*_out_of_order(history), *_fields(history, fields)]
         kept = [a for a in history.acknowledged if a.seq <= seq]
         lost = [a for a in history.acknowledged if a.seq > seq]
         verdict.lost += len(lost)
@@ -180,10 +192,13 @@ class Oracle:
         if seq < history.base_seq:
             problems.append(f"what was seen after the last fault is lost: {history.base_seq}, now {seq}")
         else:
-            state, found, told = _explain(history, kept, seq, points)
+            state, found, told = _explain(history, kept, seq, points, fields)
             problems += told
-            verdict.found += len(found)
-            verdict.placed |= found
+            verdict.found += max(map(len, found), default=0)
+            for number in history.pending:
+                numbers = {placing.get(number) for placing in found}
+                if numbers - {None}:
+                    verdict.placed[number] = numbers
         verdict.problems += [f"{name}: {problem}" for problem in problems]
         self._forget(history, state or {}, seq)
 
@@ -210,10 +225,25 @@ def _out_of_order(history: History) -> Iterable[str]:
         yield "two writes were acknowledged under one number"
 
 
+def _fields(history: History, shown: Collection[str]) -> Iterable[str]:
+    """What is wrong with the fields that come and go; those that are shown are here from now on, the others absent."""
+    yield from (f"nobody added the field {name}" for name in sorted(set(shown) - history.fields.keys()))
+    for name, stage in history.fields.items():
+        if stage == "here" and name not in shown:
+            yield f"the field {name} is gone"
+        if stage == "absent" and name in shown:
+            yield f"the field {name} was dropped and is there again"
+        history.fields[name] = "here" if name in shown else "absent"
+
+
 def _explain(
-    history: History, kept: Sequence[Acknowledged], seq: int, points: Mapping[str, Any]
-) -> tuple[State | None, dict[int, int], list[str]]:
-    """(state, numbers given to writes in flight, problems): the state is None when nothing explains ``points``."""
+    history: History,
+    kept: Sequence[Acknowledged],
+    seq: int,
+    points: Mapping[str, Any],
+    fields: Collection[str],
+) -> tuple[State | None, list[dict[int, int]], list[str]]:
+    """(state, every way of numbering the writes in flight that leads to ``points``, problems): None when none does."""
     by_seq: dict[int, list[Acknowledged]] = {}
     for answer in kept:
         by_seq.setdefault(answer.seq, []).append(answer)
@@ -221,23 +251,29 @@ def _explain(
     missing = [s for s in range(history.base_seq + 1, seq + 1) if s not in known]
     if len(missing) > len(history.pending):
         told = f"{seq} was reached, and {len(missing)} writes below it are nobody's ({missing[:5]})"
-        return None, {}, [f"{told}, with {len(history.pending)} in flight"]
+        return None, [], [f"{told}, with {len(history.pending)} in flight"]
     first = missing[0] if missing else seq + 1
     state = dict(history.base)
     problem = _replay(state, by_seq, {}, range(history.base_seq, first))
     if problem:
-        return None, {}, [problem]
+        return None, [], [problem]
+    explained: State | None = None
+    fits: list[dict[int, int]] = []
     nearest: list[str] = []
     for placing in itertools.islice(_placings(history, kept, missing), MOST_PLACINGS):
         after = dict(state)
         problem = _replay(after, by_seq, placing, range(first, seq + 1))
         if problem is None and (nearest == [] or _versions(after, points)):
-            different = list(_differences(after, points))
+            different = list(_differences(after, points, fields))
             if not different:
-                return after, {write.number: s for s, write in placing.items()}, []
+                explained = after
+                fits.append({write.number: s for s, write in placing.items()})
+                continue
             nearest = different
         nearest = nearest or [problem or ""]
-    return None, {}, nearest[:10] or ["no order of the writes in flight fits the time they were submitted"]
+    if fits:
+        return explained, fits, []
+    return None, [], nearest[:10] or ["no order of the writes in flight fits the time they were submitted"]
 
 
 def _placings(history: History, kept: Sequence[Acknowledged], missing: Sequence[int]) -> Iterable[dict[int, Write]]:
@@ -274,6 +310,16 @@ def apply(state: State, write: Write, seq: int) -> int:
         if op.kind == "clear":
             count += len(state)
             state.clear()
+        elif op.kind == "delete_where":
+            gone = [name for name, point in state.items() if point.row == op.ids[0]]
+            for name in gone:
+                del state[name]
+            count += len(gone)
+        elif op.kind == "update_where":
+            for name, point in state.items():
+                if point.row == op.ids[0]:
+                    state[name] = replace(point, version=seq, payload=Source(write.number, k, op.ids[0]))
+                    count += 1
         elif op.kind == "delete":
             for number in op.ids:
                 count += state.pop(point_id(number), None) is not None
@@ -284,13 +330,13 @@ def apply(state: State, write: Write, seq: int) -> int:
 
 def _put(state: State, number_of_write: int, k: int, op: Op, seq: int) -> int:
     touched = set()
-    with_vector = {field: rows_with_vector(field, op.gives, len(op.ids)) for field in FIELDS}
+    with_vector = op.vectors()
     for i, number in enumerate(op.ids):
         name, source = point_id(number), Source(number_of_write, k, i)
         before = state.get(name)
         if op.kind == "update" and before is None:
             continue
-        vectors = {field: source for field, given in with_vector.items() if given is not None and i in given}
+        vectors = {field: source for field, given in with_vector.items() if i in given}
         new_payload = source if PAYLOAD in op.gives else None
         new_text = source if TEXT in op.gives else None
         if op.kind == "update" and before is not None:
@@ -307,7 +353,7 @@ def _versions(state: State, points: Mapping[str, Any]) -> bool:
     return {name: point.version for name, point in state.items()} == {name: shown[0] for name, shown in points.items()}
 
 
-def _differences(state: State, points: Mapping[str, Any]) -> Iterable[str]:
+def _differences(state: State, points: Mapping[str, Any], fields: Collection[str]) -> Iterable[str]:
     """What a report shows otherwise than ``state``."""
     for name in state.keys() - points.keys():
         yield f"{name} of version {state[name].version} is missing"
@@ -317,7 +363,7 @@ def _differences(state: State, points: Mapping[str, Any]) -> Iterable[str]:
         there = points.get(name)
         if there is None:
             continue
-        wanted = point.shown()
+        wanted = point.shown(fields)
         if wanted != there:
             parts = [
                 part

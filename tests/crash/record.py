@@ -8,6 +8,7 @@ Lines are JSON. ``x?`` is said before the call, ``x!`` after it returned, ``x-``
     {"e": "write?", "w": 17, "c": "busy-1", "ops": [["upsert", [3, 4], "vpt"]], "d": true}
     {"e": "write!", "w": 17, "seq": 9, "count": 2}          {"e": "write-", "w": 17, "reason": "CLOSED"}
     {"e": "create?", "c": "busy-1"} and "create!"; "drop?" and "drop!"
+    {"e": "add?", "c": "busy-1", "f": "extra-40"} and "add!"; "shed?" and "shed!" when a vector field is dropped
     {"e": "report", ...}                                     see ``report``
     {"e": "bug", "text": "..."}                              something that must never happen
 """
@@ -23,22 +24,47 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from vecdb.model.point import Clear, DeleteIds, Operation, Put, PutMode, Rows, VectorColumn
+from vecdb.model.filter.expression import F
+from vecdb.model.point import (
+    Clear,
+    DeleteIds,
+    DeleteWhere,
+    Operation,
+    Put,
+    PutMode,
+    Rows,
+    UpdateWhere,
+    VectorColumn,
+)
 from vecdb.model.schema import Schema, TextField, VectorField
 
 FIELDS = {"": ("v", "h"), "side": ("s", "r")}
 """Vector fields, and the letters that give them to every row, or to every other row."""
 DIMS = {"": 8, "side": 5}
 PAYLOAD, TEXT = "p", "t"
+EXTRA, EXTRA_DIM = "x", 3
+"""The letter that gives every row a vector of a field that comes and goes. Each such field has a name of its own, so
+what is there of it says nothing about the order in which it went and in which others wrote.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """``kind``: upsert, insert, update, delete or clear. ``gives``: letters of the columns a put carries."""
+    """``kind``: upsert, insert, update, delete, clear; delete_where and update_where take points by their payload's
+    row ``ids[0]``. ``gives``: letters of the columns a put carries; ``extra``: the field that EXTRA stands for.
+    """
 
     kind: str
     ids: tuple[int, ...] = ()
     gives: str = ""
+    extra: str = ""
+
+    def vectors(self) -> dict[str, Sequence[int]]:
+        """By field, the positions among the rows that carry a vector."""
+        n = len(self.ids)
+        given = {field: rows_with_vector(field, self.gives, n) for field in FIELDS}
+        found: dict[str, Sequence[int]] = {field: rows for field, rows in given.items() if rows}
+        return found | ({self.extra: range(n)} if EXTRA in self.gives and n else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +78,13 @@ class Write:
 
     def event(self) -> dict[str, Any]:
         """The line that announces it."""
-        ops = [[op.kind, list(op.ids), op.gives] for op in self.ops]
+        ops = [[op.kind, list(op.ids), op.gives, op.extra] for op in self.ops]
         return {"e": "write?", "w": self.number, "c": self.collection, "ops": ops, "d": self.durable}
 
     @staticmethod
     def of(event: dict[str, Any]) -> Write:
         """Read back from its line."""
-        ops = tuple(Op(kind, tuple(ids), gives) for kind, ids, gives in event["ops"])
+        ops = tuple(Op(kind, tuple(ids), gives, extra) for kind, ids, gives, extra in event["ops"])
         return Write(event["w"], event["c"], ops, event["d"])
 
     def operations(self) -> list[Operation]:
@@ -116,7 +142,7 @@ def rows_with_vector(field: str, gives: str, n: int) -> Sequence[int] | None:
 @lru_cache(maxsize=4096)
 def _vectors(w: int, k: int, field: str, block: int) -> NDArray[np.float32]:
     draw = np.random.default_rng([w, k, len(field), block])
-    return draw.standard_normal((64, DIMS[field])).astype(np.float32)
+    return draw.standard_normal((64, DIMS.get(field, EXTRA_DIM))).astype(np.float32)
 
 
 def _operation(w: int, k: int, op: Op) -> Operation:
@@ -124,14 +150,16 @@ def _operation(w: int, k: int, op: Op) -> Operation:
         return DeleteIds([point_id(n) for n in op.ids])
     if op.kind == "clear":
         return Clear()
+    if op.kind == "delete_where":
+        return DeleteWhere(F("i") == op.ids[0])
+    if op.kind == "update_where":
+        return UpdateWhere(F("i") == op.ids[0], payload(Source(w, k, op.ids[0])))
     n = len(op.ids)
     sources = [Source(w, k, i) for i in range(n)]
-    vectors = {}
-    for field in FIELDS:
-        given = rows_with_vector(field, op.gives, n)
-        if given is not None and len(given):
-            data = np.stack([vector(sources[i], field) for i in given])
-            vectors[field] = VectorColumn(data, None if len(given) == n else np.array(given, dtype=np.int64))
+    vectors: dict[str | None, VectorColumn] = {}
+    for field, given in op.vectors().items():
+        data = np.stack([vector(sources[i], field) for i in given])
+        vectors[field] = VectorColumn(data, None if len(given) == n else np.array(given, dtype=np.int64))
     rows = Rows(
         ids=[point_id(number) for number in op.ids],
         vectors=vectors,

@@ -32,9 +32,14 @@ def report(database: Database) -> dict[str, Any]:
         if info.points != len(points) or database.count(CONTEXT, info.name) != len(points):
             told.append(f"{len(points)} points, count says {database.count(CONTEXT, info.name)}, info {info.points}")
         told += _by_id(database, info.name, points)
-        told += _searches(database, info.name, points, versions)
+        dims = {name: field.dim for name, field in info.schema.vectors.items()}
+        told += _searches(database, info.name, points, versions, dims)
         problems += [f"{info.name}: {problem}" for problem in told]
-        collections[info.name] = {"seq": database.stats(CONTEXT, info.name).seq, "points": points}
+        collections[info.name] = {
+            "seq": database.stats(CONTEXT, info.name).seq,
+            "points": points,
+            "fields": sorted(dims.keys() - DIMS.keys()),
+        }
     return {"e": "report", "collections": collections, "problems": problems + database.check(CONTEXT)}
 
 
@@ -75,9 +80,11 @@ def _by_id(database: Database, name: str, points: dict[str, list[Any]]) -> list[
     return problems
 
 
-def _searches(database: Database, name: str, points: dict[str, list[Any]], versions: dict[str, int]) -> list[str]:
+def _searches(
+    database: Database, name: str, points: dict[str, list[Any]], versions: dict[str, int], dims: dict[str, int]
+) -> list[str]:
     problems = []
-    for field, dim in DIMS.items():
+    for field, dim in dims.items():
         have = {point_id for point_id, shown in points.items() if field in shown[3]}
         queries = np.random.default_rng([len(have), dim]).standard_normal((QUERIES, dim)).astype(np.float32)
         everything = SearchRequest([Near(queries, field)], limit=len(points) + 10, exact=True, select=Select())

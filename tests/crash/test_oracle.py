@@ -158,7 +158,47 @@ def test_writes_in_flight_may_come_in_any_order(story: Story, order: tuple[int, 
         story.carry_out(writes[i])
     verdict = story.oracle.judge(story.report())
     assert verdict.problems == []
-    assert verdict.placed == {writes[i].number: 5 + n for n, i in enumerate(order)}
+    assert verdict.placed == {writes[i].number: {5 + n} for n, i in enumerate(order)}
+
+
+def test_deletes_leave_no_trace_of_their_order(story: Story) -> None:
+    writes = [story.submit(Op("delete", (1,))), story.submit(Op("delete_where", (1,)))]
+    for write in reversed(writes):
+        assert story.carry_out(write)
+    verdict = story.oracle.judge(story.report())
+    assert verdict.problems == []
+    assert verdict.placed == {write.number: {5, 6} for write in writes}
+
+
+def test_a_field_that_came_and_went(story: Story) -> None:
+    def say(*kinds: str) -> None:
+        for kind in kinds:
+            story.oracle.take({"e": kind, "c": "c", "f": "extra-1"})
+
+    def shown(*fields: str) -> Report:
+        report = story.report()
+        report["collections"]["c"]["fields"] = list(fields)
+        for name, point in story.state.items():
+            report["collections"]["c"]["points"][name] = copy.deepcopy(point.shown(fields))
+        return report
+
+    assert story.problems(shown("extra-1")) == ["c: nobody added the field extra-1"]
+    say("add?")
+    for fields in ((), ("extra-1",)):
+        assert copy.deepcopy(story.oracle).judge(shown(*fields)).problems == []
+    say("add!")
+    assert copy.deepcopy(story.oracle).judge(shown()).problems == ["c: the field extra-1 is gone"]
+    story.done(Op("update", (1, 2), "x", "extra-1"))
+    assert copy.deepcopy(story.oracle).judge(shown("extra-1")).problems == []
+    missing = shown("extra-1")
+    del missing["collections"]["c"]["points"][point_id(1)][3]["extra-1"]
+    assert copy.deepcopy(story.oracle).judge(missing).problems != []
+    say("shed?")
+    for fields in ((), ("extra-1",)):
+        assert copy.deepcopy(story.oracle).judge(shown(*fields)).problems == []
+    say("shed!")
+    assert copy.deepcopy(story.oracle).judge(shown()).problems == []
+    assert story.problems(shown("extra-1")) == ["c: the field extra-1 was dropped and is there again"]
 
 
 def test_a_write_in_flight_is_not_older_than_what_was_answered_before_it(story: Story) -> None:

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from tests.crash.record import DIMS, Op, Write, point_id, schema
+from tests.crash.record import DIMS, EXTRA_DIM, Op, Write, point_id, schema
 from tests.crash.report import CONTEXT, report
 from tests.crash.trace import mark
 from vecdb import failpoint
@@ -46,6 +46,7 @@ from vecdb.errors import (
     CollectionNotFound,
     DataDirUnusable,
     DeadlineExceeded,
+    FieldNotFound,
     IndexingBehind,
     PointExists,
     ReadOnly,
@@ -55,11 +56,13 @@ from vecdb.errors import (
 from vecdb.model.context import CallContext
 from vecdb.model.point import Select, WriteBatch
 from vecdb.model.query import Near, SearchRequest
+from vecdb.model.schema import VectorField
+from vecdb.model.schema_change import AddVectorField, DropVectorField
 
 NAMES = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "quiet-1", "quiet-2")
 WEIGHTS = (30, 30, 20, 8, 8, 2, 2)
 IDS = 300
-CERTAIN = (Closed, CollectionNotFound, IndexingBehind, PointExists)
+CERTAIN = (Closed, CollectionNotFound, FieldNotFound, IndexingBehind, PointExists)
 """Refusals after which nothing of the write is there, whatever comes."""
 
 
@@ -182,11 +185,15 @@ class Workload:
         self._names = {name: Doors() for name in NAMES}
         self._read_only = threading.Event()
         self.database = Database.open(orders.data, self._options)
+        self._extra: dict[str, str] = {}  # by collection, the field that has come and has not gone yet
 
     def work(self) -> None:
         """Run until ``end``. Every collection that is missing is created first."""
         self._ending.clear()
-        there = {info.name for info in self.database.list_collections(CONTEXT)}
+        there = {info.name: info.schema for info in self.database.list_collections(CONTEXT)}
+        for name, about in there.items():
+            for field in about.vectors.keys() - DIMS.keys():
+                self._extra[name] = field
         try:
             for name in NAMES:
                 if name not in there:
@@ -212,6 +219,8 @@ class Workload:
             result = self.database.write(CallContext(request_id=mark(write.number)), write.collection, batch)
         except ReadOnly as error:
             self._refused(error)
+        except FieldNotFound:  # a field of it has gone: it is refused before anybody asks whether it is known
+            self._record.say({"e": "late", "w": write.number})
         else:
             self._record.say({"e": "again", "w": write.number, "seq": result.seq})
 
@@ -270,7 +279,7 @@ class Workload:
             with self._lock:
                 number = next(self._numbers)
             durable = draw.random() < self._orders.durable
-            write = Write(number, name, invent(draw, name, self._orders.brisk), durable)
+            write = Write(number, name, invent(draw, name, self._orders.brisk, self._extra.get(name, "")), durable)
             self._submit(write, twice=draw.random() < 0.05)
 
     def _submit(self, write: Write, twice: bool) -> None:
@@ -306,8 +315,9 @@ class Workload:
     def _read_one(self, draw: random.Random) -> None:
         self._ending.wait(0.005)
         name = draw.choices(NAMES, WEIGHTS)[0]
-        field = draw.choice(list(DIMS))
-        queries = np.random.default_rng(draw.randrange(1 << 30)).standard_normal((2, DIMS[field])).astype(np.float32)
+        field = draw.choice([*DIMS, self._extra.get(name, "")])
+        dim = DIMS.get(field, EXTRA_DIM)
+        queries = np.random.default_rng(draw.randrange(1 << 30)).standard_normal((2, dim)).astype(np.float32)
         request = SearchRequest([Near(queries, field)], limit=draw.choice([1, 10, 100]), exact=draw.random() < 0.2)
         with self._doors.through() as up:
             if not up:
@@ -319,7 +329,7 @@ class Workload:
                 self.database.get(CONTEXT, name, ids, Select(vectors=True))
                 self.database.scroll(CONTEXT, name, ids[0], 20, Select())
                 self.database.count(CONTEXT, name)
-            except (CollectionNotFound, Closed):
+            except (CollectionNotFound, FieldNotFound, Closed):
                 return
 
     # -- what takes the place of an operator
@@ -327,7 +337,15 @@ class Workload:
     def _tend_one(self, draw: random.Random) -> None:
         self._ending.wait(draw.random() * 0.1)
         name = draw.choices(NAMES, WEIGHTS)[0]
-        chances = {"cover": 30, "compact": 8, "indexed": 8, "drop": 20, "check": 8, "reopen": 4 * self._orders.reopen}
+        chances = {
+            "field": 30,
+            "cover": 30,
+            "compact": 8,
+            "indexed": 8,
+            "drop": 20,
+            "check": 8,
+            "reopen": 4 * self._orders.reopen,
+        }
         what = draw.choices(list(chances), list(chances.values()))[0]
         try:
             if what == "cover":
@@ -339,6 +357,8 @@ class Workload:
             elif what == "check":
                 if problems := self.database.check(CONTEXT):
                     self._record.say({"e": "bug", "text": f"check: {problems}"})
+            elif what == "field":
+                self._change_fields(name)
             elif what == "drop":
                 self._drop(draw.choice(["brief-1", "brief-2", "quiet-1"]), draw.random() < 0.5)
             else:
@@ -347,6 +367,22 @@ class Workload:
             self._refused(error)
         except (CollectionNotFound, DeadlineExceeded, Unavailable):
             return
+
+    def _change_fields(self, name: str) -> None:
+        """Add a vector field, or drop the one that came last, while others write to it."""
+        there = self._extra.get(name)
+        if there is None:
+            with self._lock:
+                field = f"extra-{next(self._numbers)}"
+            self._record.say({"e": "add?", "c": name, "f": field})
+            self.database.change_schema(CONTEXT, name, AddVectorField(field, VectorField(EXTRA_DIM, "dot", 4, 20)))
+            self._record.say({"e": "add!", "c": name, "f": field})
+            self._extra[name] = field
+        else:
+            self._record.say({"e": "shed?", "c": name, "f": there})
+            self.database.change_schema(CONTEXT, name, DropVectorField(there))
+            self._record.say({"e": "shed!", "c": name, "f": there})
+            del self._extra[name]
 
     def _create(self, name: str) -> None:
         self._record.say({"e": "create?", "c": name})
@@ -360,6 +396,7 @@ class Workload:
             doors.close()
             doors.wait_empty()
         self._record.say({"e": "drop?", "c": name})
+        self._extra.pop(name, None)
         self.database.drop_collection(CONTEXT, name)
         self._record.say({"e": "drop!", "c": name})
         doors.close()
@@ -377,12 +414,22 @@ class Workload:
         self._doors.open()
 
 
-def invent(draw: random.Random, name: str, brisk: bool = False) -> tuple[Op, ...]:
-    """Operations of one batch. A batch that writes or deletes no point changes nothing, and the other way round."""
+def invent(draw: random.Random, name: str, brisk: bool = False, extra: str = "") -> tuple[Op, ...]:
+    """Operations of one batch. A batch that writes or deletes no point changes nothing, and the other way round.
+
+    ``extra``: a vector field that has come; some of the puts give vectors in it.
+    """
     kind = draw.choices(
-        ["one", "some", "insert", "payload", "vector", "delete", "many", "several", "clear"],
-        [40, 18, 4, 12, 8, 10, *((0, 0, 0) if brisk else (4, 8, 0.6))],
+        ["one", "some", "insert", "payload", "vector", "delete", "where", "many", "several", "clear"],
+        [40, 18, 4, 12, 8, 10, 6, *((0, 0, 0) if brisk else (4, 8, 0.6))],
     )[0]
+    if extra and kind in ("one", "some", "vector") and not name.startswith("quiet") and draw.random() < 0.5:
+        put = "update" if kind == "vector" else "upsert"
+        return (
+            Op(put, _ids(draw, 1 if kind == "one" else draw.randint(2, 60)), draw.choice(["x", "vx", "vpx"]), extra),
+        )
+    if kind == "where" and not name.startswith("quiet"):
+        return (Op(draw.choice(["delete_where", "update_where"]), (draw.randint(2, 60),)),)
     if name.startswith("quiet"):
         return (_upsert(draw, _ids(draw, draw.randint(1, 3), 10)),)
     if kind == "one":
