@@ -56,8 +56,8 @@ def test_a_put_is_one_operation_of_its_kind(sent: Recorder, name: str, mode: Put
     assert (put.mode, batch.durability) == (mode, "os")
     rows = put.rows
     assert (list(rows.ids), rows.texts, rows.payloads) == (["1", "2"], {"": ["a", None]}, [b'{"x":1}', None])
-    assert rows.models == {"": "e5"}
-    assert rows.vectors[""].data.tolist() == [[1, 2], [3, 4]]
+    assert rows.models == {None: "e5"}
+    assert rows.vectors[None].data.tolist() == [[1, 2], [3, 4]]
 
 
 def test_delete_and_clear(sent: Recorder) -> None:
@@ -171,8 +171,8 @@ def test_a_large_upload_goes_as_several_batches_in_order(small: Recorder) -> Non
         n = len(rows.ids)
         assert rows.texts["title"] == texts["title"][at : at + n]
         assert rows.payloads == [b'{"i":%d}' % i for i in range(at, at + n)]
-        assert rows.models == {"": "m"}
-        column = rows.vectors[""]
+        assert rows.models == {None: "m"}
+        column = rows.vectors[None]
         assert (column.rows + at).tolist() == [i for i in range(at, at + n) if i % 3]
         assert column.data[:, 0].tolist() == [i for i in range(at, at + n) if i % 3]
         at += n
