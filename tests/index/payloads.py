@@ -28,6 +28,7 @@ from vecdb.model.filter import (
     Text,
     matches,
 )
+from vecdb.model.filter.matching import scalars_at
 from vecdb.model.filter.tree import walk
 
 FIELDS = {"": 0, "image": 1}
@@ -136,8 +137,8 @@ def _exact(node: Filter) -> bool:
     return not isinstance(node, Prefix)
 
 
-def check(columns: Columns, bodies: Bodies, filter: Filter) -> None:
-    """surely ⊆ truth ⊆ possibly, and one mask where the answer is promised to be exact."""
+def check(columns: Columns, bodies: Bodies, filter: Filter, bounded: bool = False) -> None:
+    """surely ⊆ truth ⊆ possibly, and one mask where the answer is promised to be exact (unless ``bounded``)."""
     n = len(bodies.held)
     surely, possibly = columns.bounds(filter, FIELDS)
     truth = np.array(bodies.truth(filter), dtype=np.bool_)
@@ -145,7 +146,7 @@ def check(columns: Columns, bodies: Bodies, filter: Filter) -> None:
     assert surely.dtype == possibly.dtype == np.bool_
     assert not np.any(surely & ~truth), (filter, np.flatnonzero(surely & ~truth))
     assert not np.any(truth & ~possibly), (filter, np.flatnonzero(truth & ~possibly))
-    if always_exact(filter):
+    if not bounded and always_exact(filter):
         assert surely is possibly
 
 
@@ -170,9 +171,7 @@ def check_entries(columns: Columns, bodies: Bodies, path: tuple[str, ...]) -> No
 
 
 def _scalars_at(payload: Mapping[str, Any] | None, path: tuple[str, ...]) -> list[Any]:
-    from vecdb.model.filter.matching import _scalars, values_at
-
-    return _scalars(values_at(payload, path))
+    return scalars_at(payload, path)
 
 
 def _typed(value: Any) -> tuple[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from vecdb.engine import catalog
 from vecdb.engine.collection import Collection
+from vecdb.engine.column_check import differences
 from vecdb.engine.segment import ALIVE, NEVER, Segment
 from vecdb.index import metric
 from vecdb.index.contract import Mask
@@ -148,6 +149,7 @@ class _Check:
                     self._say(f"segment {segment.number} calls row {row} {point_id!r} of {seq}")
             self._expiry(segment, alive, live)
             self._parts(segment, live, seen_slots)
+            self._columns(segment, live)
         for row in live:
             if seen[row] != 1:
                 self._say(f"live row {row} is in {seen[row]} segments")
@@ -167,6 +169,19 @@ class _Check:
                 self._say(f"segment {segment.number} lets row {row} expire at {moment}")
         if expires.min(initial=NEVER) < segment.earliest:
             self._say(f"segment {segment.number} expires before {segment.earliest}")
+
+    def _columns(self, segment: Segment, live: dict[int, codec.Body]) -> None:
+        """What columns say of living rows is what their bodies say."""
+        if segment.columns is None:
+            return
+        if len(segment.columns) != len(segment):
+            self._say(f"segment {segment.number} has {len(segment)} rows, its columns {len(segment.columns)}")
+            return
+        alive = np.array([row in live for row in segment.rows.tolist()], dtype=np.bool_)
+        ordinals = np.flatnonzero(alive).astype(np.int64)
+        bodies = [live[row] for row in segment.rows[alive].tolist()]
+        for difference in differences(segment.columns, ordinals, bodies):
+            self._say(f"the columns of segment {segment.number} {difference}")
 
     def _parts(self, segment: Segment, live: dict[int, codec.Body], seen: Counter[tuple[int, int]]) -> None:
         for field_id, part in segment.parts.items():

@@ -88,9 +88,7 @@ class GrowingColumns:
         for path, piece in chunk.pieces.items():
             column = self.paths.get(path)
             if column is None and len(self.paths) < MAX_PATHS:
-                column = _GrowingPath()
-                column.add("unknown", self.spilled.view())
-                self.paths[path] = column
+                column = self.paths[path] = _GrowingPath()  # nothing is spilled yet: only a full table spills
             if column is not None:
                 column.extend(piece, share, self._n)
             else:
@@ -176,23 +174,14 @@ class _Arrays:
         end = len(tokens)
         if end == self.done:
             return self
-        texts: list[str] = []
-        text_codes: list[int] = []
-        integers: list[int] = []
-        integer_codes: list[int] = []
-        doubles: list[float] = []
-        double_codes: list[int] = []
-        for code in range(self.done, end):
-            token = tokens[code]
-            if isinstance(token, str):
-                texts.append(token)
-                text_codes.append(code)
-            elif isinstance(token, int):
-                integers.append(token)
-                integer_codes.append(code)
-            elif isinstance(token[0], float):
-                doubles.append(token[0])
-                double_codes.append(code)
+        since = list(enumerate(tokens[self.done : end], self.done))
+        texts = [token for _, token in since if isinstance(token, str)]
+        text_codes = [code for code, token in since if isinstance(token, str)]
+        integers = [token for _, token in since if isinstance(token, int)]
+        integer_codes = [code for code, token in since if isinstance(token, int)]
+        others = [(code, token[0]) for code, token in since if isinstance(token, tuple)]
+        doubles = [value for _, value in others if isinstance(value, float)]
+        double_codes = [code for code, value in others if isinstance(value, float)]
         more = _Arrays()
         more.done = end
         nearest, left = numbers.keys_of(integers)

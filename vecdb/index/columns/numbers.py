@@ -39,11 +39,13 @@ def keys_of(integers: Sequence[int]) -> tuple[Float64, Int16]:
 
 
 def _keys(nearest: Float64, bits: NDArray[np.uint64]) -> tuple[Float64, Int16]:
-    """What is left of integers (their ``bits``, modulo 2**64) beside their nearest doubles: at most 2**10."""
-    half, whole = nearest >= 2.0**63, nearest >= 2.0**64  # beyond int64; 2**64 is 0 modulo itself
-    inside = np.where(whole, 0.0, np.where(half, nearest - 2.0**63, nearest)).astype(np.int64).view(np.uint64)
-    rounded = np.where(half & ~whole, inside + np.uint64(2**63), inside)
-    return nearest, (bits - rounded).view(np.int64).astype(np.int16)
+    """What is left of integers (their ``bits``, modulo 2**64) beside their nearest doubles: at most 2**10 either way.
+
+    So the lowest 16 bits tell it, and what does not fit int64 may lose a multiple of 2**16 first.
+    """
+    inside = np.where(nearest >= 2.0**63, nearest - 2.0**63, nearest)
+    inside = np.where(inside >= 2.0**63, 0.0, inside)
+    return nearest, (bits - inside.astype(np.int64).view(np.uint64)).astype(np.uint16).view(np.int16)
 
 
 def below(nearest: Float64, left: Int16, key: Key) -> Mask:

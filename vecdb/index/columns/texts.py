@@ -57,6 +57,13 @@ class PackedTexts:
                 high = middle
         return low
 
+    def find(self, text: bytes) -> int | None:
+        """The place of a string; None where it is not."""
+        at = self.place(text)
+        if at == len(self) or bytes(self.blob[int(self.offsets[at]) : int(self.offsets[at + 1])]) != text:
+            return None
+        return at
+
     def take(self, codes: Int64) -> list[str]:
         """The strings at these places."""
         starts, ends = self.offsets[codes].tolist(), self.offsets[codes + 1].tolist()

@@ -107,11 +107,8 @@ class SortedValues:
 
     def _equal(self, value: Scalar) -> tuple[int, int] | None:
         if isinstance(value, str):
-            text = value.encode("utf-8", "surrogatepass")
-            at = self.texts.place(text)
-            if self.texts.place(text + b"\0", at) == at:
-                return None
-            return self.first_text + at, self.first_text + at + 1
+            at = self.texts.find(value.encode("utf-8", "surrogatepass"))
+            return None if at is None else (self.first_text + at, self.first_text + at + 1)
         if isinstance(value, bool) or value is None:
             constant = CONSTANTS.index(value) if value is None else 1 + value
             return None if constant not in self.constants else (place := self.constants.index(constant), place + 1)
