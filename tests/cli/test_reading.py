@@ -16,6 +16,24 @@ def test_count(vec: CommandLine) -> None:
     assert vec("count", "docs", "--json").documents() == [{"count": 3}]
 
 
+def test_filters(vec: CommandLine) -> None:
+    assert vec("count", "docs", "--filter", '{"n": {"$gte": 2}}').out == "1\n"
+    hits = vec("search", "docs", "--vector", "[3, 3]", "--filter", '{"n": {"$exists": false}}', "--json").documents()
+    assert [hit["id"] for hit in hits] == ["c"]
+    exported = vec("export", "docs", "--filter", '{"$not": {"n": 1}}', "--without-vectors", "--quiet").documents()
+    assert [point["id"] for point in exported] == ["b", "c"]
+    refused = vec("count", "docs", "--filter", '{"n": {"$gtt": 2}}', status=1)
+    assert "filter.n.$gtt" in refused.err
+    assert "$gt" in refused.err
+
+
+@pytest.mark.parametrize("text", ["n = 1", "[]", '{"n": 1, "n": 2}', "[" * 100_000])
+def test_a_filter_that_is_none(path: Path, text: str) -> None:
+    done = run("count", "docs", "--filter", text, "--data", path)
+    assert done.status == 2
+    assert "--filter" in done.err
+
+
 def test_get(vec: CommandLine) -> None:
     found = vec("get", "docs", "b", "a", "--with-vectors", "--json").documents()
     assert [point["id"] for point in found] == ["b", "a"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from vecdb.cli import printed
+from vecdb.cli.filters import filtered
 from vecdb.cli.target import Target, target
 
 
@@ -15,6 +17,7 @@ from vecdb.cli.target import Target, target
 @click.option(
     "-o", "--output", default="-", show_default=True, metavar="FILE", help="Where to; - is standard output (jsonl)."
 )
+@filtered
 @click.option("--format", metavar="NAME", help="parquet, jsonl or npy. [by the name's extension]")
 @click.option("--without-vectors", is_flag=True, help="Leave the vectors out.")
 @click.option("--without-text", is_flag=True, help="Leave the texts out.")
@@ -27,6 +30,7 @@ def export(
     where: Target,
     collection: str,
     output: str,
+    filter: dict[str, Any] | None,
     format: str | None,
     without_vectors: bool,
     without_text: bool,
@@ -35,7 +39,7 @@ def export(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Write all points of COLLECTION to a file.
+    """Write points of COLLECTION to a file: all, or those that match.
 
     They come in the order of their ids, and `vecdb import` reads them back equal.
     What is said about it goes to standard error when the points go to standard output.
@@ -48,6 +52,7 @@ def export(
         report = write(
             db.collection(collection),
             output,
+            filter=filter,
             format=format,
             with_vectors=not without_vectors,
             with_text=not without_text,

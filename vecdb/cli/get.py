@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vecdb.cli import exits, printed
+from vecdb.cli.filters import filtered
 from vecdb.cli.points import as_document, as_facts
 from vecdb.cli.target import Target, target
 
@@ -38,15 +41,16 @@ def get(where: Target, collection: str, ids: tuple[str, ...], with_vectors: bool
 
 @click.command()
 @click.argument("collection")
+@filtered
 @target
 @printed.as_json
-def count(where: Target, collection: str, as_json: bool) -> None:
+def count(where: Target, collection: str, filter: dict[str, Any] | None, as_json: bool) -> None:
     """Print how many points COLLECTION has.
 
-    Example: vecdb count docs
+    Example: vecdb count docs --filter '{"lang": "zh"}'
     """
     with where.open() as db:
-        points = db.collection(collection).count()
+        points = db.collection(collection).count(filter=filter)
     if as_json:
         printed.document({"count": points})
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vecdb.cli import printed
+from vecdb.cli.filters import filtered
 from vecdb.cli.points import hit_document
 from vecdb.cli.target import Target, target
 from vecdb.cli.vectors import from_file, from_json
@@ -17,6 +18,7 @@ from vecdb.cli.vectors import from_file, from_json
 @click.option("--vector", metavar="JSON", help="The vector: a JSON list of numbers; - reads it from standard input.")
 @click.option("--vector-file", metavar="FILE.npy", help="The vector [dim], or many [n, dim]: a numpy file.")
 @click.option("--using", default="", metavar="FIELD", help="The vector field. [the unnamed one]")
+@filtered
 @click.option("--limit", type=int, default=10, show_default=True, help="How many hits.")
 @click.option("--offset", type=int, default=0, show_default=True, help="How many of the best to leave out.")
 @click.option("--ef", type=int, help="How widely the graph is searched; more finds more. [chosen]")

@@ -23,6 +23,7 @@ from vecdb.model.filter.tree import (
     Prefix,
     Scalar,
     Text,
+    check_array,
     name_of,
     path_of,
 )
@@ -130,7 +131,8 @@ def equal(key: Key, value: object) -> Filter:
         text = _rfc3339(value)
         return And((Compare(key, Comparator.GTE, text), Compare(key, Comparator.LTE, text)))
     if isinstance(value, list | tuple):
-        return Compare(key, Comparator.EQ, _frozen(value))
+        check_array(key, tuple(value))
+        return Compare(key, Comparator.EQ, tuple(_copied(v) for v in value))
     return Compare(key, Comparator.EQ, _scalar(key, value))
 
 
@@ -181,8 +183,11 @@ def _scalar(key: Key, value: Any) -> Scalar:
     )
 
 
-def _frozen(value: list[Any] | tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(_frozen(v) if isinstance(v, list | tuple) else v for v in value)
+def _copied(value: Any) -> Any:
+    """What the caller may change later must not change the filter: masks are kept by it."""
+    if isinstance(value, dict):
+        return {name: _copied(v) for name, v in value.items()}
+    return tuple(_copied(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def _rfc3339(value: datetime) -> str:
