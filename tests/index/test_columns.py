@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.index.payloads import FIELDS, PATHS, Bodies, Held, check, check_entries, filters, helds, new_columns
+from vecdb.errors import DataLoss
 from vecdb.index.columns import bounds, merge
 from vecdb.index.columns import flatten as flattening
 from vecdb.index.columns import growing as growing_columns
@@ -167,6 +168,17 @@ def test_what_differs_little(tmp_path: Path) -> None:
         surely, possibly = columns.bounds(Compare(("v",), Comparator.EQ, ()), FIELDS)
         assert not surely.any()
         assert [values[i] for i in np.flatnonzero(possibly)] == [[], [[1]], [{}]]  # whoever has an array
+
+
+def test_a_file_that_is_none_of_this_segment_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "columns"
+    _, bodies = sealed(path, [])
+    with pytest.raises(DataLoss, match="another segment"):
+        SealedColumns(path, bodies, np.zeros(1, dtype=np.uint64))
+    for raw in (b"", b"\0" * 15, b"\0" * 16, path.read_bytes()[:-1], b"[" + path.read_bytes()[1:]):
+        path.write_bytes(raw)
+        with pytest.raises(DataLoss):
+            SealedColumns(path, bodies, bodies.seqs)
 
 
 def test_a_few_long_strings_do_not_widen_all(tmp_path: Path) -> None:

@@ -75,10 +75,9 @@ class FileReader:
     """A map of such a file. Raises DataLoss where it does not make sense, OSError where it cannot be read."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        if (length := path.stat().st_size) < _TRAILER:
+            raise DataLoss(f"{path} is too short", expected=f">= {_TRAILER} bytes", received=str(length))
         self._raw = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))  # a memmap is slow to index
-        if len(self._raw) < _TRAILER:
-            raise DataLoss(f"{path} is too short", received=f"{len(self._raw)} bytes")
         size, version = self._raw[-_TRAILER:].copy().view("<u8").tolist()
         if version != VERSION:
             raise DataLoss(f"{path} has another layout", expected=f"version {VERSION}", received=str(version))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.errors import DataLoss
 from vecdb.index.columns.bounds import Condition, Rows, at_path, exactly, joined, no_entries, of_version
 from vecdb.index.columns.contract import Bounds, Column, Entries, Ids, UInt64
 from vecdb.index.columns.file import FileReader
@@ -40,6 +41,9 @@ class SealedColumns:
 
     def __init__(self, path: FilePath, ids: Ids, seqs: UInt64) -> None:
         self._file = FileReader(path)
+        rows = int(self._file.document["rows"])
+        if rows != len(seqs):
+            raise DataLoss(f"{path} is of another segment", expected=f"{len(seqs)} rows", received=str(rows))
         self._ids = ids
         self._seqs = seqs
         self._paths: dict[Path, dict[str, Any]] = {tuple(p["path"]): p for p in self._file.document["paths"]}
