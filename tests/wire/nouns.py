@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, SegmentStats
+from vecdb.model.facet import Facet, FacetRequest, FacetValue
 from vecdb.model.filter import And, Attribute, Comparator, Compare, Exists, HasVector, In, Not, Or, Prefix, Text
+from vecdb.model.order import OrderBy
 from vecdb.model.point import (
     Clear,
     Condition,
@@ -27,7 +29,16 @@ from vecdb.model.point import (
     VectorColumn,
     WriteBatch,
 )
-from vecdb.model.query import Near, Rrf, SearchAnswer, SearchRequest
+from vecdb.model.query import (
+    NO_VECTORS,
+    Examples,
+    GroupBy,
+    GroupCounts,
+    Near,
+    Rrf,
+    SearchAnswer,
+    SearchRequest,
+)
 from vecdb.model.schema import METRICS, Schema, TextField, VectorField
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -129,7 +140,9 @@ selects = st.builds(Select, st.booleans(), st.booleans(), st.booleans())
 @st.composite
 def searches(draw: st.DrawFn) -> SearchRequest:
     q = draw(st.integers(1, 3))
-    legs = st.builds(
+    some = st.builds(Examples, st.lists(TEXT, max_size=2), st.lists(TEXT, max_size=2))
+    by_example = st.builds(Near, st.just(NO_VECTORS), NAMES, examples=st.lists(some, min_size=q, max_size=q))
+    legs = by_example | st.builds(
         Near,
         matrices(q),
         NAMES,
@@ -149,7 +162,23 @@ def searches(draw: st.DrawFn) -> SearchRequest:
         min_score=draw(st.none() | FLOATS),
         select=draw(selects),
         explain=draw(st.booleans()),
+        group_by=draw(st.none() | st.builds(GroupBy, keys, st.integers(1, 100))),
     )
+
+
+orders = st.builds(OrderBy, keys, st.booleans())
+facet_requests = st.builds(FacetRequest, paths, st.integers(1, 10_000))
+bounds = st.none() | TEXT | st.integers(-(2**63), 2**64 - 1) | FLOATS
+facet_values = st.lists(st.builds(FacetValue, scalars, COUNTS), max_size=4)
+facets = st.builds(Facet, facet_values, COUNTS, COUNTS, COUNTS, bounds, bounds)
+
+
+@st.composite
+def groups(draw: st.DrawFn, hits: int) -> GroupCounts:
+    """Groups that hold so many hits together."""
+    cuts = sorted(draw(st.lists(st.integers(0, hits), max_size=3)))
+    sizes = [end - start for start, end in zip([0, *cuts], [*cuts, hits], strict=True)]
+    return GroupCounts(draw(st.lists(scalars, min_size=len(sizes), max_size=len(sizes))), sizes)
 
 
 @st.composite
@@ -179,6 +208,7 @@ def answers(draw: st.DrawFn, select: Select) -> SearchAnswer:
         took_ms=draw(FLOATS),
         explain=draw(st.none() | st.dictionaries(TEXT, COUNTS | TEXT, min_size=1)),
         warnings=draw(st.lists(TEXT)),
+        groups=[draw(groups(count)) for count in counts.tolist()] if draw(st.booleans()) else None,
     )
 
 

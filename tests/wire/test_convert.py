@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from tests.wire import nouns
 from tests.wire.nouns import same
 from vecdb.errors import InvalidArgument, TooLarge, Unimplemented, VecdbError
+from vecdb.model.facet import Facet, FacetRequest
+from vecdb.model.filter import Filter
 from vecdb.model.filter.expression import F
 from vecdb.model.info import Limits, ServerInfo
+from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, VectorColumn, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.v1 import admin_pb2, columns_pb2, filter_pb2, leg_pb2, operation_pb2, points_pb2, schema_pb2, search_pb2
@@ -51,6 +54,22 @@ def test_a_search(request: SearchRequest) -> None:
     message = search_pb2.SearchRequest.FromString(convert.search_to_proto("docs", request).SerializeToString())
     assert message.collection == "docs"
     assert same(convert.search_from_proto(message), request)
+
+
+@given(nouns.orders)
+def test_an_order(order: OrderBy) -> None:
+    message = points_pb2.OrderBy.FromString(convert.order_to_proto(order).SerializeToString())
+    assert convert.order_from_proto(message) == order
+
+
+@given(nouns.facet_requests, st.none() | nouns.filters, nouns.facets)
+def test_a_facet(request: FacetRequest, filter: Filter | None, facet: Facet) -> None:
+    sent = convert.facet_request_to_proto("docs", request, filter).SerializeToString()
+    message = points_pb2.FacetRequest.FromString(sent)
+    assert message.collection == "docs"
+    assert convert.facet_request_from_proto(message) == request
+    answer = points_pb2.FacetResponse.FromString(convert.facet_to_proto(facet).SerializeToString())
+    assert same(convert.facet_from_proto(answer), facet)
 
 
 @given(st.data(), nouns.selects)
