@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.collection import Payloads
+from vecdb.client.examples import Ids
 from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
@@ -202,6 +203,8 @@ class AsyncCollection:
         self,
         vector: Vector | None = None,
         *,
+        id: Ids | None = None,
+        unlike: Ids | None = None,
         legs: Sequence[Near] | None = None,
         filter: Where | None = None,
         limit: int = 10,
@@ -216,6 +219,8 @@ class AsyncCollection:
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
+        group_by: str | Sequence[str] | None = None,
+        group_size: int = 3,
         timeout: float | None = None,
     ) -> SearchResult:
         """The nearest points to ``vector`` (``[dim]``), best first: exactly min(limit, matches) hits."""
@@ -223,6 +228,8 @@ class AsyncCollection:
             self._name,
             vector,
             legs,
+            id=id,
+            unlike=unlike,
             using=using,
             model=model,
             filter=filter,
@@ -234,13 +241,16 @@ class AsyncCollection:
             fusion=fusion,
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
+            group_by=group_by,
+            group_size=group_size,
         )
         return await self._run(found, timeout)
 
     async def search_batch(
         self,
-        vectors: Any,
+        vectors: Any = None,
         *,
+        ids: Iterable[Ids] | None = None,
         filter: Where | None = None,
         filters: Sequence[Where | None] | None = None,
         limit: int = 10,
@@ -254,12 +264,15 @@ class AsyncCollection:
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
+        group_by: str | Sequence[str] | None = None,
+        group_size: int = 3,
         timeout: float | None = None,
     ) -> list[SearchResult]:
         """One result for each row of ``vectors`` (``[q, dim]``); see ``search``."""
         found = steps.search_batch(
             self._name,
             vectors,
+            ids=ids,
             using=using,
             model=model,
             filter=filter,
@@ -272,6 +285,8 @@ class AsyncCollection:
             fusion=None,
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
+            group_by=group_by,
+            group_size=group_size,
         )
         return await self._run(found, timeout, BULK)
 

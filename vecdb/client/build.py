@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from vecdb.client import changes
+from vecdb.client.examples import batch, by_example, to_examples
 from vecdb.client.filters import Where, to_filter, to_filters, to_tree
 from vecdb.client.ids import to_ids
 from vecdb.client.near import Near
@@ -33,7 +35,7 @@ from vecdb.model.point import (
     Select,
     UpdateWhere,
 )
-from vecdb.model.query import Rrf, SearchRequest
+from vecdb.model.query import DEFAULT_GROUP_SIZE, GroupBy, Rrf, SearchRequest
 from vecdb.model.schema import MAX_TTL_MS, Metric, Schema, TextField, VectorField, validate_collection_name
 
 _MODES = {Upsert: PutMode.UPSERT, Insert: PutMode.INSERT, Update: PutMode.UPDATE}
@@ -265,18 +267,19 @@ def _operation(given: Operation) -> point.Operation:
 
 
 def search(
-    vector: Any, legs: Sequence[Near] | None, *, using: str | None, model: str | None, **more: Any
+    vector: Any,
+    legs: Sequence[Near] | None,
+    *,
+    id: object = None,
+    unlike: object = None,
+    using: str | None,
+    model: str | None,
+    **more: Any,
 ) -> SearchRequest:
-    """A search of one query, by a vector or by legs."""
-    if (vector is None) == (legs is None):
-        raise InvalidArgument(
-            "say what to search for",
-            field="vector",
-            expected="a vector or legs",
-            received="neither" if vector is None else "both",
-        )
+    """A search of one query, by a vector, by examples or by legs."""
     if legs is None:
-        return request([query.Near(to_query(vector, "vector"), using, model=model)], **more)
+        return request([_near(vector, id, unlike, "vector", "id", using, model)], **more)
+    _only_one({"legs": legs, "vector": vector, "id": id, "unlike": unlike}, "vector")
     if using is not None or model is not None:
         raise InvalidArgument(
             "each leg names its own field and model",
@@ -290,19 +293,50 @@ def search(
 def search_batch(
     vectors: Any,
     *,
+    ids: object = None,
     using: str | None,
     model: str | None,
     filters: Sequence[Where | None] | None = None,
     **more: Any,
 ) -> SearchRequest | None:
-    """A search of one query for each row of ``vectors``; None when there is none."""
-    if not hasattr(vectors, "__array__") and not isinstance(vectors, str | bytes | Mapping):
+    """A search of one query for each row of ``vectors``, or each of ``ids``; None when there is none."""
+    _only_one({"vectors": vectors, "ids": ids}, "vectors")
+    if ids is None and not hasattr(vectors, "__array__") and not isinstance(vectors, str | bytes | Mapping):
         vectors = list(vectors)
-    if hasattr(vectors, "__len__") and len(vectors) == 0:
-        to_filters(filters, 0, "filters")
-        return None
-    near = query.Near(to_matrix(vectors, "vectors"), using, model=model)
-    return request([near], query_filters=to_filters(filters, len(near.vectors), "filters"), **more)
+    if ids is not None:
+        near = by_example(batch(ids), using, model)
+    elif hasattr(vectors, "__len__") and len(vectors) == 0:
+        near = by_example([], using, model)
+    else:
+        near = query.Near(to_matrix(vectors, "vectors"), using, model=model)
+    query_filters = to_filters(filters, near.queries, "filters")
+    return request([near], query_filters=query_filters, **more) if near.queries else None
+
+
+def _near(
+    vector: object, id: object, unlike: object, at_vector: str, at_id: str, using: str | None, model: str | None
+) -> query.Near:
+    """A leg by a vector or by examples."""
+    if unlike is not None and id is None:
+        raise InvalidArgument(
+            "unlike needs something to be near to", field=at_id, expected="an id beside unlike", received="none"
+        )
+    _only_one({"vector": vector, "id": id}, at_vector)
+    if id is not None:
+        return by_example([to_examples(id, unlike, at_id)], using, model)
+    return query.Near(to_query(vector, at_vector), using, model=model)
+
+
+def _only_one(given: Mapping[str, object], path: str) -> None:
+    """Refuse none of several, and more than one."""
+    there = [name for name, value in given.items() if value is not None]
+    if len(there) != 1:
+        raise InvalidArgument(
+            "say what to search for",
+            field=path,
+            expected=f"one of {', '.join(given)}",
+            received=" and ".join(there) or "none of them",
+        )
 
 
 def request(
@@ -318,6 +352,8 @@ def request(
     fusion: Rrf | None,
     select: Select,
     explain: bool,
+    group_by: object = None,
+    group_size: object = DEFAULT_GROUP_SIZE,
 ) -> SearchRequest:
     """A search whose form is right. Raises InvalidArgument."""
     if fusion is not None and not isinstance(fusion, Rrf):
@@ -334,6 +370,7 @@ def request(
         min_score=None if min_score is None else _real(min_score, "min_score"),
         select=select,
         explain=bool(explain),
+        group_by=None if group_by is None else GroupBy(key(group_by, "group_by"), whole(group_size, "group_size")),
     )
     made.validate()
     return made
@@ -378,13 +415,12 @@ def different(ids: Sequence[str]) -> None:
 def _leg(leg: Near, path: str) -> query.Near:
     if not isinstance(leg, Near):
         raise InvalidArgument("not a leg", field=path, expected="Near", received=type(leg).__name__)
-    return query.Near(
-        vectors=to_query(leg.vector, f"{path}.vector"),
-        using=leg.using,
+    near = _near(leg.vector, leg.id, leg.unlike, f"{path}.vector", f"{path}.id", leg.using, leg.model)
+    return replace(
+        near,
         weight=_real(leg.weight, f"{path}.weight"),
         depth=None if leg.depth is None else whole(leg.depth, f"{path}.depth"),
         filter=to_filter(leg.filter, f"{path}.filter"),
-        model=leg.model,
     )
 
 

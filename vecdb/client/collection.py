@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vecdb.client import build, calls, changes, steps
 from vecdb.client.calls import Call, Steps
+from vecdb.client.examples import Ids
 from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.near import Near, Vector
@@ -228,6 +229,8 @@ class Collection:
         self,
         vector: Vector | None = None,
         *,
+        id: Ids | None = None,
+        unlike: Ids | None = None,
         legs: Sequence[Near] | None = None,
         filter: Where | None = None,
         limit: int = 10,
@@ -242,6 +245,8 @@ class Collection:
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
+        group_by: str | Sequence[str] | None = None,
+        group_size: int = 3,
         timeout: float | None = None,
     ) -> SearchResult:
         """The nearest points to ``vector`` (``[dim]``), best first: exactly min(limit, matches) hits.
@@ -251,12 +256,20 @@ class Collection:
         ``legs``: several vectors instead of one, fused by
         ``fusion`` (Rrf() unless given). ``offset + limit`` is at most 10,000. ``ef`` (1..10,000): how widely the
         graph is searched, None for the default; ``exact`` scans instead. ``min_score``: no hits below it.
-        Raises DimensionMismatch, InvalidVector, FieldNotFound, ModelMismatch and InvalidArgument.
+
+        ``id`` instead of a vector: the nearest to a point, or to the mean of several, and far from those of ``unlike``;
+        these are no hits. ``group_by``: gather hits by the value at a key (a path as in ``F``), the best ``group_size``
+        (1..100) of each group; ``limit`` is then the number of groups, and the result has them as ``groups``. Both are
+        told in docs/searching.md.
+
+        Raises DimensionMismatch, InvalidVector, FieldNotFound, PointNotFound, ModelMismatch and InvalidArgument.
         """
         found = steps.search(
             self._name,
             vector,
             legs,
+            id=id,
+            unlike=unlike,
             using=using,
             model=model,
             filter=filter,
@@ -268,13 +281,16 @@ class Collection:
             fusion=fusion,
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
+            group_by=group_by,
+            group_size=group_size,
         )
         return self._run(found, timeout)
 
     def search_batch(
         self,
-        vectors: Any,
+        vectors: Any = None,
         *,
+        ids: Iterable[Ids] | None = None,
         filter: Where | None = None,
         filters: Sequence[Where | None] | None = None,
         limit: int = 10,
@@ -288,9 +304,11 @@ class Collection:
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
+        group_by: str | Sequence[str] | None = None,
+        group_size: int = 3,
         timeout: float | None = None,
     ) -> list[SearchResult]:
-        """One result for each row of ``vectors`` (``[q, dim]``); see ``search``.
+        """One result for each row of ``vectors`` (``[q, dim]``), or each of ``ids`` (an id or several); see ``search``.
 
         ``filter`` narrows all queries, ``filters`` (one for each, or None) each of them alone.
         As many queries travel in one call as fit a message and its answer.
@@ -298,6 +316,7 @@ class Collection:
         found = steps.search_batch(
             self._name,
             vectors,
+            ids=ids,
             using=using,
             model=model,
             filter=filter,
@@ -310,6 +329,8 @@ class Collection:
             fusion=None,
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
+            group_by=group_by,
+            group_size=group_size,
         )
         return self._run(found, timeout)
 

@@ -85,6 +85,10 @@ def _search_features(call: calls.Search) -> list[str]:
         features.append("search.rrf")
     if call.request.explain:
         features.append("search.explain")
+    if call.request.group_by is not None:
+        features.append("search.groups")
+    if any(leg.examples is not None for leg in call.request.legs):
+        features.append("search.examples")
     filters = (call.request.filter, call.request.query_filters, *(leg.filter for leg in call.request.legs))
     if any(given is not None for given in filters):
         features.append("filters")

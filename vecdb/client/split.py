@@ -12,7 +12,7 @@ from vecdb.model import point
 from vecdb.model.filter import Filter
 from vecdb.model.info import Limits
 from vecdb.model.point import DeleteIds, Int64, Rows
-from vecdb.model.query import SearchRequest
+from vecdb.model.query import Examples, SearchRequest
 from vecdb.model.size import all_fit, fitting, row_sizes
 from vecdb.wire import convert
 
@@ -68,16 +68,20 @@ def piece_id(request_id: bytes, index: int) -> bytes:
 
 def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[SearchRequest]:
     """A search of many queries as several, none over ``message_bytes`` or asking more than ``hits`` in all."""
-    row = sum(4 * leg.vectors.shape[1] for leg in request.legs)
     shared = sum(_size(filter) for filter in (request.filter, *(leg.filter for leg in request.legs)))
     room = message_bytes - MESSAGE_OVERHEAD - shared
-    sizes = np.full(request.queries, row, dtype=np.int64)
+    sizes = np.zeros(request.queries, dtype=np.int64)
+    for leg in request.legs:
+        if leg.examples is None:
+            sizes += 4 * leg.vectors.shape[1]
+        else:
+            sizes += np.fromiter(map(_examples_size, leg.examples), dtype=np.int64, count=request.queries)
     filters = request.query_filters
     if filters is not None:
         sizes += np.fromiter(map(_size, filters), dtype=np.int64, count=len(filters))
     parts, start = [], 0
     while start < request.queries:
-        stop = start + max(1, fitting(sizes[start : start + max(1, hits // request.limit)], room))
+        stop = start + max(1, fitting(sizes[start : start + max(1, hits // request.most_hits)], room))
         parts.append(request.cut(start, stop))
         start = stop
     return parts
@@ -87,6 +91,11 @@ def _size(filter: Filter | None) -> int:
     """Bytes of a filter in a message, with what surrounds it."""
     message = convert.filter_to_proto(filter)
     return 0 if message is None else 8 + message.ByteSize()
+
+
+def _examples_size(examples: Examples) -> int:
+    """Bytes of the examples of one query in a message."""
+    return 16 + sum(8 + len(point_id.encode()) for point_id in (*examples.positive, *examples.negative))
 
 
 def _bounds(sizes: Int64, room: int, rows: int) -> Iterator[tuple[int, int]]:

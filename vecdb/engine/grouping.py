@@ -23,7 +23,7 @@ from vecdb.engine.values import Held, Values
 from vecdb.engine.view import View
 from vecdb.index.contract import Mask
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Scalar
+from vecdb.model.filter import Scalar, both
 from vecdb.model.order import rank
 from vecdb.model.point import Float32, Int64
 from vecdb.model.query import MAX_WINDOW, GroupBy, GroupCounts, SearchAnswer, SearchRequest
@@ -106,18 +106,20 @@ class _Search:
         bodies: list[Mask] = [some.bodies() for some in self.held]
         self.with_a_value = sum(int(np.count_nonzero(mask)) for mask in bodies)
         everybody = self.with_a_value == sum(map(len, bodies))
-        legs = self._ask(self.request, None if everybody else bodies, self.without, width, explain)
+        allowed = None if everybody else bodies
+        if self.request.query_filters is None:
+            found = list(zip(*self._ask(self.request, allowed, self.without, width, explain), strict=True))
+        else:
+            found = [self._one(query, allowed, width, explain) for query in range(self.request.queries)]
         out = []
-        for query, hits in enumerate(zip(*legs, strict=True)):
+        for query, hits in enumerate(found):
             ended = all(len(some.rows) < width for some in hits)
             out.append(_Gathered(list(hits), self._fused(query, hits), ended))
         return out
 
     def more(self, query: int, gathered: _Gathered, bodies: list[Mask], width: int) -> bool:
         """Ask for the best ``width`` hits among some bodies; whether those were all."""
-        request = self.request.cut(query, query + 1)
-        without = None if self.without is None else self.without[query : query + 1]
-        found = [hits for (hits,) in self._ask(request, bodies, without, width, None)]
+        found = self._one(query, bodies, width, None)
         if any(len(some.rows) for some in found):
             gathered.legs = [self._joined(a, b) for a, b in zip(gathered.legs, found, strict=True)]
             gathered.fused = self._fused(query, gathered.legs)
@@ -157,6 +159,17 @@ class _Search:
         next_ranks = [len(some.rows) + 1 for some in gathered.legs]
         best = sum(leg.weight / (k + place) for leg, place in zip(legs, next_ranks, strict=True))
         return bool(np.float32(best / sum(leg.weight / (k + 1) for leg in legs)) < least)
+
+    def _one(
+        self, query: int, bodies: list[Mask] | None, width: int, explain: dict[str, Any] | None
+    ) -> tuple[_Hits, ...]:
+        """The hits of each leg for one query, within its own filter."""
+        request = self.request.cut(query, query + 1)
+        if request.query_filters is not None:
+            (own,) = request.query_filters
+            request = replace(request, filter=both(request.filter, own), query_filters=None)
+        without = None if self.without is None else self.without[query : query + 1]
+        return tuple(hits for (hits,) in self._ask(request, bodies, without, width, explain))
 
     def _ask(
         self,

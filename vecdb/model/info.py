@@ -26,6 +26,8 @@ FEATURES = (
     "search.stream",
     "collections.aliases",
     "collections.change_schema",
+    "search.groups",
+    "search.examples",
     "points.order_by",
     "points.facet",
     "filters",
