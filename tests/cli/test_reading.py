@@ -139,3 +139,31 @@ def test_collections(vec: CommandLine) -> None:
     (docs,) = vec("collections", "describe", "docs", "--json").documents()
     assert docs == found["docs"]
     assert "3 dot, m 16, ef_construction 200, model m-1" in vec("collections", "describe", "more").out
+
+
+def test_facet(vec: CommandLine) -> None:
+    assert vec("facet", "docs", "n", "--json").documents() == [
+        {
+            "values": [{"value": 1, "count": 1}, {"value": 2, "count": 1}],
+            "distinct": 2,
+            "present": 2,
+            "missing": 1,
+            "min": 1,
+            "max": 2,
+        }
+    ]
+    assert vec("facet", "docs", "n").out.splitlines()[:2] == ["value  count", "1      1"]
+    assert "0 values" in vec("facet", "docs", "n", "--filter", '{"n": 3}').out
+    assert "a JSON object is expected" in vec("facet", "docs", "n", "--filter", "[]", status=2).err
+    assert "not JSON" in vec("facet", "docs", "n", "--filter", "{", status=2).err
+
+
+def test_search_by_id_and_in_groups(vec: CommandLine) -> None:
+    assert "b" not in [hit["id"] for hit in vec("search", "docs", "--id", "b", "--json").documents()]
+    (hit,) = vec("search", "docs", "--id", "a", "--group-by", "n", "--json").documents()
+    assert (hit["id"], hit["group"]) == ("b", 2)
+    assert vec("search", "docs", "--id", "a", "--group-by", "n").out.split()[:2] == ["group", "id"]
+    assert vec("search", "docs", "--id", "a", "--filter", '{"n": 3}', "--json").documents() == []
+    assert "one of them" in vec("search", "docs", "--id", "a", "--vector", "[1, 2]", status=2).err
+    assert "needs --id" in vec("search", "docs", "--vector", "[1, 2]", "--unlike", "a", status=2).err
+    assert "POINT_NOT_FOUND" in vec("search", "docs", "--id", "nobody", status=1).err

@@ -17,6 +17,7 @@ from vecdb.cli.compact import compact
 from vecdb.cli.completion import completion
 from vecdb.cli.demo.command import demo
 from vecdb.cli.exporting import export
+from vecdb.cli.facet import facet
 from vecdb.cli.get import count, get
 from vecdb.cli.healthcheck import healthcheck
 from vecdb.cli.importing import import_
@@ -85,6 +86,7 @@ for _command in (
     count,
     demo,
     export,
+    facet,
     get,
     healthcheck,
     import_,
