@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+from bisect import bisect_left
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,10 +12,12 @@ import numpy as np
 from vecdb.engine.matcher import Matcher
 from vecdb.engine.values import Values
 from vecdb.engine.view import View
+from vecdb.index.columns.contract import Values as InOrder
 from vecdb.model.context import CallContext
 from vecdb.model.facet import Facet, FacetRequest, FacetValue
 from vecdb.model.filter import Filter, Scalar
-from vecdb.model.order import rank
+from vecdb.model.order import NUMBER, STRING, rank
+from vecdb.model.point import Int64
 
 
 class Facets:
@@ -24,7 +29,7 @@ class Facets:
 
     def count(self, context: CallContext, view: View, request: FacetRequest, filter: Filter | None) -> Facet:
         """The values at a path of the points that pass ``filter``."""
-        counts: dict[tuple[type, Any], int] = {}  # 1, 1.0 and True are equal in Python, and three values here
+        parts: list[_Counted] = []
         present = living = 0
         for segment, mask in zip(view.segments, self._matcher.bodies(context, view, filter), strict=True):
             context.check("counting a segment")
@@ -35,13 +40,40 @@ class Facets:
             present += int(np.count_nonzero(np.diff(counted, prepend=-1)))
             by_code = np.bincount(codes, minlength=len(held.values))
             there = np.flatnonzero(by_code)
-            for value, count in zip(held.values.take(there), by_code[there].tolist(), strict=True):
-                about = (type(value), value)
-                counts[about] = counts.get(about, 0) + count
-        found = [FacetValue(value, count) for (_, value), count in counts.items()]
-        found.sort(key=lambda each: (-each.count, *_exactly(each.value)))
-        least, greatest = _bounds([each.value for each in found])
-        return Facet(found[: request.limit], len(found), present, living - present, least, greatest)
+            if len(there):
+                parts.append(_Counted(held.values, there, by_code[there]))
+        if len(parts) == 1:
+            distinct, values = len(parts[0].codes), _most(parts[0], request.limit)
+        else:
+            distinct, values = _merged(parts, request.limit)
+        least, greatest = _bounds(parts)
+        return Facet(values, distinct, present, living - present, least, greatest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The values met in a segment: their ``codes`` (ascending) in ``values``, and ``counts``, both int64 ``[n]``."""
+
+    values: InOrder
+    codes: Int64
+    counts: Int64
+
+
+def _most(part: _Counted, limit: int) -> list[FacetValue]:
+    """The values of most points; of equal counts the first."""
+    order = np.argsort(-part.counts, kind="stable")[:limit]
+    return list(map(FacetValue, part.values.take(part.codes[order]), part.counts[order].tolist()))
+
+
+def _merged(parts: list[_Counted], limit: int) -> tuple[int, list[FacetValue]]:
+    """How many values several segments have together, and those of most points."""
+    counts: dict[tuple[type, Any], int] = {}  # 1, 1.0 and True are equal in Python, and three values here
+    for part in parts:
+        for value, count in zip(part.values.take(part.codes), part.counts.tolist(), strict=True):
+            about = (type(value), value)
+            counts[about] = counts.get(about, 0) + count
+    most = heapq.nsmallest(limit, counts.items(), key=lambda each: (-each[1], *_exactly(each[0][1])))
+    return len(counts), [FacetValue(value, count) for (_, value), count in most]
 
 
 def _exactly(value: Scalar) -> tuple[Any, ...]:
@@ -49,10 +81,15 @@ def _exactly(value: Scalar) -> tuple[Any, ...]:
     return (*rank(value), isinstance(value, float))
 
 
-def _bounds(values: list[Scalar]) -> tuple[Scalar, Scalar]:
+def _bounds(parts: list[_Counted]) -> tuple[Scalar, Scalar]:
     """The least and greatest number, else string, else None twice."""
-    for kind in (2, 3):
-        some = [value for value in values if rank(value)[0] == kind]
-        if some:
-            return min(some, key=_exactly), max(some, key=_exactly)
+    for kind in (NUMBER, STRING):
+        ends: list[Scalar] = []
+        for part in parts:
+            first, stop = (bisect_left(part.values, k, key=lambda value: rank(value)[0]) for k in (kind, kind + 1))
+            low, high = np.searchsorted(part.codes, (first, stop))
+            if low < high:
+                ends += part.values.take(part.codes[[low, high - 1]])
+        if ends:
+            return min(ends, key=_exactly), max(ends, key=_exactly)
     return None, None

@@ -134,18 +134,18 @@ class _Search:
                 group.hits.append(place)
         return groups
 
-    def met(self, gathered: _Gathered) -> set[Hashable]:
-        """Every group that a hit of any leg is in, whether it passes or not."""
+    def met(self, gathered: _Gathered) -> dict[Hashable, Scalar]:
+        """The values of every group that a hit of any leg is in, whether it passes or not."""
         rows = np.unique(np.concatenate([some.rows for some in gathered.legs]))
-        return {rank(value) for _, value in self._values_of(rows)}
+        return {rank(value): value for _, value in self._values_of(rows)}
 
-    def bodies(self, groups: Iterable[Hashable], among: bool) -> list[Mask]:
-        """Bodies with a value ``among`` some groups, or with one that is not."""
+    def bodies(self, groups: Iterable[Scalar], among: bool) -> list[Mask]:
+        """Bodies with a value ``among`` those of some groups, or with one that is not."""
         out = []
         for held in self.held:
             chosen = np.full(len(held.values), not among)
             for group in groups:
-                codes = held.codes_ranked(group)
+                codes = held.codes_of(group)
                 chosen[codes.start : codes.stop] = among
             out.append(held.bodies(chosen))
         return out
@@ -230,7 +230,7 @@ def _complete(search: _Search, query: int, gathered: _Gathered, by: GroupBy, wid
     wide = width
     while not gathered.all and len(search.groups(gathered, 1)) < limit and not search.hopeless(gathered):
         wide = min(MAX_WINDOW, 2 * wide)
-        if search.more(query, gathered, search.bodies(search.met(gathered), among=False), wide):
+        if search.more(query, gathered, search.bodies(search.met(gathered).values(), among=False), wide):
             break  # every group was met
     complete: set[Hashable] = set()
     while not gathered.all:
@@ -238,16 +238,17 @@ def _complete(search: _Search, query: int, gathered: _Gathered, by: GroupBy, wid
         if not short:
             break
         # One search for all of them; those that the near ones crowd out are asked for one by one.
-        if not search.more(query, gathered, search.bodies(short, among=True), width):
-            for group in _short(search, gathered, by.size, complete) & short:
-                search.more(query, gathered, search.bodies([group], among=True), by.size)
-        complete |= short
+        if not search.more(query, gathered, search.bodies(short.values(), among=True), width):
+            for group, value in _short(search, gathered, by.size, complete).items():
+                if group in short:
+                    search.more(query, gathered, search.bodies([value], among=True), by.size)
+        complete |= short.keys()
 
 
-def _short(search: _Search, gathered: _Gathered, size: int, complete: set[Hashable]) -> set[Hashable]:
-    """The groups of the answer with fewer than ``size`` hits, but for those that have no more."""
+def _short(search: _Search, gathered: _Gathered, size: int, complete: set[Hashable]) -> dict[Hashable, Scalar]:
+    """The values of the groups of the answer with fewer than ``size`` hits, but for those that have no more."""
     answer = _first(search.groups(gathered, size), search.request.limit)
-    return {group for group, found in answer.items() if len(found.hits) < size} - complete
+    return {g: found.value for g, found in answer.items() if len(found.hits) < size and g not in complete}
 
 
 def _first(groups: Groups, limit: int) -> Groups:

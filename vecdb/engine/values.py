@@ -21,15 +21,16 @@ from vecdb.engine.lookup import Lookup
 from vecdb.engine.segment import Segment
 from vecdb.index.columns.contract import Entries
 from vecdb.index.columns.contract import Values as InOrder
+from vecdb.index.columns.selector import Members
+from vecdb.index.columns.values import SortedValues
 from vecdb.model.filter import Attribute, Key, Path, Scalar
 from vecdb.model.filter.matching import scalars_at
-from vecdb.model.order import OrderBy, Place, rank
+from vecdb.model.order import NUMBER, OrderBy, Place, rank
 from vecdb.model.point import Int64
 from vecdb.storage import codec
 
 KEPT_BYTES = 128 << 20
 """Of one collection: what some six million rows take in one order, so that a walk does not sort for every page."""
-NUMBER = 2  # the kind of numbers, in ``rank``
 READ_ROWS = 1024
 ID_BITS = 32  # of a key in an Order; a segment has fewer rows than 2^32
 NARROW_IDS = 64  # bytes; longer ids are sorted by Python, which takes no room for what they lack
@@ -68,12 +69,16 @@ class Held:
         return self._ranks[0]
 
     def codes_of(self, value: Scalar) -> range:
-        """The codes of the values that equal ``value`` (1 and 1.0 do); empty, at its place, where there is none."""
-        return self.codes_ranked(rank(value))
+        """The codes of the values that equal ``value`` (1 and 1.0 do)."""
+        if isinstance(self.values, SortedValues):
+            found = self.values.members(Members((value,)))
+            return range(*found[0]) if found else range(0)
+        first = self.place_of(value)
+        return range(first, bisect_right(self.values, rank(value), lo=first, key=rank))
 
-    def codes_ranked(self, wanted: Any) -> range:
-        """The codes of the values of one ``rank``; see ``codes_of``."""
-        return range(bisect_left(self.values, wanted, key=rank), bisect_right(self.values, wanted, key=rank))
+    def place_of(self, value: Scalar) -> int:
+        """How many values come before ``value``."""
+        return bisect_left(self.values, rank(value), key=rank)
 
     def of(self, ordinals: Int64) -> tuple[Int64, Int64]:
         """The values of some bodies: pairs of a position in ``ordinals`` and a code."""
@@ -124,8 +129,8 @@ class Order:
         if not place.present:
             at, equal = last, True
         else:
-            codes = self.held.codes_of(place.value)
-            at, equal = int(ranks[codes.start]), len(codes) > 0
+            equal = len(self.held.codes_of(place.value)) > 0
+            at = int(ranks[self.held.place_of(place.value)])
             if self.by.descending:
                 at = last - 1 - at if equal else last - at
         key = (at << ID_BITS) + (self.ids.up_to(place.id) if equal else 0)
@@ -138,13 +143,13 @@ class Order:
         missing = ranks == last
         if self.by.descending:
             ranks = last - 1 - ranks
-        first_codes = np.searchsorted(self.held.ranks, np.where(missing, 0, ranks)).tolist()
-        ids = self.ids.ids.take(self.keys[at] & ((1 << ID_BITS) - 1))
-        found = []
-        for none, code, point_id in zip(missing.tolist(), first_codes, ids, strict=True):
-            assert isinstance(point_id, str)
-            found.append(Place(not none, None if none else self.held.values[code], point_id))
-        return found
+        codes = np.searchsorted(self.held.ranks, np.unique(ranks[~missing]))
+        value_of = dict(zip(self.held.ranks[codes].tolist(), self.held.values.take(codes), strict=True))
+        ids = self.ids.ids.strings(self.keys[at] & ((1 << ID_BITS) - 1))
+        return [
+            Place(not none, None if none else value_of[found], point_id)
+            for none, found, point_id in zip(missing.tolist(), ranks.tolist(), ids, strict=True)
+        ]
 
 
 class Values:
@@ -262,7 +267,10 @@ class _IdsInOrder:
         return self._segment.ids.take(self._order[at : at + 1].astype(np.int64))[0]
 
     def take(self, places: Int64) -> list[Scalar]:
-        return list(self._segment.ids.take(self._order[places].astype(np.int64)))
+        return [*self.strings(places)]
+
+    def strings(self, places: Int64) -> list[str]:
+        return self._segment.ids.take(self._order[places].astype(np.int64))
 
 
 class _List:

@@ -11,6 +11,8 @@ from vecdb.errors import InvalidArgument
 from vecdb.model.filter import Attribute, Key, Scalar, name_of
 from vecdb.model.filter.expression import key_of
 
+NUMBER, STRING = 2, 3
+"""The kinds of ``rank`` beside those of null (0) and booleans (1)."""
 _FORM = b"\x01"  # the first byte of a cursor: another form of it gets another number
 
 
@@ -98,7 +100,7 @@ def rank(value: Scalar) -> tuple[int, str | int | float]:
         return 0, 0
     if isinstance(value, bool):
         return 1, value
-    return (3, value) if isinstance(value, str) else (2, value)
+    return (STRING, value) if isinstance(value, str) else (NUMBER, value)
 
 
 def _told(name: str, descending: bool) -> str:
