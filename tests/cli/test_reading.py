@@ -154,7 +154,7 @@ def test_facet(vec: CommandLine) -> None:
     ]
     assert vec("facet", "docs", "n").out.splitlines()[:2] == ["value  count", "1      1"]
     assert "0 values" in vec("facet", "docs", "n", "--filter", '{"n": 3}').out
-    assert "a JSON object is expected" in vec("facet", "docs", "n", "--filter", "[]", status=2).err
+    assert "an object is expected" in vec("facet", "docs", "n", "--filter", "[]", status=2).err
     assert "not JSON" in vec("facet", "docs", "n", "--filter", "{", status=2).err
 
 
