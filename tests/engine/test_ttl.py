@@ -16,8 +16,10 @@ from vecdb.engine.database import Database
 from vecdb.engine.prepare import DeleteExpired, PreparedBatch
 from vecdb.errors import ConditionFailed
 from vecdb.model.context import CallContext
+from vecdb.model.facet import FacetRequest
 from vecdb.model.filter.expression import F
-from vecdb.model.point import FOR_EVER, Condition, DeleteIds, DeleteWhere, PayloadMode, UpdateWhere
+from vecdb.model.order import OrderBy
+from vecdb.model.point import FOR_EVER, Condition, DeleteIds, DeleteWhere, PayloadMode, Select, UpdateWhere
 from vecdb.model.schema import Schema, VectorField
 from vecdb.storage.memory import MemoryKV
 
@@ -57,6 +59,11 @@ def gone(c: Handle, shown: list[str], hidden: list[str]) -> None:
     assert [p.id for p in c.get(*everything)] == shown
     assert c.exists(*everything) == [i in shown for i in everything]
     assert c.count() == len(shown) == c.stats().live == c.db.describe(CallContext(), "c").points
+    assert sum(segment.live for segment in c.stats().segments) == len(shown)
+    facet = c.db.facet(c.context(), "c", FacetRequest(("n",)))
+    assert facet.present + facet.missing == len(shown)
+    page = c.db.ordered(c.context(), "c", OrderBy("n"), b"", 100, Select(False, False))
+    assert sorted(page.points.ids) == shown
     for exact in (False, True):
         assert sorted(c.search(gaussian(1)[0], limit=100, exact=exact)) == shown
         for query in gaussian(10, seed=3):
@@ -248,6 +255,7 @@ def test_a_tiny_collection_that_was_let_go_of_is_swept_when_it_is_opened(open_db
         pass
     assert c.db._opened() == []
     clock.now += 1
+    assert [info.points for info in c.db.list_collections(CallContext())] == [0]
     assert c.ids() == []
     c.db.maintain()
     assert c.look().live == 0

@@ -226,8 +226,9 @@ class Histories(RuleBasedStateMachine):
     def write_under_condition(self, seed: int, kind: int, remote: bool) -> None:
         """Some of the conditions hold; else the whole batch is refused everywhere."""
         rng = np.random.default_rng(seed)
-        ids = [POOL[i] for i in rng.choice(len(POOL), 1 + kind // 4, replace=False)]
         seen = self.model.seen(self.scope)
+        pool = sorted(seen) if len(seen) > 1 and rng.random() < 0.8 else POOL
+        ids = [pool[i] for i in rng.choice(len(pool), 1 + kind // 4, replace=False)]
         version = seen[ids[0]].version if ids[0] in seen else 0
         conditions: list[dict[str, Any]] = [
             *({"if_version": version}, {"if_version": max(0, version - 1)}, {"if_exists": True}),

@@ -246,7 +246,13 @@ class Committer:
             write.seq = head.seq
             write.resolved = resolved
             return True
-        new_head = Head(change.seq, head.next_row + change.added, change.commit, head.live + resolved.live_delta)
+        new_head = Head(
+            change.seq,
+            head.next_row + change.added,
+            change.commit,
+            head.live + resolved.live_delta,
+            head.expiring or resolved.rows.expires is not None,
+        )
         if collection.strays:
             drop_rows_from(self._kv, collection.number, head.next_row)
         collection.strays = True

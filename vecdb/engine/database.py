@@ -573,8 +573,12 @@ class Database:
                 head = self._heads.get(entry.number, Head())
             if collection is not None and collection.is_loaded:
                 live = collection.points()
+            elif collection is None and head.expiring and not manifest.load(self._kv, entry.number).segments:
+                live = self.count(context, entry.name)  # it is tiny, and opened in no time
             else:
-                live = head.live  # whatever expired since it was let go of is swept when it is opened
+                live = (
+                    head.live
+                )  # a large one, which nobody should wait for, may count what expired while it was closed
         with self._lock:
             aliases = self._names.aliases(entry)
         return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live, aliases)

@@ -173,16 +173,21 @@ def decode_pointer(value: bytes) -> Pointer:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Committed counters of a collection: last sequence, next free row, last commit number, live points."""
+    """Committed counters of a collection: last sequence, next free row, last commit number, live points.
+
+    ``expiring``: some of the live points may have expired by now. It stays once it is set, and makes version 2 of the
+    value, which releases that know no times to live refuse.
+    """
 
     seq: int = 0
     next_row: int = 0
     commit: int = 0
     live: int = 0
+    expiring: bool = False
 
 
 def encode_head(head: Head) -> bytes:
-    return _HEAD.pack(1, head.seq, head.next_row, head.commit, head.live)
+    return _HEAD.pack(1 + head.expiring, head.seq, head.next_row, head.commit, head.live)
 
 
 def decode_head(value: bytes) -> Head:
@@ -191,8 +196,8 @@ def decode_head(value: bytes) -> Head:
         version, seq, next_row, commit, live = _HEAD.unpack(value)
     except struct.error as error:
         raise DataLoss(f"a head does not decode: {error}") from error
-    _known(version, 1, "head")
-    return Head(seq, next_row, commit, live)
+    _known(version, 2, "head")
+    return Head(seq, next_row, commit, live, version == 2)
 
 
 def encode_alias(collection: int) -> bytes:
