@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.client.from_loop import LoopThread
-from tests.machine.model import SCHEMA, Given, Held, Model, Ranked, Step, operation, rank, same
+from tests.machine.model import EXTRA, SCHEMA, Given, Held, Model, Ranked, Step, field_called, operation, rank, same
 from tests.machine.shared_site import SharedSite
 from tests.machine.sites import OPTIONS, TENANT, EngineSite, Site, engines
 from vecdb import failpoint
@@ -39,7 +39,7 @@ from vecdb.errors import (
     ReadOnly,
     VecdbError,
 )
-from vecdb.model.collection import INDEXING
+from vecdb.model.collection import INDEXING, CollectionInfo
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter
 from vecdb.model.filter.expression import F
@@ -57,6 +57,8 @@ IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "m
 OTHERS = sorted(OPTIONS)
 IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
 CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]
+
+CHANGES = ["add", "fill", "fill", "search", "rename", "default", "drop"]
 
 places = st.integers(0, len(POOL) - 1)
 seeds = st.integers(0, 2**32 - 1)
@@ -134,6 +136,8 @@ class Histories(RuleBasedStateMachine):
         self.synced = 0  # the last write that was acknowledged as durable
         self.requests = 0
         self.limited = False
+        self.extra: str | None = None  # what the field that comes and goes is called while it is there
+        self.default = ""  # the field meant where none is named
         self.patch = pytest.MonkeyPatch()
 
     @initialize(
@@ -277,7 +281,64 @@ class Histories(RuleBasedStateMachine):
             self.history.append(self.model.points)
             self.synced = self.model.seq
 
+    # -- changing the schema
+
+    @rule(what=st.sampled_from(CHANGES), seed=seeds, near=st.booleans())
+    def change_fields(self, what: str, seed: int, near: bool) -> None:
+        """A vector field comes, is filled point by point, is renamed, is the default, and goes with its vectors."""
+        rng = np.random.default_rng(seed)
+        if self.extra is None:
+            name = f"extra{seed % 2}"
+            self.change_schema(lambda c: c.add_vector_field(name, EXTRA), near)
+            self.extra = name
+        elif what in ("add", "fill"):
+            there = sorted(self.model.points)
+            chosen = rng.permutation(there)[: int(rng.integers(1, 30))].tolist()
+            rows = [Given(i, Held({self.extra: vector(rng, self.extra)})) for i in chosen]
+            if rows:
+                self.carry_out([Step("update", rows)], False, near)
+        elif what == "search":
+            self.search_exactly(self.extra, seed, 10, 0, None)
+            wanted = self.model.ranked([Near(query(self.default, seed), self.default)], self.scope, None, 0)[:10]
+            for site in self.sites:
+                result = site.collection(self.limited, near).search(
+                    query(self.default, seed), limit=10, exact=True, with_vectors=True
+                )
+                self.compare(result, wanted)
+        elif what == "rename":
+            old, new = self.extra, "extra1" if self.extra == "extra0" else "extra0"
+            self.change_schema(lambda c: c.rename_vector_field(old, new), near)
+            self.extra, self.default = new, new if self.default == old else self.default
+            self.restate({old: new})
+        elif what == "default":
+            default = self.extra if self.default == "" else ""
+            self.change_schema(lambda c: c.set_default_vector(default), near)
+            self.default = default
+        else:
+            gone = self.extra
+            if self.default == gone:
+                self.change_schema(lambda c: c.set_default_vector(""), near)
+                self.default = ""
+            self.change_schema(lambda c: c.drop_vector_field(gone), near)
+            self.extra = None
+            self.restate({gone: None})
+
+    def change_schema(self, change: Callable[[Collection], CollectionInfo], near: bool) -> None:
+        """On every site; all say the same of themselves then. What was written before is durable with it."""
+        schemas = [change(site.collection(False, near)).schema for site in self.sites]
+        assert all(schema == schemas[0] for schema in schemas)
+        self.synced = self.model.seq
+
+    def restate(self, names: Mapping[str, str | None]) -> None:
+        """The same points with other fields; who holds an older view is not asked about those."""
+        points = {i: replace(p, vectors=_called(p.vectors, names)) for i, p in self.model.points.items()}
+        self.model.points = self.history[-1] = points
+        self.pins.clear()
+
     def send_again(self, sent: Sent, remote: bool) -> None:
+        named = {name for step in sent.steps for row in step.rows for name in row.held.vectors}
+        if not named <= {*SCHEMA.vectors, self.extra}:
+            return  # refused for a field that is gone
         if not sent.steps:
             return
         operations = [operation(step) for step in sent.steps]
@@ -740,13 +801,18 @@ def turn_pages(collection: Collection, limit: int) -> list[Point]:
     return found
 
 
+def _called(vectors: Mapping[str, Any], names: Mapping[str, str | None]) -> dict[str, Any]:
+    """Vectors by other names; None: without them."""
+    return {new: v for name, v in vectors.items() if (new := names.get(name, name)) is not None}
+
+
 def query(using: str, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     return vector(np.random.default_rng(seed), using)
 
 
 def vector(rng: np.random.Generator, using: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Mostly from a coarse grid, so that there are equal vectors and equal scores."""
-    dim = SCHEMA.vectors[using].dim
+    dim = field_called(using).dim
     made = rng.normal(size=dim) if rng.random() < 0.3 else rng.integers(-1, 3, size=dim)
     if not made.any():
         made[0] = 1

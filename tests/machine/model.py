@@ -92,6 +92,15 @@ class Clock:
         return self.now
 
 
+EXTRA = VectorField(2, "dot")
+"""The field that comes and goes, called this or that."""
+
+
+def field_called(name: str | None) -> VectorField:
+    """What a vector field is, be it one that comes and goes."""
+    return SCHEMA.vectors.get(name or "", EXTRA)
+
+
 class Model:
     """The points of one collection, and the number of its last write."""
 
@@ -216,7 +225,7 @@ def _merged(
 
 def rank(points: Mapping[str, Held], near: Near) -> list[Ranked]:
     """All points that carry the field, best first."""
-    about = SCHEMA.vectors[near.using]
+    about = field_called(near.using)
     having = {i: p.vectors[near.using] for i, p in points.items() if near.using in p.vectors}
     if not having:
         return []

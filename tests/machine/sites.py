@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from vecdb.client.transport_grpc_async import AsyncGrpcTransport
 from vecdb.client.transport_pooled import PooledTransport
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
+from vecdb.errors import CollectionExists
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter
 from vecdb.model.filter.expression import F
@@ -144,7 +146,8 @@ class EngineSite(Site):
         else:
             self.db = Database(self._kv, self._folder / "segments", self._options, clock=self._clock)
         self.connect(self._awaited)
-        self.db.create_collection(CallContext(), self.called, SCHEMA, exist_ok=True)
+        with contextlib.suppress(CollectionExists):  # its fields may be others by now
+            self.db.create_collection(CallContext(), self.called, SCHEMA)
 
     def connect(self, awaited: bool) -> None:
         self._disconnect()
