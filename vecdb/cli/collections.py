@@ -209,7 +209,7 @@ def add_vector(where: Target, name: str, field: str, as_json: bool, **how: Any) 
 def drop_vector(where: Target, name: str, field: str, yes: bool, as_json: bool) -> None:
     """Drop the vector field FIELD of NAME with its vectors.
 
-    For good; the points stay. Asks first, on a terminal. The default field is refused: let another be the default first.
+    For good; the points stay. Asks first, on a terminal. The default field is refused: let another be it first.
 
     Example: vecdb collections drop-vector docs image --yes
     """
