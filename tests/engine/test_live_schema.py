@@ -28,6 +28,7 @@ from vecdb.errors import (
 )
 from vecdb.model.context import CallContext
 from vecdb.model.filter import HasVector
+from vecdb.model.filter.expression import F
 from vecdb.model.point import Put, PutMode, Rows, Select, VectorColumn, WriteBatch
 from vecdb.model.query import Near, SearchRequest
 from vecdb.model.schema import Schema, TextField, VectorField
@@ -253,6 +254,25 @@ def test_everything_said_is_kept(open_db: Opener) -> None:
     c = Handle(open_db(), "c")
     assert c.db.describe(NOW, "c").schema == found
     assert c.one("a").texts == {"summary": "words"}
+
+
+def test_answers_are_the_same_with_columns_and_without(c: Handle) -> None:
+    filter = F("n") >= 5
+
+    def write(first: int) -> None:
+        c.upsert(names(20, start=first), gaussian(20), [{"n": i % 10} for i in range(20)])
+
+    def columned() -> list[bool]:
+        return [segment.columns is not None for segment in c.inner.view.segments]
+
+    write(0)
+    for i, on in enumerate((False, True, False), 1):
+        c.change(SetPayloadColumns(on))
+        write(20 * i)
+        assert c.inner.matcher.count(NOW, c.look(), filter) == 10 * (i + 1)
+        c.seal()
+        assert columned() == [on]
+        assert c.inner.matcher.count(NOW, c.look(), filter) == 10 * (i + 1)
 
 
 def test_another_schema_is_told_by_what_differs(db: Database) -> None:
