@@ -107,8 +107,8 @@ def _conditions(run: Run, docs: Any, fields: Fields) -> None:
     for name, make in _conditions_by_name(fields):
         for i in range(CONDITIONS):
             filter = make(i)
-            first = seconds(lambda filter=filter: docs.count(filter))  # type: ignore[misc]
-            again = [seconds(lambda filter=filter: docs.count(filter)) for _ in range(3)]  # type: ignore[misc]
+            first = seconds(lambda filter=filter: docs.count(filter=filter))  # type: ignore[misc]
+            again = [seconds(lambda filter=filter: docs.count(filter=filter)) for _ in range(3)]  # type: ignore[misc]
             run.add("conditions", {"name": name, "first": first, "warm": again})
 
 

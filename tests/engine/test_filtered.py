@@ -33,6 +33,8 @@ def payload(i: int) -> dict[str, Any]:
         "half": i % 2,
         "tags": [f"t{i % 3}", f"t{i % 5}"],
         "at": {"day": f"2025-01-{1 + i % 28:02}T00:00:00Z"},
+        "sizes": [i % 11, 100 + i % 13],
+        "mixed": i if i % 2 else float(i) + 0.5,
         "essay": LONG + str(i % 4),
         **({} if i % 7 else {"rare": None}),
     }
@@ -41,6 +43,15 @@ def payload(i: int) -> dict[str, Any]:
 FILTERS: dict[str, Filter] = {
     "equal": F("half") == 1,
     "interval": (F("n") >= 40) & (F("n") < 90),
+    "interval at the end": (F("n") > 250) & (F("n") > 240),
+    "interval from the start": (F("n") <= 30) & (F("n") < 60),
+    "empty interval": (F("n") > 60) & (F("n") < 50),
+    "interval in arrays": (F("sizes") > 50) & (F("sizes") < 8),  # not of one element
+    "interval of both kinds of numbers": (F("mixed") >= 10.5) & (F("mixed") < 31),
+    "interval of two types": (F("n") >= 40) & (F("n") < "a"),
+    "interval of times": (F("at.day") > "2025-01-05T00:00:00Z") & (F("at.day") < "2025-01-09T03:00:00+02:00"),
+    "interval of ids": (F("$id") >= "00050") & (F("$id") < "00070"),
+    "interval of what is missing": (F("rare") > 1) & (F("rare") < 5),
     "one": F("n") == 123,
     "none": F("n") > 10_000,
     "complement": ~(F("tags") == "t1"),

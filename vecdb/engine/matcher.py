@@ -7,6 +7,7 @@ tenant is the same in query after query, while the rest of a filter seldom is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from vecdb.engine.segment import Segment
 from vecdb.engine.view import View
 from vecdb.index.contract import Mask
 from vecdb.model.context import CallContext
-from vecdb.model.filter import And, Filter
+from vecdb.model.filter import And, Comparator, Compare, Filter, Key
 from vecdb.model.point import Int64
 
 READ_ROWS = 1024
@@ -71,16 +72,20 @@ class Matcher:
         known = self._kept.get(self._owner, segment.number, filter)
         if known is not None and len(known) >= n:
             return known[:n]
-        possibly, surely = np.ones(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
+        possibly: Mask | None = None
+        surely: Mask | None = None
         left: list[Filter] = []  # conditions that columns do not answer whole
         for condition in _conditions(filter):
             sure, possible = self._bounds(segment, condition)
-            possibly = possibly & possible
+            possibly = possible if possibly is None else possibly & possible
             if sure is not possible:
-                surely = surely & sure
+                surely = sure if surely is None else surely & sure
                 left.append(condition)
-        if not left:
+        if possibly is None:
+            return np.ones(n, dtype=np.bool_)
+        if surely is None:
             return possibly
+        possibly, surely = possibly.copy(), surely.copy()  # masks of conditions may be kept
         if known is not None:  # the rows of a growing segment that were judged before
             possibly[: len(known)] = known
             surely[: len(known)] = True
@@ -116,7 +121,20 @@ class Matcher:
 
 
 def _conditions(filter: Filter) -> list[Filter]:
-    """The parts of the outermost ``And``, nested ones taken apart."""
-    if not isinstance(filter, And):
-        return [filter]
-    return [condition for part in filter.parts for condition in _conditions(part)]
+    """The parts of the outermost ``And``, nested ones taken apart; bounds of one value stay together: an interval."""
+    out: list[Filter] = []
+    intervals: dict[Key, list[Filter]] = {}
+    for part in _parts(filter):
+        if isinstance(part, Compare) and part.comparator is not Comparator.EQ:
+            intervals.setdefault(part.key, []).append(part)
+        else:
+            out.append(part)
+    return out + [some[0] if len(some) == 1 else And(tuple(some)) for some in intervals.values()]
+
+
+def _parts(filter: Filter) -> Iterator[Filter]:
+    if isinstance(filter, And):
+        for part in filter.parts:
+            yield from _parts(part)
+    else:
+        yield filter

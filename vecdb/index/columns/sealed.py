@@ -24,11 +24,13 @@ from vecdb.index.columns.selector import Members, Selector, selector_of
 from vecdb.index.columns.texts import PackedTexts
 from vecdb.index.columns.values import SortedValues, Times
 from vecdb.index.contract import Mask
-from vecdb.model.filter import Attribute, Compare, Exists, Filter, HasVector, In, Path, Prefix, Text
+from vecdb.model.filter import And, Attribute, Compare, Exists, Filter, HasVector, In, Path, Prefix, Text
 from vecdb.model.point import Int64
 
 FEW_SPANS = 4
 """Up to so many intervals of codes are compared one after another; more are looked up in a table."""
+BLOCK_ROWS = 1 << 16
+"""Rows whose codes are moved at once: what lies between two passes stays in the cache."""
 
 Span = tuple[int, int]
 
@@ -53,6 +55,8 @@ class SealedColumns:
         return len(self._seqs)
 
     def bounds(self, filter: Filter, fields: Mapping[str, int]) -> Bounds:
+        if isinstance(filter, And) and (mask := self._in_one_interval(filter.parts)) is not None:
+            return exactly(mask)
         return joined(filter, lambda condition: self._judge(condition, fields), len(self))
 
     def entries(self, path: Path) -> Entries:
@@ -81,6 +85,20 @@ class SealedColumns:
     def _having(self, field_id: str) -> Mask:
         mask = self._file.rows(self._file.document["vectors"].get(field_id), len(self))
         return np.zeros(len(self), dtype=np.bool_) if mask is None else mask
+
+    def _in_one_interval(self, parts: Sequence[Filter]) -> Mask | None:
+        """The bodies that meet all of ``parts``, where those are bounds of one path with at most one value a body.
+
+        None where they are not, or where columns do not know every value: then each is judged by itself. One pass
+        over the codes in place of two is what an interval of a million different values costs least.
+        """
+        conditions = [part for part in parts if isinstance(part, Compare) and not isinstance(part.key, Attribute)]
+        if len(parts) < 2 or len(conditions) < len(parts) or len({c.key for c in conditions}) > 1:
+            return None
+        key = conditions[0].key
+        assert isinstance(key, tuple)
+        column = self._at(key) if key and len(key) <= MAX_STEPS else None
+        return None if column is None else column.in_interval(conditions)
 
     def _judge(self, condition: Condition, fields: Mapping[str, int]) -> Bounds:
         n = len(self)
@@ -177,6 +195,19 @@ class _Path:
             return self._with_spans(spans)
         return self._with_codes(np.concatenate([np.arange(low, high) for low, high in spans]))
 
+    def in_interval(self, conditions: Sequence[Compare]) -> Mask | None:
+        """Bodies whose one value meets every bound; None where that is not for columns to say."""
+        if self._codes is None or self._sets["long"] is not None or self._sets["unknown"] is not None:
+            return None
+        low, high = 0, len(self._values)
+        for condition in conditions:
+            selector = None if isinstance(condition.value, tuple) else selector_of(condition)
+            found = None if selector is None or isinstance(selector, Members) else self._values.within(selector)
+            if not isinstance(found, tuple):
+                return None
+            low, high = max(low, found[0]), min(high, found[1])
+        return self._with_spans([(low, max(low, high))])
+
     def rows(self, which: Rows) -> Mask | None:
         if self._sets[which] != "entries":
             return self._file.rows(self._sets[which], self._n)
@@ -218,12 +249,29 @@ class _Path:
                 continue
             if self._codes is None:
                 mask[self._ordinals[self._starts[low] : self._starts[high]]] = True
-            elif high == low + 1:
-                mask |= self._codes == high
+            elif len(spans) == 1:
+                return self._between(low, high)
             else:
-                inside = self._codes > low
-                inside &= self._codes <= high
-                mask |= inside
+                mask |= self._between(low, high)
+        return mask
+
+    def _between(self, low: int, high: int) -> Mask:
+        """Bodies whose code is one of an interval of values: one compare, whatever the interval."""
+        codes = self._codes
+        assert codes is not None
+        mask: Mask
+        if high == low + 1:
+            mask = codes == high
+        elif high == len(self._values):
+            mask = codes > low
+        else:
+            mask = np.empty(self._n, dtype=np.bool_)
+            moved = np.empty(min(self._n, BLOCK_ROWS), dtype=codes.dtype)
+            for start in range(0, self._n, BLOCK_ROWS):
+                block = codes[start : start + BLOCK_ROWS]
+                # Codes below the first turn into large ones: unsigned numbers wrap around.
+                shifted = np.subtract(block, codes.dtype.type(low + 1), out=moved[: len(block)])
+                np.less(shifted, high - low, out=mask[start : start + BLOCK_ROWS])
         return mask
 
     def _with_codes(self, codes: Int64) -> Mask:
