@@ -59,7 +59,9 @@ def test_as_a_counter(tmp_path_factory: Any, history: Any, limit: int) -> None:
 
 
 def test_four_values_that_are_not_one(c: Handle) -> None:
-    c.upsert(names(5), gaussian(5), [{"v": 1}, {"v": 1.0}, {"v": "1"}, {"v": True}, {"v": [1, 1, "1"]}])
+    c.upsert(names(4), gaussian(4), [{"v": 1}, {"v": 1.0}, {"v": "1"}, {"v": True}])
+    c.seal()
+    c.upsert(names(1, start=4), gaussian(1), [{"v": [1, 1, "1"]}])
     assert [(type(f.value), f.count) for f in facet(c).values] == [(int, 2), (str, 2), (bool, 1), (float, 1)]
 
 

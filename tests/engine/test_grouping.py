@@ -99,6 +99,14 @@ def test_groups_far_away_are_found_behind_near_ones(c: Handle) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
+def test_a_group_with_one_point_nearby_is_filled_from_far_away(c: Handle) -> None:
+    near, far = [[1, i / 1000, 0, 0] for i in range(300)], np.tile([-1, 0.01, 0, 0.0], (2, 1))
+    c.upsert(names(302), [*near, *far], [{"v": int(i == 1 or i >= 300)} for i in range(302)])
+    groups = grouped(c, [1, 0, 0, 0], 3, limit=2)[0]
+    assert groups == [((2, 0), ["00000", "00002", "00003"]), ((2, 1), ["00001", "00300", "00301"])]
+
+
+@pytest.mark.usefixtures("narrow")
 def test_a_group_all_of_whose_points_are_in_a_nearer_one(c: Handle) -> None:
     vectors = [[1, i / 100, 0, 0] for i in range(30)]
     c.upsert(names(30), vectors, [{"v": "a"}] * 29 + [{"v": ["a", "b"]}])
