@@ -18,7 +18,9 @@ DISTRIBUTIONS = {
     "grpc": ("grpcio",),
     "grpc_health": ("grpcio-health-checking",),
     "grpc_reflection": ("grpcio-reflection",),
+    "opencc": ("OpenCC",),
     "sklearn": ("scikit-learn",),
+    "Stemmer": ("PyStemmer",),
 }
 IF_THE_CALLER_HAS_IT = {"pandas"}
 
@@ -36,7 +38,7 @@ def imported() -> set[str]:
 
 def test_imported_and_declared_are_the_same() -> None:
     declared = names(PROJECT["dependencies"]).union(
-        *(names(EXTRAS[extra]) for extra in ("server", "server-exact", "demo", "import"))
+        *(names(EXTRAS[extra]) for extra in ("server", "server-exact", "demo", "import", "traditional"))
     )
     assert imported() == declared | IF_THE_CALLER_HAS_IT
 

@@ -1,0 +1,122 @@
+"""Spike: what analysis costs and finds. Gives the figures of docs/analyzers.md.
+
+    VECDB_TEST_DATA=... python -m benchmarks.spikes.analysis [--analyzer multilingual]
+
+For each set: nDCG@10 of BM25 by postings in memory over title and text, postings (pairs of a term and a document)
+per 1,000 characters, terms per 1,000 characters, and characters and terms analyzed a second of processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vecdb.index import bm25
+from vecdb.index.analysis.analyzer import NAMES, analyzer
+from vecdb.index.analysis.contract import Analyzer
+
+DEPTH = 10
+SETS = ("scifact", "cranfield", "qbqtc-zh-8k")
+PARALLEL = "xquad-multilingual"
+LANGUAGES = ("en", "zh", "es", "de", "el", "ru", "tr", "ar", "vi", "th", "hi", "ro")
+
+Record = dict[str, str]
+Judgements = Mapping[str, Mapping[str, float]]
+
+
+def read(folder: Path) -> tuple[list[Record], list[Record], Judgements]:
+    """(documents, queries, grade of query and document)."""
+    with gzip.open(folder / "docs.jsonl.gz", "rt", encoding="utf-8") as lines:
+        documents = [json.loads(line) for line in lines]
+    queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
+    grades: dict[str, dict[str, float]] = defaultdict(dict)
+    for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        query, document, grade = line.split("\t")
+        grades[query][document] = float(grade)
+    return documents, queries, grades
+
+
+class Postings:
+    """BM25 over documents of terms, in memory."""
+
+    def __init__(self, documents: Sequence[Sequence[str]]) -> None:
+        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for number, terms in enumerate(documents):
+            for term, count in Counter(terms).items():
+                found[term].append((number, count))
+        self._found = {term: np.array(pairs).T for term, pairs in found.items()}
+        self._lengths = np.array([len(terms) for terms in documents])
+        self.count = sum(len(pairs) for pairs in found.values())
+
+    def top(self, terms: Sequence[str]) -> list[int]:
+        """The numbers of the DEPTH best documents that hold any of the terms, best first."""
+        scores = np.zeros(len(self._lengths))
+        for term, times in Counter(terms).items():
+            if term in self._found:
+                numbers, counts = self._found[term]
+                weight = times * bm25.idf(len(scores), len(numbers))
+                scores[numbers] += bm25.score(counts, self._lengths[numbers], weight, float(self._lengths.mean()))
+        best = np.argsort(-scores, kind="stable")[:DEPTH]
+        return [int(number) for number in best if scores[number] > 0]
+
+
+def ndcg(grades: Sequence[float], judged: Sequence[float]) -> float:
+    """nDCG with grades as gain (Järvelin and Kekäläinen 2002), of what was found against the best order there is."""
+
+    def gain(values: Sequence[float]) -> float:
+        return sum(value / float(np.log2(rank + 2)) for rank, value in enumerate(values))
+
+    return gain(grades) / gain(sorted(judged, reverse=True)[:DEPTH])
+
+
+def measure(by: Analyzer, documents: list[Record], queries: list[Record], grades: Judgements) -> str:
+    texts = [f"{document.get('title', '')} {document['text']}" for document in documents]
+    characters = sum(map(len, texts))
+    by.terms(texts[0])  # loads the dictionaries
+    start = time.process_time()
+    analyzed = [by.terms(text) for text in texts]
+    taken = time.process_time() - start
+    terms = sum(map(len, analyzed))
+    index = Postings(analyzed)
+    found = []
+    for query in queries:
+        judged = grades[query["id"]]
+        if any(judged.values()):
+            hits = index.top(by.query(query["text"]))
+            found.append(ndcg([judged.get(documents[hit]["id"], 0.0) for hit in hits], list(judged.values())))
+    return (
+        f"{np.mean(found):.3f} | {1000 * index.count / characters:5.0f} | {1000 * terms / characters:5.0f} | "
+        f"{characters / taken / 1e6:5.2f} | {terms / taken / 1e6:5.2f}"
+    )
+
+
+def sets(data: Path) -> Iterator[tuple[str, list[Record], list[Record], Judgements]]:
+    for name in SETS:
+        yield name, *read(data / name)
+    documents, queries, grades = read(data / PARALLEL)
+    for language in LANGUAGES:
+        own = [document for document in documents if document["lang"] == language]
+        yield f"xquad {language}", own, [query for query in queries if query["lang"] == language], grades
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--analyzer", choices=NAMES, default="multilingual")
+    chosen = parser.parse_args().analyzer
+    print("| set | nDCG@10 | postings / 1,000 characters | terms / 1,000 | M characters / s | M terms / s |")
+    print("|---|---|---|---|---|---|")
+    for name, documents, queries, grades in sets(Path(os.environ["VECDB_TEST_DATA"])):
+        # A new one for each set: none profits from what another has taught its memory.
+        print(f"| {name} | {measure(analyzer(chosen), documents, queries, grades)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

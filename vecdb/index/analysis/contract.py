@@ -1,0 +1,39 @@
+"""What an analyzer is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from vecdb.index.analysis.terms import Terms
+
+VERSION = 1
+"""Raised by whatever changes the terms of any text; what was indexed under another version must be indexed again."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is stored with the schema: equal identities give equal terms."""
+
+    name: str
+    options: tuple[tuple[str, bool | tuple[str, ...]], ...]
+    version: int
+
+
+class Analyzer(Protocol):
+    """One object for what is indexed and what is asked. Deterministic; any thread may call it."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    def terms(self, text: str) -> list[str]:
+        """What a document is indexed under, with repetitions: ``analyze(text).index()``, faster."""
+        ...
+
+    def query(self, text: str) -> list[str]:
+        """What plain words ask for: ``analyze(text).query()``."""
+        ...
+
+    def analyze(self, text: str) -> Terms:
+        """The terms with positions and places in the text, for phrases and highlights."""
+        ...

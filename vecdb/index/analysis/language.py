@@ -1,0 +1,160 @@
+"""Analysis of natural language, run by run of one script.
+
+A text is split at white space and each chunk is analyzed by itself, so no term reaches over white space, and what a
+chunk gives can be remembered. ``_tokens`` says what the terms are and where; ``_index`` gives the same terms without
+places, several times as fast where most text is: words of ASCII letters and runs of Chinese.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+from vecdb.index.analysis import dictionary, folding, splitting, traditional
+from vecdb.index.analysis.contract import Identity
+from vecdb.index.analysis.memory import Memory
+from vecdb.index.analysis.splitting import MAX_TERM, Script
+from vecdb.index.analysis.terms import Kind, Terms, Token
+
+_CHUNK = re.compile(r"\S+")
+_EDGES = '.,;:!?()[]"'  # never part of a term where a chunk begins or ends
+
+
+@dataclass(frozen=True)
+class Language:
+    """How words are treated. ``stem``: of a folded word of letters; ``stop_words``: folded, and left out."""
+
+    stem: Callable[[str], str]
+    stop_words: frozenset[str] = frozenset()
+    fold_accents: bool = True
+    fold_traditional: bool = False
+
+
+class LanguageAnalyzer:
+    """Words, their parts, bigrams and dictionary words of a text, folded."""
+
+    def __init__(self, identity: Identity, language: Language) -> None:
+        self.identity = identity
+        self._language = language
+        self._simplified = traditional.characters() if language.fold_traditional else None
+        self._indexed = Memory(self._index)
+
+    def terms(self, text: str) -> list[str]:
+        return list(chain.from_iterable(map(self._indexed.__getitem__, text.split())))
+
+    def query(self, text: str) -> list[str]:
+        return [term for chunk in text.split() for term in Terms(self._tokens(folding.fold(chunk))[0]).query()]
+
+    def analyze(self, text: str) -> Terms:
+        out: list[Token] = []
+        position = 0
+        for chunk in _CHUNK.finditer(text):
+            spans = folding.spans(chunk[0], folding.fold)
+            tokens, taken = self._tokens(folding.fold(chunk[0]))
+            for term, at, start, end, kind in tokens:
+                first, last = chunk.start() + spans[start][0], chunk.start() + spans[end - 1][1]
+                out.append(Token(term, position + at, first, last, kind))
+            position += taken
+        return Terms(tuple(out))
+
+    def _index(self, chunk: str) -> tuple[str, ...]:
+        """The terms of ``_tokens``, in that order."""
+        core = chunk.strip(_EDGES)
+        if core.isascii() and core.isalpha():
+            word = core.lower()[:MAX_TERM]
+            return () if word in self._language.stop_words else (self._language.stem(word),)
+        out: list[str] = []
+        for script, run, start in splitting.runs(folding.fold(chunk)):
+            if script == "cjk" and len(run) > 1 and self._simplified is None and splitting.is_han(run):
+                out += [run[at : at + 2] for at in range(len(run) - 1)]
+                for word in dictionary.words(run):
+                    if len(word) > 1 and word not in self._language.stop_words:
+                        out.append(word)
+                    out += word  # each of its characters
+            else:
+                out += [token.term for token in self._run(script, run, 0, start)[0]]
+        return tuple(out)
+
+    def _tokens(self, folded: str) -> tuple[tuple[Token, ...], int]:
+        """The tokens of a folded chunk, with places in it, and how many positions it takes."""
+        out: list[Token] = []
+        position = 0
+        for script, run, start in splitting.runs(folded):
+            tokens, taken = self._run(script, run, position, start)
+            out += tokens
+            position += taken
+        return tuple(out), position
+
+    def _run(self, script: Script, run: str, position: int, start: int) -> tuple[list[Token], int]:
+        """The tokens of one run, and how many positions it takes."""
+        out: list[Token] = []
+        if script == "words":
+            taken = self._words(run, position, start, out)
+        elif script == "cjk":
+            taken = self._cjk(run, position, start, out)
+        elif script == "unspaced":
+            taken = _bigrams(splitting.clusters(run), position, start, out)
+        else:
+            if 2 < len(run) <= MAX_TERM:
+                out.append(Token(run, position, start, start + len(run), "whole"))
+            taken = _bigrams(list(run), position, start, out)
+        return out, taken
+
+    def _words(self, run: str, position: int, start: int, out: list[Token]) -> int:
+        language = self._language
+        parts, taken = splitting.parts(run)
+        for part in parts:
+            if part.text in language.stop_words:
+                continue  # its position stays, so that a phrase does not close over it
+            term = language.stem(part.text) if part.text.isalpha() else part.text
+            if language.fold_accents:
+                term = folding.plain(term)
+            kind: Kind = "whole" if part.is_whole else "word"
+            out.append(Token(term, position + part.position, start + part.start, start + part.end, kind))
+        return taken
+
+    def _cjk(self, run: str, position: int, start: int, out: list[Token]) -> int:
+        simple = run if self._simplified is None else run.translate(self._simplified)
+        taken = _bigrams(list(simple), position, start, out)
+        if taken > 1 and splitting.is_han(simple):
+            self._chinese(simple, position, start, out)
+        elif taken > 1:
+            for at, character in enumerate(simple):
+                if splitting.is_han(character):
+                    out.append(Token(character, position + at, start + at, start + at + 1, "single"))
+        if self._simplified is not None:
+            for words, first, last in traditional.localized(run, simple):
+                bigrams = [words[at : at + 2] for at in range(len(words) - 1)] if len(words) > 2 else []
+                for term in (words, *bigrams):
+                    out.append(Token(term, position + first, start + first, start + last, "dictionary"))
+        return taken
+
+    def _chinese(self, run: str, position: int, start: int, out: list[Token]) -> None:
+        """Dictionary words, also those that are bigrams too: a true word then counts twice what two neighbours do.
+
+        Each character is a term, for queries of one character; where it is a word, longer queries ask for it too.
+        """
+        stop_words = self._language.stop_words
+        for word in dictionary.words(run):
+            is_asked = word not in stop_words
+            if len(word) > 1 and is_asked:
+                out.append(Token(word, position, start, start + len(word), "dictionary"))
+            for character in word:
+                kind: Kind = "dictionary" if len(word) == 1 and is_asked else "single"
+                out.append(Token(character, position, start, start + 1, kind))
+                position += 1
+                start += 1
+
+
+def _bigrams(units: list[str], position: int, start: int, out: list[Token]) -> int:
+    """Two neighbours each; a lone unit is a word. Returns how many positions they take."""
+    if len(units) == 1:
+        out.append(Token(units[0], position, start, start + len(units[0]), "word"))
+        return 1
+    for at in range(len(units) - 1):
+        left, right = units[at], units[at + 1]
+        out.append(Token(left + right, position + at, start, start + len(left) + len(right), "bigram"))
+        start += len(left)
+    return len(units)

@@ -1,0 +1,56 @@
+"""BM25, the formula (Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, equation
+3.15), with the inverse document frequency of Lucene, which is never negative. Pure arithmetic over postings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.errors import InvalidArgument
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """``k1`` ≥ 0: how much repetitions count. ``b`` in 0..1: how much the length of a document counts."""
+
+    k1: float = 1.2
+    b: float = 0.75
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.k1 < float("inf"):
+            raise InvalidArgument("k1 is out of range", field="k1", expected="0 or more", received=str(self.k1))
+        if not 0.0 <= self.b <= 1.0:
+            raise InvalidArgument("b is out of range", field="b", expected="0 to 1", received=str(self.b))
+
+
+DEFAULTS = Parameters()
+
+
+def idf(documents: int, holding: int) -> float:
+    """The weight of a term that ``holding`` of ``documents`` documents hold: ln(1 + (N - n + 0.5) / (n + 0.5))."""
+    return float(np.log1p((documents - holding + 0.5) / (holding + 0.5)))
+
+
+def score(
+    frequencies: NDArray[Any],
+    lengths: NDArray[Any],
+    weight: float,
+    mean_length: float,
+    by: Parameters = DEFAULTS,
+) -> Float64:
+    """What one term adds to the scores of the documents that hold it.
+
+    ``frequencies``: how often each holds it, ≥ 1, ``[n]``; ``lengths``: how many terms each has, ``[n]``; ``weight``:
+    ``idf`` times how often the query asks for it; ``mean_length``: of all documents, > 0. Returns float64 ``[n]``, each
+    in (0, weight × (k1 + 1)). Sums over the terms of a query are to be made in one order of terms, so that a score does
+    not depend on how rows fell into segments.
+    """
+    tf = frequencies.astype(np.float64)
+    norm = by.k1 * (1.0 - by.b + by.b / mean_length * lengths)
+    return np.asarray(weight * (by.k1 + 1.0) * tf / (tf + norm))
