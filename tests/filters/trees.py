@@ -22,6 +22,10 @@ from vecdb.model.filter import (
 
 NUMBERS = [0, 1, -1, 1.0, 0.5, 2**53, 2**53 + 1, float(2**53), 2**63, 2**64 - 1, float(2**64), -(2**63)]
 STRINGS = ["", "a", "ab", "1", "true", "é", "2024-01-01T00:00:00Z", "2024-01-01T02:00:00+02:00", "2023", "\U0001f9ff"]
+ARRAYS = [[], [1, "a"], [2**53 + 1, True], [None], [["a"]], [0.5, -1], ["2024-01-01T00:00:00+01:00", "ab"]]
+OBJECTS = [{"b": 1}, {"b": ["a", 2**64 - 1]}, [{"b": True}, {"b": "2024-01-01T00:00:00Z"}, 5], {"a.b": 1}]
+HELD = [*NUMBERS, *STRINGS, True, False, None, *ARRAYS, *OBJECTS]
+"""What points may have at a key."""
 KEYS = ["n", "a", "a.b", "$x", "", "\\"]
 
 numbers = st.sampled_from(NUMBERS)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.client.from_loop import LoopThread
+from tests.filters.trees import HELD, KEYS, NUMBERS, trees
 from tests.machine.model import EXTRA, SCHEMA, Given, Held, Model, Ranked, Step, field_called, operation, rank, same
 from tests.machine.shared_site import SharedSite
 from tests.machine.sites import OPTIONS, TENANT, EngineSite, Site, engines
@@ -41,7 +42,7 @@ from vecdb.errors import (
 )
 from vecdb.model.collection import INDEXING, CollectionInfo
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Filter
+from vecdb.model.filter import Filter, both, to_dict
 from vecdb.model.filter.expression import F
 from vecdb.model.hit import Point, SearchResult, points_in
 from vecdb.model.point import Select, WriteResult
@@ -59,6 +60,7 @@ IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
 CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]
 
 CHANGES = ["add", "fill", "fill", "search", "rename", "default", "drop"]
+TREES = trees(sorted(SCHEMA.texts), sorted(SCHEMA.vectors))
 
 places = st.integers(0, len(POOL) - 1)
 seeds = st.integers(0, 2**32 - 1)
@@ -145,10 +147,13 @@ class Histories(RuleBasedStateMachine):
         walking=st.booleans(),
         awaited=st.booleans(),
         shared=st.booleans(),
+        tree=TREES,
         seed=seeds,
         steps=st.integers(0, 10),
     )
-    def begin(self, limited: bool, walking: bool, awaited: bool, shared: bool, seed: int, steps: int) -> None:
+    def begin(
+        self, limited: bool, walking: bool, awaited: bool, shared: bool, tree: Filter, seed: int, steps: int
+    ) -> None:
         """Nobody starts with nothing: most points are there, and some are sealed.
 
         On so few rows the planner would nearly always scan; half of the histories walk where there is a graph.
@@ -169,6 +174,7 @@ class Histories(RuleBasedStateMachine):
         self.maintain(steps)
         for using in sorted(SCHEMA.vectors):
             self.search_by_graph(using, seed, 2, 5, 0, None, None)
+        self.read_filtered(tree, ~tree, awaited, "", seed)
 
     def teardown(self) -> None:
         failpoint.disarm()
@@ -552,6 +558,43 @@ class Histories(RuleBasedStateMachine):
 
         self.read(np.random.default_rng(seed))
 
+    @rule(tree=TREES, other=TREES, as_dict=st.booleans(), using=st.sampled_from(sorted(SCHEMA.vectors)), seed=seeds)
+    def read_filtered(self, tree: Filter, other: Filter, as_dict: bool, using: str, seed: int) -> None:
+        """Every operation that reads gives what matches, and all of it; a filter for the whole, a leg, a query."""
+        rng = np.random.default_rng(seed)
+        given: Any = to_dict(tree) if as_dict else tree
+        within = both(self.scope, tree)
+        seen = self.model.seen(within)
+        wanted = [POOL[i] for i in rng.integers(0, len(POOL), 12)]
+        page, limit = int(rng.integers(1, 60)), int(rng.integers(1, 30))
+        near = Near(query(using, seed), using)
+        legs = [replace(near, filter=given), Near(query(using, seed + 1), using, 2.0, filter=other)]
+        ranking = self.model.ranked([near], within, None, 0)
+        fused = self.model.ranked(legs, self.scope, None, limit)[:limit]
+        scopes = [within, self.scope, both(self.scope, other), within]
+        rankings = [self.model.ranked([near], scope, None, 0) for scope in scopes]
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                assert collection.count(filter=given) == len(seen)
+                assert collection.exists(wanted, filter=given).tolist() == [i in seen for i in wanted]
+                every = turn_pages if rng.random() < 0.5 else scroll
+                self.compare_scroll(every(collection, page, given), seen)
+                result = collection.search(
+                    near.vector, using=using, filter=given, limit=limit, exact=True, with_vectors=True
+                )
+                self.compare(result, ranking[:limit])
+                result = collection.search(legs=legs, limit=limit, exact=True, with_vectors=True)
+                self.compare(result, fused)
+                results = collection.search_batch(
+                    [near.vector] * 4,
+                    using=using,
+                    filters=[given, None, other, given],
+                    limit=limit,
+                    with_vectors=True,
+                )
+                for result, each in zip(results, rankings, strict=True):
+                    self.compare_approximately(result, each, limit, 0, measured=False)
+
     def read(self, rng: np.random.Generator) -> None:
         """Get, exists, count, scroll, and the counts of stats and describe."""
         seen = self.model.seen(self.scope)
@@ -785,17 +828,17 @@ def damage(file: Path, rng: np.random.Generator) -> None:
         file.write_bytes(raw)
 
 
-def scroll(collection: Collection, batch: int) -> list[Point]:
-    """All points, as one walk."""
-    return list(collection.scroll(batch=batch, with_vectors=True))
+def scroll(collection: Collection, batch: int, filter: Any = None) -> list[Point]:
+    """All points that match, as one walk."""
+    return list(collection.scroll(filter=filter, batch=batch, with_vectors=True))
 
 
-def turn_pages(collection: Collection, limit: int) -> list[Point]:
-    """All points, a page after the other."""
-    page = collection.page(limit=limit, with_vectors=True)
+def turn_pages(collection: Collection, limit: int, filter: Any = None) -> list[Point]:
+    """All points that match, a page after the other."""
+    page = collection.page(limit=limit, filter=filter, with_vectors=True)
     found = page.points
     while page.cursor is not None:
-        page = collection.page(page.cursor, limit, with_vectors=True)
+        page = collection.page(page.cursor, limit, filter=filter, with_vectors=True)
         assert page.points
         found = [*found, *page.points]
     return found
@@ -819,6 +862,10 @@ def vector(rng: np.random.Generator, using: str) -> np.ndarray[Any, np.dtype[np.
     return np.asarray(made, dtype=np.float32)
 
 
+def one_of(rng: np.random.Generator, values: Sequence[Any]) -> Any:
+    return values[rng.integers(len(values))]
+
+
 def fill(sketch: Sketch, limited: bool) -> Step:
     """The step that a sketch stands for. A tenant writes its own points only."""
     rng = np.random.default_rng(sketch.seed)
@@ -834,7 +881,8 @@ def fill(sketch: Sketch, limited: bool) -> Step:
         vectors = {name: vector(rng, name) for name in sorted(SCHEMA.vectors) if rng.random() < chance}
         texts = {name: f"text {rng.integers(100)}" for name in SCHEMA.texts if rng.random() < 0.4}
         tenant = TENANTS[rng.integers(INSIDE if limited else len(TENANTS))]
-        payload: dict[str, Any] | None = {"n": int(rng.integers(1000))}
+        payload: dict[str, Any] | None = {"n": int(rng.integers(1000)) if rng.random() < 0.7 else one_of(rng, NUMBERS)}
+        payload |= {key: one_of(rng, HELD) for key in KEYS[1:] if rng.random() < 0.4}
         if tenant is not None:
             payload["tenant"] = tenant
         elif rng.random() < 0.5:

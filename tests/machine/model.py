@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.client.filters import to_filter
 from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Update, Upsert
 from vecdb.errors import ConditionFailed, PointExists
@@ -121,9 +122,7 @@ class Model:
 
     def seen(self, scope: Filter | None) -> dict[str, Held]:
         """The points of a scope."""
-        if scope is None:
-            return self.points
-        return {i: p for i, p in self.points.items() if matches(scope, Facts(i, payload=p.payload))}
+        return dict(_matching(self.points, scope))
 
     def write(self, steps: Sequence[Step], scope: Filter | None) -> tuple[dict[str, Held], WriteResult]:
         """The points after a batch, and its result; nothing is changed yet. Raises PointExists, ConditionFailed."""
@@ -185,7 +184,7 @@ class Model:
     ) -> list[Ranked]:
         """Every hit, best first: of one leg, or of several fused for answers up to ``window`` deep."""
         points = self.seen(scope)
-        single = [rank(points, near) for near in legs]
+        single = [rank(_matching(points, to_filter(near.filter)), near) for near in legs]
         if len(legs) == 1:
             found = single[0]
         else:
@@ -221,6 +220,15 @@ def _merged(
     if old is None:
         return more
     return {**{key: value for key, value in old.items() if key not in unset}, **(more or {})}
+
+
+def facts(id: str, held: Held) -> Facts:
+    """What a filter may ask of a point."""
+    return Facts(id, held.version, held.payload, held.texts, held.vectors.keys())
+
+
+def _matching(points: Mapping[str, Held], filter: Filter | None) -> Mapping[str, Held]:
+    return points if filter is None else {i: p for i, p in points.items() if matches(filter, facts(i, p))}
 
 
 def rank(points: Mapping[str, Held], near: Near) -> list[Ranked]:
