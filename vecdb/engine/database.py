@@ -441,7 +441,7 @@ class Database:
         return self._maintenance.step()
 
     def sweep(self, context: CallContext, name: str) -> bool:
-        """Delete what has expired now, or some of it; False when nothing was left to be."""
+        """Delete what has expired now; True when there is more."""
         return self._with(context, name, self._maintenance.sweep)
 
     def cover(self, context: CallContext, name: str) -> None:

@@ -102,7 +102,7 @@ class Maintenance:
         return worked
 
     def sweep(self, collection: Collection) -> bool:
-        """Delete some of what has expired; False when nothing was left to be."""
+        """Delete what has expired; True when there is more."""
         with self._busy:
             self._refuse(collection)
             return self._sweep(collection)
@@ -216,7 +216,10 @@ class Maintenance:
         return worked
 
     def _sweep(self, collection: Collection) -> bool:
-        """Delete some of what has expired. The write asks again whether it has, so it may come late or twice."""
+        """Delete what has expired; True when there is more. The write asks again whether it has: it may come late.
+
+        Where points expire all the time, those of a pause go together, not each in a write of its own.
+        """
         view = collection.view.at(collection.now_ms())
         if not view.expiring:
             return False
@@ -225,18 +228,21 @@ class Maintenance:
             mask = segment.expired(view.now_ms, view.seq)
             if mask is not None and len(ids) < SWEEP_POINTS:
                 ids += segment.ids.take(np.flatnonzero(mask)[: SWEEP_POINTS - len(ids)].astype(np.int64))
-        if not ids:
-            with self._publish_lock:
-                collection.find_earliest()
-            return False
-        batch = PreparedBatch([DeleteExpired(ids)], sum(map(len, ids)))
-        write = Write(collection, batch, collection.entry.shape, CallContext(), self._options.durability == "fsync")
-        try:
-            return self._committer.submit(write).result().count > 0
-        except (Evicted, CollectionNotFound):
-            return False  # there is nothing left to be swept here
-        except Outdated:
-            return True  # and once more
+        if ids:
+            durable = self._options.durability == "fsync"
+            batch = PreparedBatch([DeleteExpired(ids)], sum(map(len, ids)))
+            write = Write(collection, batch, collection.entry.shape, CallContext(), durable)
+            try:
+                self._committer.submit(write).result()
+            except (Evicted, CollectionNotFound):
+                return False  # there is nothing left to be swept here
+            except Outdated:
+                return True  # and once more
+        if len(ids) == SWEEP_POINTS:
+            return True
+        with self._publish_lock:
+            collection.find_earliest()
+        return False
 
     def _build(self, collection: Collection) -> bool:
         """Index frozen rows, and seal when there are enough, or nobody writes."""
