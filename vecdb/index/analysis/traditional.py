@@ -10,6 +10,8 @@ from vecdb.errors import FailedPrecondition
 
 Aligned = list[tuple[str, int, int]]
 
+_SLICE = 64  # characters compared at once: the time of a comparison grows with more than their square
+
 
 @cache
 def _converter(kind: str) -> Callable[[str], str]:
@@ -41,6 +43,14 @@ def localized(run: str, simplified: str) -> Aligned:
     ``run``: traditional; ``simplified``: the same by ``characters``. Returns (words, start, end), each with a neighbour
     on either side where there is one, and with the characters of ``run`` that it stands for.
     """
+    out: Aligned = []
+    for at in range(0, len(run), _SLICE):
+        aligned = _localized(run[at : at + _SLICE], simplified[at : at + _SLICE])
+        out += [(words, at + start, at + end) for words, start, end in aligned]
+    return out
+
+
+def _localized(run: str, simplified: str) -> Aligned:
     local = _converter("tw2sp")(run)
     if local == simplified:
         return []
