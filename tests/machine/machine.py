@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -609,10 +610,35 @@ class Histories(RuleBasedStateMachine):
                 assert collection.count() == len(seen)
                 every = turn_pages if rng.random() < 0.5 else scroll
                 self.compare_scroll(every(collection, page), seen)
+                self.compare_by_value(collection, seen, page)
             stats = site.collection().stats()
             assert (stats.live, stats.seq) == (len(self.model.points), self.model.seq)
             assert site.collection().describe().points == len(self.model.points)
             assert sum(segment.live for segment in stats.segments) == len(self.model.points)
+
+    def compare_by_value(self, collection: Collection, seen: dict[str, Held], page: int) -> None:
+        """An order, a facet, groups and a search by id, by plain Python over the points that are seen."""
+        held = {i: tenants(point) for i, point in seen.items()}
+        counts = Counter(value for some in held.values() for value in set(some))
+        facet = collection.facet("tenant")
+        assert {typed(found.value): found.count for found in facet.values} == counts
+        assert (facet.present, facet.missing) == (
+            sum(map(bool, held.values())),
+            sum(not some for some in held.values()),
+        )
+        for name, first in (("tenant", min), ("-tenant", max)):
+            there = sorted((i for i in seen if held[i]), key=str.encode)
+            there.sort(key=lambda i, first=first: first(held[i]), reverse=first is max)  # type: ignore[misc]
+            ranking = there + sorted((i for i in seen if not held[i]), key=str.encode)
+            assert [point.id for point in collection.scroll(order_by=name, batch=page)] == ranking
+        having = sorted(i for i, point in seen.items() if "" in point.vectors)
+        sizes = Counter(value for i in having for value in set(held[i]))
+        groups = collection.search(query("", page), using="", group_by="tenant", group_size=2).groups or []
+        assert {typed(group.value): len(group.hits) for group in groups} == {v: min(2, n) for v, n in sizes.items()}
+        if having:
+            like = having[page % len(having)]
+            found = collection.search(id=like, using="", limit=len(POOL) + 1)
+            assert sorted(found.ids) == [i for i in having if i != like]
 
     def score_at(self, nears: Sequence[Near], threshold: int | None) -> float | None:
         """A score that some point has, to cut exactly there."""
@@ -847,6 +873,17 @@ def turn_pages(collection: Collection, limit: int, filter: Any = None) -> list[P
 def _called(vectors: Mapping[str, Any], names: Mapping[str, str | None]) -> dict[str, Any]:
     """Vectors by other names; None: without them."""
     return {new: v for name, v in vectors.items() if (new := names.get(name, name)) is not None}
+
+
+def tenants(point: Held) -> list[tuple[int, Any]]:
+    """The values at ``tenant``, those of an array one by one, in a form that has their order."""
+    value = (point.payload or {}).get("tenant", [])
+    return [typed(element) for element in (value if isinstance(value, list) else [value])]
+
+
+def typed(value: Any) -> tuple[int, Any]:
+    """Null, then numbers, then strings."""
+    return (0, 0) if value is None else (3, value.encode()) if isinstance(value, str) else (2, value)
 
 
 def query(using: str, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
