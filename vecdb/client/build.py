@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Put, Update, Upsert
 from vecdb.client.payloads import to_payload, to_payloads
 from vecdb.client.texts import to_texts
+from vecdb.client.ttl import lifetime, lifetimes, of_collection
 from vecdb.client.vectors import to_columns, to_matrix, to_query
 from vecdb.errors import InvalidArgument
 from vecdb.model import point, query
@@ -25,7 +24,6 @@ from vecdb.model.collection import INDEXING, Indexing
 from vecdb.model.filter import Filter, Key, Path, path_of
 from vecdb.model.filter.expression import key_of
 from vecdb.model.point import (
-    FOR_EVER,
     Condition,
     DeleteIds,
     DeleteWhere,
@@ -36,7 +34,7 @@ from vecdb.model.point import (
     UpdateWhere,
 )
 from vecdb.model.query import DEFAULT_GROUP_SIZE, GroupBy, Rrf, SearchRequest
-from vecdb.model.schema import MAX_TTL_MS, Metric, Schema, TextField, VectorField, validate_collection_name
+from vecdb.model.schema import Metric, Schema, TextField, VectorField, validate_collection_name
 
 _MODES = {Upsert: PutMode.UPSERT, Insert: PutMode.INSERT, Update: PutMode.UPDATE}
 
@@ -82,7 +80,7 @@ def schema(
         fields,
         {"": TextField(analyzer), **(texts or {})},
         None if default_vector is None else changes.field_name(default_vector, "default_vector"),
-        changes.ttl_ms(ttl),
+        of_collection(ttl),
         changes.set_columns(payload_columns).on,
     )
     made.validate()
@@ -124,37 +122,6 @@ def delete(given: Delete) -> DeleteIds | DeleteWhere:
         return DeleteIds(ids, _condition(given, len(ids)))
     _refuse_conditions(given)
     return DeleteWhere(to_tree(given.filter, "filter"))
-
-
-def lifetimes(ttl: object, n: int) -> list[int]:
-    """A time to live, or one for each of ``n`` points, in milliseconds; empty for none. Raises InvalidArgument."""
-    if ttl is None:
-        return []
-    if isinstance(ttl, str | bytes | Mapping) or not isinstance(ttl, Iterable):
-        return [lifetime(ttl, "ttl")]
-    found = [lifetime(one, f"ttl[{i}]") for i, one in enumerate(ttl)]
-    if len(found) != n:
-        raise InvalidArgument(
-            "columns differ in length", field="ttl", expected=f"{n} times to live", received=str(len(found))
-        )
-    return found if any(found) else []
-
-
-def lifetime(ttl: Any, path: str) -> int:
-    """A time to live in milliseconds: FOR_EVER for math.inf, 0 for None. Raises InvalidArgument."""
-    if ttl is None:
-        return 0
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else _real(ttl, path)
-    if seconds == math.inf:
-        return FOR_EVER
-    if not 0 < seconds <= MAX_TTL_MS / 1000:
-        raise InvalidArgument(
-            "not a time to live",
-            field=path,
-            expected="seconds above 0, a timedelta, math.inf or None",
-            received=repr(ttl)[:40],
-        )
-    return max(1, round(1000 * seconds))
 
 
 def _update_where(given: Update) -> UpdateWhere:

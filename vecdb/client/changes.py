@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from datetime import timedelta
 from typing import Any, TypeVar
 
+from vecdb.client.ttl import of_collection
 from vecdb.errors import InvalidArgument
-from vecdb.model.schema import MAX_TTL_MS, TextField, VectorField
+from vecdb.model.schema import TextField, VectorField
 from vecdb.model.schema_change import (
     AddTextField,
     AddVectorField,
@@ -50,7 +49,7 @@ def add_text(name: object, field: object) -> AddTextField:
 
 def set_ttl(ttl: object) -> SetTtl:
     """Another time to live. Raises InvalidArgument."""
-    return SetTtl(ttl_ms(ttl))
+    return SetTtl(of_collection(ttl))
 
 
 def set_columns(on: object) -> SetPayloadColumns:
@@ -61,23 +60,6 @@ def set_columns(on: object) -> SetPayloadColumns:
 def field_name(value: object, path: str) -> str:
     """The name of a field, "" for the unnamed one. Raises InvalidArgument."""
     return _instance(value, str, path)
-
-
-def ttl_ms(ttl: object) -> int:
-    """A collection's time to live in milliseconds: 0 for None and math.inf. Raises InvalidArgument."""
-    if ttl is None or ttl == math.inf:
-        return 0
-    if isinstance(ttl, timedelta):
-        seconds = ttl.total_seconds()
-    elif isinstance(ttl, int | float) and not isinstance(ttl, bool):
-        seconds = ttl
-    else:
-        seconds = math.nan
-    if not 0 < seconds <= MAX_TTL_MS / 1000:
-        raise InvalidArgument(
-            "not a time to live", field="ttl", expected="seconds above 0, a timedelta or None", received=repr(ttl)[:40]
-        )
-    return max(1, round(1000 * seconds))
 
 
 def _instance(value: Any, kind: type[T], path: str) -> T:
