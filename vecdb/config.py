@@ -342,12 +342,12 @@ SERVE: tuple[Setting, ...] = (
         "engine.block_cache_bytes",
     ),
     Setting(
-        "mask_cache",
-        "64MiB",
+        "filter_cache",
+        "256MiB",
         "bytes",
-        "Memory for the answers of conditions of filters; one takes a byte a row.",
+        "Memory for what was made for filters, orders and facets and may serve again.",
         size,
-        "engine.mask_cache_bytes",
+        "engine.filter_cache_bytes",
     ),
 )
 """What ``vecdb serve`` can be told. The engine's part holds for commands with ``--data`` too."""

@@ -12,7 +12,7 @@ from tests.engine.conftest import make
 from tests.engine.handle import TWO, Handle, gaussian, names
 from tests.engine.walk import walked
 from vecdb.engine.database import Database
-from vecdb.engine.kept_masks import KeptMasks
+from vecdb.engine.kept import Kept
 from vecdb.errors import DeadlineExceeded, FieldNotFound
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Facts, Filter, matches
@@ -173,12 +173,13 @@ def test_it_is_told_how_it_was_found(open_db: Callable[..., Database]) -> None:
     answer = c.answer(QUERY, filter=(F("half") == 1) & (F("essay") == LONG + "1"), explain=True, limit=5)
     (leg,) = answer.explain["legs"]
     assert leg["read_from_rows"] == N // 2  # those that the other condition leaves
+    assert leg["not_in_columns"] == [{"essay": LONG + "1"}]
     assert leg["filter_ms"] > 0
     (segment,) = leg["segments"]
     assert segment["allowed"] == N // 4
     assert segment["plan"] in ("exact", "graph") and segment["candidates"] >= 5
     again = c.answer(QUERY, filter=(F("half") == 1) & (F("essay") == LONG + "1"), explain=True)
-    assert again.explain["legs"][0]["read_from_rows"] == 0
+    assert again.explain["legs"][0]["read_from_rows"] == 0 and "not_in_columns" not in again.explain["legs"][0]
 
 
 def test_time_runs_out_while_rows_are_read(c: Handle) -> None:
@@ -194,21 +195,25 @@ def test_an_unknown_field_is_refused(c: Handle, filter: Filter) -> None:
     assert refused.value.received == "'nope'"
 
 
-def test_kept_masks_are_bounded_and_the_last_used_stay() -> None:
-    kept = KeptMasks(300)
+def test_what_is_kept_is_bounded_and_the_last_used_stay() -> None:
+    kept = Kept(300)
     mine, theirs = kept.owner(), kept.owner()
     masks = {i: np.full(100, i % 2 == 0) for i in range(5)}
+
+    def there() -> list[bool]:
+        return [kept.get(mine, 1, F("n") == i) is not None for i in range(4)]
+
     for i in range(3):
-        kept.put(mine, 1, F("n") == i, masks[i])
+        kept.put(100, masks[i], mine, 1, F("n") == i)
     assert kept.get(mine, 1, F("n") == 0) is masks[0]
     assert kept.get(theirs, 1, F("n") == 0) is None
     assert kept.get(mine, 2, F("n") == 0) is None
     assert kept.get(mine, 1, F("n") == False) is None  # noqa: E712 - false is not 0
-    kept.put(mine, 1, F("n") == 3, masks[3])
-    assert [kept.get(mine, 1, F("n") == i) is not None for i in range(4)] == [True, False, True, True]
-    kept.put(mine, 1, F("n") == 3, masks[4])  # in place of the one before
-    assert [kept.get(mine, 1, F("n") == i) is not None for i in range(4)] == [True, False, True, True]
-    kept.put(mine, 1, F("n") == 4, np.zeros(301, dtype=np.bool_))
+    kept.put(100, masks[3], mine, 1, F("n") == 3)
+    assert there() == [True, False, True, True]
+    kept.put(100, masks[4], mine, 1, F("n") == 3)  # in place of the one before
+    assert there() == [True, False, True, True]
+    kept.put(301, masks[4], mine, 1, F("n") == 4)  # too large for all there is
     assert kept.get(mine, 1, F("n") == 4) is None
 
 

@@ -23,7 +23,7 @@ from vecdb.engine.executor import Executor
 from vecdb.engine.facets import Facets
 from vecdb.engine.finding import find
 from vecdb.engine.grouping import Grouping
-from vecdb.engine.kept_masks import KeptMasks
+from vecdb.engine.kept import Kept
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
 from vecdb.engine.memory import MemoryGuard
@@ -125,7 +125,7 @@ class Collection:
         publish_lock: threading.Lock,
         memory: MemoryGuard,
         wake_builder: threading.Event,
-        masks: KeptMasks,
+        kept: Kept,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.entry = entry
@@ -137,8 +137,8 @@ class Collection:
         self.publish_lock = publish_lock
         self.clock = clock
         self.fields = entry.shape.vectors()  # vector fields by number
-        self._masks = masks
-        self._values = Values(Lookup(kv, entry.number, {}))  # of payloads, which no schema speaks of
+        self._kept = kept
+        self._values = Values(Lookup(kv, entry.number, {}), kept)  # of payloads, which no schema speaks of
         self.reading = self._read_by(View.of(0, 0, 0, ()))
         self.requests = RequestMemory(options.request_memory_s, clock)
         self._memory = memory
@@ -432,7 +432,7 @@ class Collection:
         """What reads ``view``, and those after it, under the schema as it is now."""
         shape, options = self.entry.shape, self.options
         lookup = Lookup(self.kv, self.number, {field_id: field.dim for field_id, field in self.fields.items()})
-        matcher = Matcher(lookup, shape.fields, self._masks)
+        matcher = Matcher(lookup, shape.fields, self._kept)
         executor = Executor(lookup, matcher, shape.fields, shape.schema, options.search_threads, why_no_graphs(options))
         return Reading(
             view,

@@ -25,7 +25,7 @@ from vecdb.engine.check import check_collection, check_nothing_else
 from vecdb.engine.collection import Collection, Entry
 from vecdb.engine.commit import Committer, Evicted
 from vecdb.engine.datadir import DataDir
-from vecdb.engine.kept_masks import KeptMasks
+from vecdb.engine.kept import Kept
 from vecdb.engine.maintenance import Maintenance
 from vecdb.engine.memory import MemoryGuard, process_memory
 from vecdb.engine.names import Names
@@ -83,7 +83,7 @@ class Database:
         if (reason := why_no_graphs(options)) is not None:
             log.warning("no graphs are built and every search is exact: %s", reason)
         self._memory = MemoryGuard(options.max_memory_bytes)
-        self._masks = KeptMasks(options.mask_cache_bytes)
+        self._kept = Kept(options.filter_cache_bytes)
         self._wake = threading.Event()
         self._closed = False
         entries, aliases, dropped = catalog.read(kv)
@@ -504,7 +504,7 @@ class Database:
             self._publish_lock,
             self._memory,
             self._wake,
-            self._masks,
+            self._kept,
             self._clock,
         )
         self._open[entry.number] = collection

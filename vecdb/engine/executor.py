@@ -26,7 +26,7 @@ from vecdb.index import flat, metric
 from vecdb.index.contract import Mask, VectorIndex
 from vecdb.index.hnsw import DEFAULT_EF
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Filter, both
+from vecdb.model.filter import Filter, both, to_dict
 from vecdb.model.point import Float32, Int64, Points, Select
 from vecdb.model.query import Near, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, VectorField
@@ -457,6 +457,8 @@ class _Leg:
             if self._explain is not None:
                 self._explain["filter_ms"] = 1000 * (time.perf_counter() - began)
                 self._explain["read_from_rows"] = verified.rows
+                if verified.rows:
+                    self._explain["not_in_columns"] = [to_dict(condition) for condition in verified.conditions]
         return self._masks
 
     def _candidates(

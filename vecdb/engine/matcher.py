@@ -7,13 +7,13 @@ tenant is the same in query after query, while the rest of a filter seldom is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vecdb.engine.judge import judge
-from vecdb.engine.kept_masks import KeptMasks
+from vecdb.engine.kept import Kept
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.prepare import FieldIds
 from vecdb.engine.segment import Segment
@@ -28,15 +28,21 @@ READ_ROWS = 1024
 
 @dataclass(slots=True)
 class Verified:
-    """How many bodies were read because columns left them open: what makes a filter slow."""
+    """What makes a filter slow: the conditions that columns left open, and how many bodies were read for them."""
 
     rows: int = 0
+    conditions: list[Filter] = field(default_factory=list)
+
+    def add(self, conditions: Sequence[Filter], rows: int) -> None:
+        """Note that ``rows`` bodies were read to judge ``conditions``."""
+        self.rows += rows
+        self.conditions += [c for c in conditions if rows and c not in self.conditions]
 
 
 class Matcher:
     """The masks of one collection, by segment and filter. Any thread may use it."""
 
-    def __init__(self, lookup: Lookup, fields: FieldIds, kept: KeptMasks) -> None:
+    def __init__(self, lookup: Lookup, fields: FieldIds, kept: Kept) -> None:
         self._lookup = lookup
         self._fields = fields
         self._kept = kept
@@ -69,7 +75,7 @@ class Matcher:
     def passing(self, context: CallContext, segment: Segment, filter: Filter, verified: Verified | None = None) -> Mask:
         """Bool by ordinal: does the body pass, dead or alive; not to be written to. Raises DeadlineExceeded."""
         n = len(segment)
-        known = self._kept.get(self._owner, segment.number, filter)
+        known: Mask | None = self._kept.get(self._owner, segment.number, filter)
         if known is not None and len(known) >= n:
             return known[:n]
         possibly: Mask | None = None
@@ -92,8 +98,8 @@ class Matcher:
         where = np.flatnonzero(possibly & ~surely)
         possibly[where] = self._judged(context, segment, left[0] if len(left) == 1 else And(tuple(left)), where)
         if verified is not None:
-            verified.rows += len(where)
-        self._kept.put(self._owner, segment.number, filter, possibly)
+            verified.add(left, len(where))
+        self._kept.put(possibly.nbytes, possibly, self._owner, segment.number, filter)
         return possibly
 
     def _bounds(self, segment: Segment, condition: Filter) -> tuple[Mask, Mask]:
@@ -101,12 +107,12 @@ class Matcher:
         n = len(segment)
         if segment.columns is None:
             return np.zeros(n, dtype=np.bool_), np.ones(n, dtype=np.bool_)
-        known = self._kept.get(self._owner, segment.number, condition)
+        known: Mask | None = self._kept.get(self._owner, segment.number, condition)
         if known is not None and len(known) == n:
             return known, known
         sure, possible = segment.columns.bounds(condition, self._fields.vectors)
         if sure is possible and segment.state != "growing":
-            self._kept.put(self._owner, segment.number, condition, sure)
+            self._kept.put(sure.nbytes, sure, self._owner, segment.number, condition)
         return sure, possible
 
     def _judged(self, context: CallContext, segment: Segment, filter: Filter, where: Int64) -> Mask:

@@ -62,7 +62,7 @@ class EngineOptions:
     write_buffer_bytes: int = 64 * MIB
     max_total_wal_bytes: int = 64 * MIB
     block_cache_bytes: int = 128 * MIB
-    mask_cache_bytes: int = 64 * MIB
+    filter_cache_bytes: int = 256 * MIB
 
     def wants_graph(self, rows: int, vector_bytes: int) -> bool:
         """Whether so many rows, or vectors of so many bytes, are too much for exact scans for good."""

@@ -6,9 +6,7 @@ what is made of them is kept. Liveness, scope and filter are not in it.
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from vecdb.engine.kept import Kept
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.segment import Segment
 from vecdb.index.columns.contract import Entries
@@ -29,8 +28,6 @@ from vecdb.model.order import NUMBER, OrderBy, Place, rank
 from vecdb.model.point import Int64
 from vecdb.storage import codec
 
-KEPT_BYTES = 128 << 20
-"""Of one collection: what some six million rows take in one order, so that a walk does not sort for every page."""
 READ_ROWS = 1024
 ID_BITS = 32  # of a key in an Order; a segment has fewer rows than 2^32
 NARROW_IDS = 64  # bytes; longer ids are sorted by Python, which takes no room for what they lack
@@ -153,16 +150,15 @@ class Order:
 
 
 class Values:
-    """Held values, orders of ids and orders by value of one collection; ``KEPT_BYTES`` of them, those used last.
+    """Held values, orders of ids and orders by value of one collection, kept so that no page sorts again.
 
     Thread rule: any thread may use it; two that want the same at once both make it.
     """
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, kept: Kept) -> None:
         self._lookup = lookup
-        self._kept: OrderedDict[tuple[object, ...], tuple[Any, int]] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._kept = kept
+        self._owner = kept.owner()
 
     def at(self, segment: Segment, key: Key) -> Held:
         """The values at ``key`` of a segment's bodies."""
@@ -173,8 +169,8 @@ class Values:
             versions, codes = np.unique(segment.seqs, return_inverse=True)
             return Held(np.arange(len(segment)), codes.astype(np.int64), _List(versions.tolist()), len(segment))
         assert isinstance(key, tuple)
-        about = (segment.number, "values", key)
-        known: tuple[list[int], list[Any], Held] | None = self._known(about)
+        about = (self._owner, segment.number, "values", key)
+        known: tuple[list[int], list[Any], Held] | None = self._kept.get(*about)
         if known is not None and known[2].size >= len(segment):
             return known[2].first(len(segment))
         ordinals, scalars = ([], []) if known is None else (list(known[0]), list(known[1]))
@@ -186,7 +182,7 @@ class Values:
             held = Held(np.array(ordinals, dtype=np.int64), *_coded(scalars), len(segment))
         if segment.state != "growing":  # no more rows come to join these
             ordinals, scalars = [], []
-        self._keep(about, (ordinals, scalars, held), held.ordinals.nbytes + held.codes.nbytes)
+        self._kept.put(held.ordinals.nbytes + held.codes.nbytes, (ordinals, scalars, held), *about)
         return held
 
     def _from_columns(self, segment: Segment, entries: Entries, path: Path) -> Held:
@@ -205,26 +201,26 @@ class Values:
 
     def ids(self, segment: Segment) -> IdOrder:
         """The order of a segment's ids."""
-        about = (segment.number, "ids")
-        known: IdOrder | None = self._known(about)
+        about = (self._owner, segment.number, "ids")
+        known: IdOrder | None = self._kept.get(*about)
         if known is None or len(known.order) != len(segment):
             order = _sorted_ids(segment).astype(np.int32)
             places = np.empty_like(order)
             places[order] = np.arange(len(order), dtype=np.int32)
             known = IdOrder(order, places, _IdsInOrder(segment, order))
-            self._keep(about, known, order.nbytes + places.nbytes)
+            self._kept.put(order.nbytes + places.nbytes, known, *about)
         return known
 
     def order(self, segment: Segment, by: OrderBy) -> Order:
         """A segment's bodies in an order."""
-        about = (segment.number, "order", by.at, by.descending)
-        known: Order | None = self._known(about)
+        about = (self._owner, segment.number, "order", by.at, by.descending)
+        known: Order | None = self._kept.get(*about)
         if known is None or len(known.ordinals) != len(segment):
             held, ids = self.at(segment, by.at), self.ids(segment)
             keys = (_firsts(held, by.descending) << ID_BITS) | ids.places
             ordinals = np.argsort(keys)
             known = Order(by, held, ids, ordinals.astype(np.int32), keys[ordinals])
-            self._keep(about, known, known.ordinals.nbytes + known.keys.nbytes)
+            self._kept.put(known.ordinals.nbytes + known.keys.nbytes, known, *about)
         return known
 
     def _read(self, segment: Segment, path: Path, bodies: Int64, ordinals: list[int], scalars: list[Any]) -> None:
@@ -237,20 +233,6 @@ class Values:
                     found = {(type(s), s): s for s in scalars_at(orjson.loads(payload), path)}
                     ordinals += [ordinal] * len(found)
                     scalars += found.values()
-
-    def _known(self, about: tuple[object, ...]) -> Any:
-        with self._lock:
-            if about not in self._kept:
-                return None
-            self._kept.move_to_end(about)
-            return self._kept[about][0]
-
-    def _keep(self, about: tuple[object, ...], found: object, nbytes: int) -> None:
-        with self._lock:
-            self._bytes += nbytes - self._kept.pop(about, (None, 0))[1]
-            self._kept[about] = found, nbytes
-            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1][1]
 
 
 class _IdsInOrder:
