@@ -43,4 +43,4 @@ def test_every_site_agrees_with_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_site_agrees_with_a_dict_for_long(monkeypatch: pytest.MonkeyPatch, bounded: Callable[[int], int]) -> None:
-    run(monkeypatch, histories=bounded(500), steps=80)
+    run(monkeypatch, histories=bounded(150), steps=80)
