@@ -8,6 +8,7 @@ the main thread.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -19,6 +20,15 @@ from vecdb.wire.server import Server, ServerOptions
 
 def say(text: str) -> None:
     print(text, flush=True)
+
+
+def say_when_waiting(text: str) -> None:
+    """Say it once the main thread waits, as threads of Python do."""
+    main = threading.main_thread().ident
+    assert main is not None
+    while sys._current_frames()[main].f_code.co_name != "wait":
+        os.sched_yield()
+    say(text)
 
 
 class Engine(FakeDatabase):
@@ -43,6 +53,8 @@ if __name__ == "__main__":
     def ready() -> None:
         if sys.argv[1] == "deaf":  # another thread takes it, as when it comes just before the wait
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        say(f"ready {server.address}")
+            threading.Thread(target=say_when_waiting, args=(f"ready {server.address}",)).start()
+        else:
+            say(f"ready {server.address}")
 
     run(server, engine.close, ready, grace_s=patience[0], limit_s=patience[1])
