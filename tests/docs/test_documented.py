@@ -17,7 +17,10 @@ import vecdb.v1
 from tests.docs.pages import USER_PAGES, blocks, headings, read, section
 from tests.project.test_errors import kinds
 from vecdb.cli.main import main as command_line
+from vecdb.model import facet
+from vecdb.model.filter.tree import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
 from vecdb.model.info import Limits
+from vecdb.model.query import MAX_EXAMPLES, MAX_GROUP_SIZE, MAX_WINDOW
 
 
 def commands(group: click.Command = command_line, prefix: str = "vecdb") -> Iterator[tuple[str, click.Command]]:
@@ -102,3 +105,11 @@ def test_a_shell_line_uses_what_exists(page: str, line: str) -> None:
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     given = {word.partition("=")[0] for word in said[1:] if word.startswith("-") and word != "-"}
     assert given - known - {"--help"} == set(), page
+
+
+def test_limits_of_searches_are_told() -> None:
+    page = read(Path("docs/limits.md"))
+    assert f"| {MAX_DEPTH} levels, {MAX_CONDITIONS:,} conditions, {MAX_VALUES:,} values in one list |" in page
+    assert f"| 1 to {MAX_GROUP_SIZE} hits each, and groups × hits at most {MAX_WINDOW:,} |" in page
+    assert f"| {MAX_EXAMPLES:,} ids for each query |" in page
+    assert f"| 1 to {facet.MAX_VALUES:,}, those of most points |" in page

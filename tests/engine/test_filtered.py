@@ -19,6 +19,7 @@ from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.filter.expression import F
 from vecdb.model.point import Int64
 from vecdb.model.query import Near, SearchRequest
+from vecdb.model.schema import Schema, VectorField
 from vecdb.storage.memory import MemoryKV
 
 N = 300
@@ -259,11 +260,7 @@ def test_graphs_find_what_a_scan_finds(open_db: Callable[..., Database], share: 
     """A filter at odds with the query: the walk meets few, and the answer is full and right all the same."""
     pytest.importorskip("hnswlib")
     n, dim = 6_000, 8
-    c = make(open_db(growing_rows=n, growing_vector_bytes=64 << 20, growing_body_bytes=64 << 20, graph_rows=1_000))
-    db = c.db
-    db.drop_collection(CallContext(), "c")
-    from vecdb.model.schema import Schema, VectorField
-
+    db = open_db(growing_rows=n, growing_vector_bytes=64 << 20, growing_body_bytes=64 << 20, graph_rows=1_000)
     c = make(db, Schema({"": VectorField(dim)}))
     vectors = gaussian(n, dim)
     way = gaussian(1, dim, seed=3)[0]

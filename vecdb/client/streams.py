@@ -1,4 +1,4 @@
-"""Searches over streams, for callers that block: less transport than calls of their own (docs/benchmarks.md).
+"""Searches over streams, for callers that block: less transport than calls of their own (docs/decisions/0009).
 
 gRPC reads what a stream sends from an iterator, in a thread of its own that ends with the iterator, and
 knows no timeout for one answer: so a queue feeds each stream, and ``Deadlines`` cancels it when its

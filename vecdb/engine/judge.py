@@ -1,6 +1,6 @@
 """Judge stored points one by one: what a filter may ask of them, taken from their bodies.
 
-Exact, undeclared, and about two microseconds a row: the reference for filter columns, and what they fall back to.
+Exact, and slow: the reference for columns of payloads, and what they fall back to.
 """
 
 from __future__ import annotations
