@@ -7,6 +7,7 @@ it lies around the query (*correlated*: most neighbours match) or at the far end
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from benchmarks.sets import SEED, VectorSet
 from vecdb.model.filter.expression import F
 
 SELECTIVITIES = (0.001, 0.01, 0.02, 0.05, 0.10, 0.25, 0.50, 0.90, 0.99)
+NOISE = 0.3
+"""Of unasked queries, in standard deviations of the vectors' numbers: their neighbours stay near, and are no copies."""
 RELATIONS = ("uncorrelated", "correlated", "anti-correlated")
 
 
@@ -45,22 +48,22 @@ class Fields:
         rank = np.empty(n, np.int64)
         rank[np.argsort(along, kind="stable")] = np.arange(n)
         self.columns: dict[str, NDArray[np.int64]] = {"draw": random.permutation(n), "place": rank}
-        self._at = np.searchsorted(np.sort(along), _normal(some.queries) @ way)
+        self._way, self._sorted = way, np.sort(along)
         self._random = random
 
     def payload(self, row: int) -> dict[str, int]:
         """What a row has beside its other fields."""
         return {name: int(column[row]) for name, column in self.columns.items()}
 
-    def interval(self, relation: str, share: float, query: int) -> Interval:
-        """An interval with ``share`` of the rows, for the query of that number; a little different every time."""
+    def interval(self, relation: str, share: float, query: NDArray[np.float32]) -> Interval:
+        """An interval with ``share`` of the rows, for the query of that vector; a little different every time."""
         n = len(self.columns["draw"])
         size = max(1, round(share * n))
         room = n - size
         if relation == "uncorrelated":
             low = int(self._random.integers(0, room + 1))
             return Interval("draw", low, low + size)
-        at = int(self._at[query])
+        at = int(np.searchsorted(self._sorted, _normal(query[None])[0] @ self._way))
         shift = int(self._random.integers(0, max(1, min(room, n // 1_000)) + 1))
         if relation == "correlated":
             low = min(max(at - size // 2 + shift, 0), room)
@@ -72,6 +75,18 @@ class Fields:
         """Which rows match, bool ``[n]``."""
         column = self.columns[interval.field]
         return (column >= interval.low) & (column < interval.high)
+
+
+def unasked(some: VectorSet) -> Iterator[NDArray[np.float32]]:
+    """Queries, each of a place in the set that no other is of, without end: rows with noise, the same in every run.
+
+    What was asked before has its rows in caches, and is no measure of a search.
+    """
+    random = np.random.default_rng(SEED + 1)
+    spread = NOISE * float(some.vectors[:10_000].std())
+    while True:
+        for row in random.permutation(len(some.vectors)).tolist():
+            yield some.vectors[row] + random.normal(0, spread, some.dim).astype(np.float32)
 
 
 def _normal(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
