@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from vecdb.model.facet import FacetValue as FacetValue
     from vecdb.model.filter import Filter as Filter
     from vecdb.model.filter.expression import F as F
+    from vecdb.model.fusion import Rrf as Rrf
     from vecdb.model.hit import Hit as Hit
     from vecdb.model.hit import Page as Page
     from vecdb.model.hit import Point as Point
@@ -77,7 +78,6 @@ if TYPE_CHECKING:
     from vecdb.model.info import ServerInfo as ServerInfo
     from vecdb.model.order import OrderBy as OrderBy
     from vecdb.model.point import WriteResult as WriteResult
-    from vecdb.model.query import Rrf as Rrf
     from vecdb.model.schema import Schema as Schema
     from vecdb.model.schema import TextField as TextField
     from vecdb.model.schema import VectorField as VectorField
@@ -133,7 +133,7 @@ _PLACES = {
     "vecdb.model.info": ("ServerInfo",),
     "vecdb.model.order": ("OrderBy",),
     "vecdb.model.point": ("WriteResult",),
-    "vecdb.model.query": ("Rrf",),
+    "vecdb.model.fusion": ("Rrf",),
     "vecdb.model.schema": ("Schema", "TextField", "VectorField"),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}

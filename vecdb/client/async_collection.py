@@ -36,10 +36,10 @@ from vecdb.client.run import Budget
 from vecdb.client.transport import AsyncTransport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.facet import Facet
+from vecdb.model.fusion import Rrf
 from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
-from vecdb.model.query import Rrf
 from vecdb.model.schema import TextField, VectorField
 
 if TYPE_CHECKING:

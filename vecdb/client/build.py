@@ -23,6 +23,7 @@ from vecdb.model import point, query
 from vecdb.model.collection import INDEXING, Indexing
 from vecdb.model.filter import Filter, Key, Path, path_of
 from vecdb.model.filter.expression import key_of
+from vecdb.model.fusion import Rrf
 from vecdb.model.point import (
     Condition,
     DeleteIds,
@@ -33,7 +34,7 @@ from vecdb.model.point import (
     Select,
     UpdateWhere,
 )
-from vecdb.model.query import DEFAULT_GROUP_SIZE, GroupBy, Rrf, SearchRequest
+from vecdb.model.query import DEFAULT_GROUP_SIZE, GroupBy, SearchRequest
 from vecdb.model.schema import Metric, Schema, TextField, VectorField, validate_collection_name
 
 _MODES = {Upsert: PutMode.UPSERT, Insert: PutMode.INSERT, Update: PutMode.UPDATE}

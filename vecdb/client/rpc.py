@@ -17,7 +17,7 @@ from vecdb.client import calls
 from vecdb.client.calls import Call
 from vecdb.errors import Internal, InvalidArgument
 from vecdb.model.point import DeleteIds, DeleteWhere, PayloadMode, Points, Put, Rows, UpdateWhere
-from vecdb.model.query import SearchAnswer
+from vecdb.model.query import Near, SearchAnswer
 from vecdb.model.schema import Schema
 from vecdb.model.schema_change import AddVectorField, SetTtl
 from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
@@ -80,14 +80,15 @@ class _Method:
 
 
 def _search_features(call: calls.Search) -> list[str]:
-    features = ["search.near"]
+    legs = call.request.legs
+    features = ["search.near"] if any(isinstance(leg, Near) for leg in legs) else []
     if len(call.request.legs) > 1:
         features.append("search.rrf")
     if call.request.explain:
         features.append("search.explain")
     if call.request.group_by is not None:
         features.append("search.groups")
-    if any(leg.examples is not None for leg in call.request.legs):
+    if any(isinstance(leg, Near) and leg.examples is not None for leg in legs):
         features.append("search.examples")
     filters = (call.request.filter, call.request.query_filters, *(leg.filter for leg in call.request.legs))
     if any(given is not None for given in filters):

@@ -11,6 +11,7 @@ from vecdb.errors import TooLarge
 from vecdb.model import point
 from vecdb.model.filter import Filter
 from vecdb.model.info import Limits
+from vecdb.model.keyword import Keyword
 from vecdb.model.point import DeleteIds, Int64, Rows
 from vecdb.model.query import Examples, SearchRequest
 from vecdb.model.size import all_fit, fitting, row_sizes
@@ -72,7 +73,9 @@ def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[Searc
     room = message_bytes - MESSAGE_OVERHEAD - shared
     sizes = np.zeros(request.queries, dtype=np.int64)
     for leg in request.legs:
-        if leg.examples is None:
+        if isinstance(leg, Keyword):
+            sizes += np.fromiter((len(text.encode()) + 4 for text in leg.texts), dtype=np.int64, count=request.queries)
+        elif leg.examples is None:
             sizes += 4 * leg.vectors.shape[1]
         else:
             sizes += np.fromiter(map(_examples_size, leg.examples), dtype=np.int64, count=request.queries)

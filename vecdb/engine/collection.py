@@ -43,9 +43,11 @@ from vecdb.errors import (
     CollectionLoading,
     CollectionNotFound,
     DeadlineExceeded,
+    FieldNotFound,
     IndexingBehind,
     InvalidArgument,
 )
+from vecdb.index.analysis.analyzer import analyzer
 from vecdb.model.collection import CollectionStats, Indexing, SegmentStats
 from vecdb.model.context import CallContext
 from vecdb.model.facet import Facet, FacetRequest
@@ -53,7 +55,8 @@ from vecdb.model.filter import Filter, both
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Put, Select, UpdateWhere, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
-from vecdb.model.schema import Schema
+from vecdb.model.schema import Schema, named
+from vecdb.model.token import Token
 from vecdb.storage.codec import Change, Head
 from vecdb.storage.kv import KV
 
@@ -525,6 +528,16 @@ class Collection:
         """The points that match, counted by a value."""
         now = self._look()
         return now.facets.count(context, now.view, request, _within(context, now, filter))
+
+    def analyze(self, field: str, texts: Sequence[str]) -> list[list[Token]]:
+        """The terms that texts of a field are found by. Raises FieldNotFound."""
+        declared = self.reading.schema.texts.get(field)
+        if declared is None:
+            raise FieldNotFound(
+                "unknown text field", field="field", expected=named(self.reading.schema.texts), received=repr(field)
+            )
+        made = analyzer(declared.analyzer, declared.options)
+        return [list(made.analyze(text).tokens) for text in texts]
 
     def _look(self) -> Reading:
         """What a call reads by, at this moment: it looks at the clock once."""

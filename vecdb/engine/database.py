@@ -52,6 +52,7 @@ from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
 from vecdb.model.schema_change import SchemaChange
+from vecdb.model.token import Token
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
 from vecdb.storage.kv import KV, Batch, write_patiently
@@ -398,6 +399,10 @@ class Database:
     def facet(self, context: CallContext, name: str, request: FacetRequest, filter: Filter | None = None) -> Facet:
         """How many points have which values."""
         return self._read(context, name, lambda c: c.facet(context, request, filter))
+
+    def analyze(self, context: CallContext, name: str, field: str, texts: Sequence[str]) -> list[list[Token]]:
+        """The terms that texts of a field are found by."""
+        return self._read(context, name, lambda c: c.analyze(field, texts))
 
     # -- care
 

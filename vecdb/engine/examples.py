@@ -15,7 +15,7 @@ from vecdb.errors import InvalidVector, PointNotFound
 from vecdb.index import metric
 from vecdb.model.filter import Filter, matches
 from vecdb.model.point import Float32, Select
-from vecdb.model.query import Examples, Near, SearchRequest
+from vecdb.model.query import Examples, Leg, Near, SearchRequest
 from vecdb.model.schema import Metric, Schema
 
 
@@ -32,7 +32,7 @@ class ExampleReader:
 
         Raises PointNotFound naming the first id that ``view`` and ``scope`` do not have, or that has no vector.
         """
-        if all(leg.examples is None for leg in request.legs):
+        if not any(isinstance(leg, Near) and leg.examples is not None for leg in request.legs):
             return request, EVERYTHING
         request.validate()
         without: list[set[int]] = [set() for _ in range(request.queries)]
@@ -40,8 +40,8 @@ class ExampleReader:
         rows = [np.array(sorted(some), dtype=np.uint64) for some in without]
         return replace(request, legs=legs), Narrowing(without=rows)
 
-    def _leg(self, view: View, leg: Near, scope: Filter | None, path: str, without: list[set[int]]) -> Near:
-        if leg.examples is None:
+    def _leg(self, view: View, leg: Leg, scope: Filter | None, path: str, without: list[set[int]]) -> Leg:
+        if not isinstance(leg, Near) or leg.examples is None:
             return leg
         using = vector_name(self._schema, leg.using, f"{path}.using")
         field = self._schema.vectors[using]

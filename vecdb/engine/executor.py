@@ -21,14 +21,15 @@ from vecdb.engine.matcher import Matcher, Verified
 from vecdb.engine.prepare import FieldIds, check_filter, check_model, check_vectors, vector_name
 from vecdb.engine.segment import Part, Segment, UInt64
 from vecdb.engine.view import View
-from vecdb.errors import DataLoss
+from vecdb.errors import DataLoss, Unimplemented
 from vecdb.index import flat, metric
 from vecdb.index.contract import Mask, VectorIndex
 from vecdb.index.hnsw import DEFAULT_EF
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter, both, to_dict
+from vecdb.model.fusion import Rrf
 from vecdb.model.point import Float32, Int64, Points, Select
-from vecdb.model.query import Near, SearchAnswer, SearchRequest
+from vecdb.model.query import Leg, Near, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, VectorField
 
 FUSION_DEPTH = 100
@@ -170,8 +171,12 @@ class Executor:
     def check(self, request: SearchRequest) -> None:
         """Refuse what does not fit the schema. Raises InvalidArgument and its kin."""
         request.validate()
+        if not isinstance(request.fusion, Rrf) or request.modifiers or request.mmr or request.highlight:
+            raise Unimplemented("this part of a search is not there yet")
         for i, leg in enumerate(request.legs):
             where = f"legs[{i}]"
+            if not isinstance(leg, Near):
+                raise Unimplemented("searches by keyword are not there yet", field=where)
             field = self._schema.vectors[vector_name(self._schema, leg.using, f"{where}.using")]
             check_model(field, leg.model, f"{where}.model")
             check_vectors(field, leg.vectors, f"{where}.vectors")
@@ -207,7 +212,7 @@ class Executor:
         context: CallContext,
         view: View,
         request: SearchRequest,
-        leg: Near,
+        leg: Leg,
         need: int,
         narrowing: Narrowing = EVERYTHING,
         explain: dict[str, Any] | None = None,
@@ -217,6 +222,7 @@ class Executor:
 
         Queries with the same filter of their own are searched together.
         """
+        assert isinstance(leg, Near)
         if request.query_filters is None:
             return self._leg(context, view, request, leg, need, narrowing, explain, min_score)
         groups: dict[Filter | None, list[int]] = {}
@@ -284,6 +290,7 @@ class Executor:
         self, view: View, request: SearchRequest, ranked: Sequence[tuple[UInt64, float]]
     ) -> tuple[UInt64, Float32]:
         """The hits of one query's legs, (rows best first, weight) each, as one list: rows and scores, best first."""
+        assert isinstance(request.fusion, Rrf)
         rows, scores = fusion.reciprocal_rank(ranked, request.fusion.k)
         if request.min_score is not None:
             keep = scores.astype(np.float64) >= request.min_score
@@ -488,12 +495,15 @@ class _Leg:
             dead = part.died[np.maximum(ordinals, 0)] <= np.uint64(self._view.seq)
             if dead.any():
                 ordinals = _closed_up(np.where(dead, -1, ordinals))
-        ordinals = ordinals[:, :width]
         again: dict[str, int] = {}
         short = _shorter(ordinals, need)
-        if len(short) and allowed is not None:
-            ordinals = self._walk_wider(part.index, plan, facts, queries, need, allowed, ordinals, short, again)
-            short = _shorter(ordinals, need)
+        if allowed is not None:
+            enough = min(planner.enough(need, self._ef), facts.allowed)
+            short = _shorter(ordinals, enough)
+            if len(short):
+                ordinals = self._walk_wider(part.index, plan, facts, queries, enough, allowed, ordinals, short, again)
+                short = _shorter(ordinals, enough)
+        ordinals = ordinals[:, :width]
         if len(short):
             # Too many of the walk's answers were not allowed, or not reachable: only a scan is certain.
             again["scanned_again"] = len(short)
@@ -523,7 +533,7 @@ class _Leg:
         where, ask = np.array([query for query, _ in wider]), max(ask for _, ask in wider)
         threads = self._executor.threads if len(where) > 1 else 1
         met, _ = index.candidates(queries[where], ask, self._ef, allowed, threads)
-        widened: Int64 = _replace_rows(ordinals, where, met[:, : need + SPARE_COLUMNS])
+        widened: Int64 = _replace_rows(ordinals, where, met)
         return widened
 
     def _scan(self, part: Part, queries: Float32, need: int, allowed: Mask | None) -> Int64:

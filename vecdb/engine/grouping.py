@@ -24,6 +24,7 @@ from vecdb.engine.view import View
 from vecdb.index.contract import Mask
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Scalar, both
+from vecdb.model.fusion import Rrf
 from vecdb.model.order import rank
 from vecdb.model.point import Float32, Int64
 from vecdb.model.query import MAX_WINDOW, GroupBy, GroupCounts, SearchAnswer, SearchRequest
@@ -155,6 +156,7 @@ class _Search:
         least = self.request.min_score
         if least is None or len(self.request.legs) == 1:
             return False
+        assert isinstance(self.request.fusion, Rrf)
         k, legs = self.request.fusion.k, self.request.legs
         next_ranks = [len(some.rows) + 1 for some in gathered.legs]
         best = sum(leg.weight / (k + place) for leg, place in zip(legs, next_ranks, strict=True))

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.errors import InvalidArgument
+from vecdb.model import fusion as fusions
 from vecdb.model.filter import Attribute, Filter, Key, Scalar
+from vecdb.model.fusion import Fusion, Rrf
+from vecdb.model.highlight import Highlight, Snippet
+from vecdb.model.keyword import Keyword
+from vecdb.model.modifier import MAX_MODIFIERS, Mmr, Modifier
 from vecdb.model.point import Float32, Points, Select
 
 MAX_WINDOW = 10_000  # offset + limit
@@ -19,7 +24,6 @@ MAX_LEGS = 16
 MAX_EXAMPLES = 1_000  # of one query
 MAX_GROUP_SIZE = 100
 DEFAULT_GROUP_SIZE = 3
-DEFAULT_RRF_K = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Near:
         return replace(self, vectors=self.vectors[start:stop])
 
 
-Leg = Near
+Leg = Near | Keyword
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +111,18 @@ class GroupCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Rrf:
-    """Weighted reciprocal rank fusion (Cormack, Clarke and Buettcher 2009): sum of w / (k + rank).
-
-    The sum is divided by its maximum, so a fused score is in (0, 1].
-    """
-
-    k: int = DEFAULT_RRF_K
-
-
-@dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One search of q queries: every leg holds q rows, and the answer q runs of hits.
 
     ``filter`` narrows all legs of every query, ``query_filters`` (one for each query, None: nothing) each query alone.
     ``ef`` None takes the default; ``exact`` scans instead of walking the graph; ``min_score`` keeps
     only hits whose score (of the leg, or fused) is at least that. offset + limit <= 10,000. With ``group_by``
-    ``limit`` is the number of groups, and ``offset`` must be 0.
+    ``limit`` is the number of groups, and ``offset`` must be 0. ``modifiers`` change the scores that were found, in
+    order; ``mmr`` then chooses hits that differ, and not together with groups; ``highlight`` tells where words stand.
     """
 
     legs: Sequence[Leg]
-    fusion: Rrf = Rrf()
+    fusion: Fusion = Rrf()
     filter: Filter | None = None
     limit: int = 10
     offset: int = 0
@@ -138,6 +133,9 @@ class SearchRequest:
     explain: bool = False
     query_filters: Sequence[Filter | None] | None = None
     group_by: GroupBy | None = None
+    highlight: Highlight | None = None
+    modifiers: Sequence[Modifier] = ()
+    mmr: Mmr | None = None
 
     @property
     def queries(self) -> int:
@@ -177,10 +175,7 @@ class SearchRequest:
             raise InvalidArgument(
                 "min_score is not finite", field="min_score", expected="a finite number", received=str(self.min_score)
             )
-        if self.fusion.k < 1:
-            raise InvalidArgument(
-                "fusion k is too small", field="fusion.k", expected=">= 1", received=str(self.fusion.k)
-            )
+        fusions.validate(self.fusion)
         if self.query_filters is not None and len(self.query_filters) != self.queries:
             raise InvalidArgument(
                 "not one filter for each query",
@@ -188,6 +183,23 @@ class SearchRequest:
                 expected=str(self.queries),
                 received=str(len(self.query_filters)),
             )
+        if self.highlight is not None:
+            self.highlight.validate()
+        if len(self.modifiers) > MAX_MODIFIERS:
+            raise InvalidArgument(
+                "too many modifiers",
+                field="modifiers",
+                expected=f"<= {MAX_MODIFIERS}",
+                received=str(len(self.modifiers)),
+            )
+        for i, modifier in enumerate(self.modifiers):
+            modifier.validate(f"modifiers[{i}]")
+        if self.mmr is not None:
+            self.mmr.validate()
+            if self.group_by is not None:
+                raise InvalidArgument(
+                    "hits are in groups or made to differ", field="mmr", expected="mmr or group_by", received="both"
+                )
         if self.group_by is not None:
             self.group_by.validate()
             if self.most_hits > MAX_WINDOW:
@@ -205,12 +217,15 @@ class SearchRequest:
             if leg.queries != self.queries:
                 raise InvalidArgument(
                     "legs hold different numbers of queries",
-                    field=f"legs[{i}].vectors",
+                    field=f"legs[{i}]",
                     expected=str(self.queries),
                     received=str(leg.queries),
                 )
-            for j, examples in enumerate(leg.examples or ()):
-                _check_examples(examples, f"legs[{i}].near.examples.queries[{j}]")
+            if isinstance(leg, Keyword):
+                leg.validate(f"legs[{i}].keyword")
+            else:
+                for j, examples in enumerate(leg.examples or ()):
+                    _check_examples(examples, f"legs[{i}].near.examples.queries[{j}]")
             if not (np.isfinite(leg.weight) and leg.weight > 0):
                 raise InvalidArgument(
                     "weight must be positive", field=f"legs[{i}].weight", expected="> 0", received=str(leg.weight)
@@ -222,12 +237,25 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LegColumns:
+    """By hit: its rank in one leg uint32 ``[n]``, from 1 (0: not among what the leg gave), and its score there, NaN."""
+
+    ranks: NDArray[np.uint32]
+    scores: Float32
+
+    def cut(self, start: int, stop: int) -> LegColumns:
+        """The hits from ``start`` up to ``stop``."""
+        return LegColumns(self.ranks[start:stop], self.scores[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
 class SearchAnswer:
     """Hits of q queries, one run after another.
 
     ``counts`` int64 ``[q]``; every other column has ``counts.sum()`` entries, best first within a
     query. ``distances`` is None for a fused search. ``points`` holds ids, versions and what was selected. ``groups``,
-    by query: the hits are then those of one group after another.
+    by query: the hits are then those of one group after another. ``legs``: with several, what each says of the hits.
+    ``snippets``, by hit: where a highlight was asked for.
     """
 
     counts: NDArray[np.int64]
@@ -239,6 +267,8 @@ class SearchAnswer:
     explain: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     groups: Sequence[GroupCounts] | None = None
+    legs: Sequence[LegColumns] | None = None
+    snippets: Sequence[Sequence[Snippet]] | None = None
 
 
 def _check_examples(examples: Examples, path: str) -> None:

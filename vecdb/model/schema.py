@@ -45,9 +45,25 @@ class VectorField:
 
 @dataclass(frozen=True, slots=True)
 class TextField:
-    """A text field. ``analyzer`` names how its keywords are found (keyword search comes later)."""
+    """A text field, and how its words are found: ``analyzer`` with its ``options`` (docs/analyzers.md), BM25's ``k1``
+    (>= 0: how much repetitions count) and ``b`` (0..1: how much the length of a text counts).
+
+    ``keywords`` False: nothing is indexed, and searches by keyword in this field are refused.
+    """
 
     analyzer: str = "multilingual"
+    options: Mapping[str, object] = field(default_factory=dict)
+    k1: float = 1.2
+    b: float = 0.75
+    keywords: bool = True
+
+    def validate(self, path: str) -> None:
+        """Check everything but the analyzer, which the engine knows. Raises InvalidArgument naming ``path``."""
+        for name, value, high in (("k1", self.k1, 1_000.0), ("b", self.b, 1.0)):
+            if not 0.0 <= value <= high:
+                raise InvalidArgument(
+                    "out of range", field=f"{path}.{name}", expected=f"0..{high:g}", received=repr(value)
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +104,8 @@ class Schema:
                     )
         for name, vector in self.vectors.items():
             vector.validate(f'vectors["{name}"]')
+        for name, text in self.texts.items():
+            text.validate(f'texts["{name}"]')
         if self.default_vector is not None and self.default_vector not in self.vectors:
             raise FieldNotFound(
                 "the default is no vector field",

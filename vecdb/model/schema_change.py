@@ -52,6 +52,14 @@ class AddTextField:
 
 
 @dataclass(frozen=True, slots=True)
+class SetTextField:
+    """Another declaration of a text field that is there; what is indexed is indexed anew in the background."""
+
+    name: str
+    field: TextField
+
+
+@dataclass(frozen=True, slots=True)
 class SetTtl:
     """How long points stay, in milliseconds, that are written from now on without a time of their own; 0: for ever."""
 
@@ -66,7 +74,14 @@ class SetPayloadColumns:
 
 
 SchemaChange = (
-    AddVectorField | DropVectorField | RenameVectorField | SetDefaultVector | AddTextField | SetTtl | SetPayloadColumns
+    AddVectorField
+    | DropVectorField
+    | RenameVectorField
+    | SetDefaultVector
+    | AddTextField
+    | SetTextField
+    | SetTtl
+    | SetPayloadColumns
 )
 
 
@@ -107,6 +122,9 @@ def _changed(schema: Schema, change: SchemaChange) -> Schema:
             return _keeping(replace(schema, default_vector=None), name)
         case AddTextField(name, field):
             _refuse_taken(schema.texts, name)
+            return replace(schema, texts={**schema.texts, name: field})
+        case SetTextField(name, field):
+            _refuse_unknown(schema.texts, name)
             return replace(schema, texts={**schema.texts, name: field})
         case SetTtl(ttl_ms):
             return replace(schema, ttl_ms=ttl_ms)

@@ -27,6 +27,7 @@ class ChangeSchemaRequest(google.protobuf.message.Message):
     TTL_MS_FIELD_NUMBER: builtins.int
     PAYLOAD_COLUMNS_FIELD_NUMBER: builtins.int
     ADD_TEXT_FIELD_NUMBER: builtins.int
+    SET_TEXT_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
     drop_vector: builtins.str
@@ -49,6 +50,10 @@ class ChangeSchemaRequest(google.protobuf.message.Message):
     def add_text(self) -> global___AddTextField:
         """A new text field."""
 
+    @property
+    def set_text(self) -> global___SetTextField:
+        """How keywords are found in a text field that is there; what is indexed is indexed anew in the background."""
+
     def __init__(
         self,
         *,
@@ -60,10 +65,11 @@ class ChangeSchemaRequest(google.protobuf.message.Message):
         ttl_ms: builtins.int = ...,
         payload_columns: builtins.bool = ...,
         add_text: global___AddTextField | None = ...,
+        set_text: global___SetTextField | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "ttl_ms", b"ttl_ms"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "collection", b"collection", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "ttl_ms", b"ttl_ms"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["change", b"change"]) -> typing.Literal["add_vector", "drop_vector", "rename_vector", "default_vector", "ttl_ms", "payload_columns", "add_text"] | None: ...
+    def HasField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "set_text", b"set_text", "ttl_ms", b"ttl_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "collection", b"collection", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "set_text", b"set_text", "ttl_ms", b"ttl_ms"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["change", b"change"]) -> typing.Literal["add_vector", "drop_vector", "rename_vector", "default_vector", "ttl_ms", "payload_columns", "add_text", "set_text"] | None: ...
 
 global___ChangeSchemaRequest = ChangeSchemaRequest
 
@@ -116,6 +122,31 @@ class AddTextField(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["field", b"field", "name", b"name"]) -> None: ...
 
 global___AddTextField = AddTextField
+
+@typing.final
+class SetTextField(google.protobuf.message.Message):
+    """Another declaration of a text field."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name; "" is the unnamed one."""
+    @property
+    def field(self) -> vecdb.v1.schema_pb2.TextField:
+        """What it is from now on."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        field: vecdb.v1.schema_pb2.TextField | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["field", b"field"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "name", b"name"]) -> None: ...
+
+global___SetTextField = SetTextField
 
 @typing.final
 class RenameField(google.protobuf.message.Message):

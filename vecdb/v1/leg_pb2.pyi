@@ -104,12 +104,71 @@ class Near(google.protobuf.message.Message):
 global___Near = Near
 
 @typing.final
+class FieldBoost(google.protobuf.message.Message):
+    """A text field, and how much its words count."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    BOOST_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Text field; "" is the unnamed one."""
+    boost: builtins.float
+    """Its scores are multiplied by this, above 0. Not given: 1."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        boost: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_boost", b"_boost", "boost", b"boost"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_boost", b"_boost", "boost", b"boost", "field", b"field"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_boost", b"_boost"]) -> typing.Literal["boost"] | None: ...
+
+global___FieldBoost = FieldBoost
+
+@typing.final
+class Keyword(google.protobuf.message.Message):
+    """Points that hold words, best first by BM25."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: builtins.int
+    FIELDS_FIELD_NUMBER: builtins.int
+    LANGUAGE_FIELD_NUMBER: builtins.int
+    FUZZY_FIELD_NUMBER: builtins.int
+    language: builtins.bool
+    """Whether `texts` are in the query language: "a phrase", +must, -not, prefix*."""
+    fuzzy: builtins.int
+    """Up to how many edits (a character put in, left out, changed, or two swapped) a word may be away, 0..2."""
+    @property
+    def texts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """One text for each query of the search. Plain words, in which no character is an operator, unless `language`."""
+
+    @property
+    def fields(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FieldBoost]:
+        """The fields searched; a point's score is the sum of theirs. Empty: all text fields, each 1."""
+
+    def __init__(
+        self,
+        *,
+        texts: collections.abc.Iterable[builtins.str] | None = ...,
+        fields: collections.abc.Iterable[global___FieldBoost] | None = ...,
+        language: builtins.bool = ...,
+        fuzzy: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["fields", b"fields", "fuzzy", b"fuzzy", "language", b"language", "texts", b"texts"]) -> None: ...
+
+global___Keyword = Keyword
+
+@typing.final
 class Leg(google.protobuf.message.Message):
     """One way to find points. Exactly one kind is set; what a server does not know it refuses."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NEAR_FIELD_NUMBER: builtins.int
+    KEYWORD_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     DEPTH_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
@@ -122,6 +181,10 @@ class Leg(google.protobuf.message.Message):
         """Nearest neighbours."""
 
     @property
+    def keyword(self) -> global___Keyword:
+        """Words."""
+
+    @property
     def filter(self) -> vecdb.v1.filter_pb2.Filter:
         """Narrows this leg alone."""
 
@@ -129,18 +192,19 @@ class Leg(google.protobuf.message.Message):
         self,
         *,
         near: global___Near | None = ...,
+        keyword: global___Keyword | None = ...,
         weight: builtins.float | None = ...,
         depth: builtins.int | None = ...,
         filter: vecdb.v1.filter_pb2.Filter | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "kind", b"kind", "near", b"near", "weight", b"weight"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "kind", b"kind", "near", b"near", "weight", b"weight"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "keyword", b"keyword", "kind", b"kind", "near", b"near", "weight", b"weight"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "keyword", b"keyword", "kind", b"kind", "near", b"near", "weight", b"weight"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_depth", b"_depth"]) -> typing.Literal["depth"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_weight", b"_weight"]) -> typing.Literal["weight"] | None: ...
     @typing.overload
-    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["near"] | None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["near", "keyword"] | None: ...
 
 global___Leg = Leg
 
@@ -163,23 +227,63 @@ class Rrf(google.protobuf.message.Message):
 global___Rrf = Rrf
 
 @typing.final
+class RelativeScore(google.protobuf.message.Message):
+    """Relative scores: those of each leg are stretched so that its best hit has 1 and its last 0 (all 1 where they are
+    equal), then the sum of weight * score over the legs, divided by the sum of weights, so in [0, 1].
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___RelativeScore = RelativeScore
+
+@typing.final
+class DistributionScore(google.protobuf.message.Message):
+    """Scores by their distribution: those of each leg are mapped so that three standard deviations below its mean is 0 and
+    three above is 1 (cut off there; all 0.5 where they are equal), then summed and divided as for RelativeScore.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___DistributionScore = DistributionScore
+
+@typing.final
 class Fusion(google.protobuf.message.Message):
     """How the hits of several legs become one list. Not given: Rrf."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RRF_FIELD_NUMBER: builtins.int
+    RELATIVE_SCORE_FIELD_NUMBER: builtins.int
+    DISTRIBUTION_SCORE_FIELD_NUMBER: builtins.int
     @property
     def rrf(self) -> global___Rrf:
         """Reciprocal rank fusion."""
+
+    @property
+    def relative_score(self) -> global___RelativeScore:
+        """By stretched scores."""
+
+    @property
+    def distribution_score(self) -> global___DistributionScore:
+        """By the distribution of scores."""
 
     def __init__(
         self,
         *,
         rrf: global___Rrf | None = ...,
+        relative_score: global___RelativeScore | None = ...,
+        distribution_score: global___DistributionScore | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["method", b"method", "rrf", b"rrf"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["method", b"method", "rrf", b"rrf"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["method", b"method"]) -> typing.Literal["rrf"] | None: ...
+    def HasField(self, field_name: typing.Literal["distribution_score", b"distribution_score", "method", b"method", "relative_score", b"relative_score", "rrf", b"rrf"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["distribution_score", b"distribution_score", "method", b"method", "relative_score", b"relative_score", "rrf", b"rrf"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["method", b"method"]) -> typing.Literal["rrf", "relative_score", "distribution_score"] | None: ...
 
 global___Fusion = Fusion

@@ -114,14 +114,37 @@ class TextField(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ANALYZER_FIELD_NUMBER: builtins.int
+    ANALYZER_OPTIONS_JSON_FIELD_NUMBER: builtins.int
+    K1_FIELD_NUMBER: builtins.int
+    B_FIELD_NUMBER: builtins.int
+    KEYWORDS_FIELD_NUMBER: builtins.int
     analyzer: builtins.str
     """How keywords are found in it. Empty: "multilingual"."""
+    analyzer_options_json: builtins.bytes
+    """Options of the analyzer, a JSON object. Empty: none."""
+    k1: builtins.float
+    """BM25's k1: how much repetitions of a word count, from 0. Not given: 1.2."""
+    b: builtins.float
+    """BM25's b: how much the length of a text counts, 0..1. Not given: 0.75."""
+    keywords: builtins.bool
+    """Whether keywords are indexed. Not given: true. Without, searches by keyword in this field are refused."""
     def __init__(
         self,
         *,
         analyzer: builtins.str = ...,
+        analyzer_options_json: builtins.bytes = ...,
+        k1: builtins.float | None = ...,
+        b: builtins.float | None = ...,
+        keywords: builtins.bool | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["analyzer", b"analyzer"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_b", b"_b", "_k1", b"_k1", "_keywords", b"_keywords", "b", b"b", "k1", b"k1", "keywords", b"keywords"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_b", b"_b", "_k1", b"_k1", "_keywords", b"_keywords", "analyzer", b"analyzer", "analyzer_options_json", b"analyzer_options_json", "b", b"b", "k1", b"k1", "keywords", b"keywords"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_b", b"_b"]) -> typing.Literal["b"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_k1", b"_k1"]) -> typing.Literal["k1"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_keywords", b"_keywords"]) -> typing.Literal["keywords"] | None: ...
 
 global___TextField = TextField
 

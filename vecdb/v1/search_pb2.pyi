@@ -34,6 +34,9 @@ class SearchRequest(google.protobuf.message.Message):
     EXPLAIN_FIELD_NUMBER: builtins.int
     QUERY_FILTERS_FIELD_NUMBER: builtins.int
     GROUP_BY_FIELD_NUMBER: builtins.int
+    HIGHLIGHT_FIELD_NUMBER: builtins.int
+    MODIFIERS_FIELD_NUMBER: builtins.int
+    MMR_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
     limit: builtins.int
@@ -72,6 +75,18 @@ class SearchRequest(google.protobuf.message.Message):
     def group_by(self) -> global___GroupBy:
         """Whether and how hits are gathered into groups; `limit` is then the number of groups, and `offset` must be 0."""
 
+    @property
+    def highlight(self) -> global___Highlight:
+        """Whether to tell where the words of a keyword leg stand in the texts of the hits."""
+
+    @property
+    def modifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Modifier]:
+        """What the scores found are changed by before hits are chosen; applied in order, to the hits that the legs give."""
+
+    @property
+    def mmr(self) -> global___Mmr:
+        """Whether to choose hits that differ from each other. Not together with `group_by`."""
+
     def __init__(
         self,
         *,
@@ -88,15 +103,316 @@ class SearchRequest(google.protobuf.message.Message):
         explain: builtins.bool = ...,
         query_filters: collections.abc.Iterable[vecdb.v1.filter_pb2.Filter] | None = ...,
         group_by: global___GroupBy | None = ...,
+        highlight: global___Highlight | None = ...,
+        modifiers: collections.abc.Iterable[global___Modifier] | None = ...,
+        mmr: global___Mmr | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "ef", b"ef", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "min_score", b"min_score", "select", b"select"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "collection", b"collection", "ef", b"ef", "exact", b"exact", "explain", b"explain", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "legs", b"legs", "limit", b"limit", "min_score", b"min_score", "offset", b"offset", "query_filters", b"query_filters", "select", b"select"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "ef", b"ef", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "highlight", b"highlight", "min_score", b"min_score", "mmr", b"mmr", "select", b"select"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "collection", b"collection", "ef", b"ef", "exact", b"exact", "explain", b"explain", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "highlight", b"highlight", "legs", b"legs", "limit", b"limit", "min_score", b"min_score", "mmr", b"mmr", "modifiers", b"modifiers", "offset", b"offset", "query_filters", b"query_filters", "select", b"select"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_ef", b"_ef"]) -> typing.Literal["ef"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_min_score", b"_min_score"]) -> typing.Literal["min_score"] | None: ...
 
 global___SearchRequest = SearchRequest
+
+@typing.final
+class Highlight(google.protobuf.message.Message):
+    """Snippets of the texts found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHARACTERS_FIELD_NUMBER: builtins.int
+    SNIPPETS_FIELD_NUMBER: builtins.int
+    characters: builtins.int
+    """Characters of a snippet, 20..1,000. 0: the default, 160."""
+    snippets: builtins.int
+    """Snippets of each field of a hit, 1..10. 0: the default, 1."""
+    def __init__(
+        self,
+        *,
+        characters: builtins.int = ...,
+        snippets: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["characters", b"characters", "snippets", b"snippets"]) -> None: ...
+
+global___Highlight = Highlight
+
+@typing.final
+class Snippet(google.protobuf.message.Message):
+    """Part of a text of a hit, with places of the words asked for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    STARTS_FIELD_NUMBER: builtins.int
+    ENDS_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Text field; "" is the unnamed one."""
+    text: builtins.str
+    """The part."""
+    offset: builtins.int
+    """Where the part begins in the whole text, in characters (Unicode code points)."""
+    @property
+    def starts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Where the words stand: starts, in characters of the whole text, ascending."""
+
+    @property
+    def ends(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """And their ends, one for each start."""
+
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        text: builtins.str = ...,
+        offset: builtins.int = ...,
+        starts: collections.abc.Iterable[builtins.int] | None = ...,
+        ends: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ends", b"ends", "field", b"field", "offset", b"offset", "starts", b"starts", "text", b"text"]) -> None: ...
+
+global___Snippet = Snippet
+
+@typing.final
+class Snippets(google.protobuf.message.Message):
+    """The snippets of one hit, by field and then by place."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SNIPPETS_FIELD_NUMBER: builtins.int
+    @property
+    def snippets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Snippet]:
+        """Empty where the hit was found by vectors alone."""
+
+    def __init__(
+        self,
+        *,
+        snippets: collections.abc.Iterable[global___Snippet] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["snippets", b"snippets"]) -> None: ...
+
+global___Snippets = Snippets
+
+@typing.final
+class Modifier(google.protobuf.message.Message):
+    """Changes scores by a number or a time of the payload. Exactly one kind is set; what a server does not know it refuses."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DECAY_FIELD_NUMBER: builtins.int
+    BOOST_FIELD_NUMBER: builtins.int
+    @property
+    def decay(self) -> global___Decay:
+        """The older, or the farther, the less."""
+
+    @property
+    def boost(self) -> global___Boost:
+        """The more, the more."""
+
+    def __init__(
+        self,
+        *,
+        decay: global___Decay | None = ...,
+        boost: global___Boost | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["boost", b"boost", "decay", b"decay", "kind", b"kind"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["boost", b"boost", "decay", b"decay", "kind", b"kind"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["decay", "boost"] | None: ...
+
+global___Modifier = Modifier
+
+@typing.final
+class Decay(google.protobuf.message.Message):
+    """Multiplies a score by 0.5 ^ (distance from origin / half), where distance below `plateau` is none: Elasticsearch's
+    exponential decay with a half-life. A point without the value keeps its score times `missing`.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    ORIGIN_FIELD_NUMBER: builtins.int
+    HALF_FIELD_NUMBER: builtins.int
+    PLATEAU_FIELD_NUMBER: builtins.int
+    MISSING_FIELD_NUMBER: builtins.int
+    half: builtins.float
+    """The distance at which half is left, above 0: of numbers, or milliseconds."""
+    plateau: builtins.float
+    """The distance up to which nothing is lost, from 0."""
+    missing: builtins.float
+    """0..1. Not given: 1."""
+    @property
+    def key(self) -> vecdb.v1.filter_pb2.Key:
+        """A path of the payload, with numbers or RFC 3339 times."""
+
+    @property
+    def origin(self) -> vecdb.v1.filter_pb2.Scalar:
+        """Where the score is whole: a number, or an RFC 3339 time. Not given: now, for times."""
+
+    def __init__(
+        self,
+        *,
+        key: vecdb.v1.filter_pb2.Key | None = ...,
+        origin: vecdb.v1.filter_pb2.Scalar | None = ...,
+        half: builtins.float = ...,
+        plateau: builtins.float = ...,
+        missing: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_missing", b"_missing", "key", b"key", "missing", b"missing", "origin", b"origin"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_missing", b"_missing", "half", b"half", "key", b"key", "missing", b"missing", "origin", b"origin", "plateau", b"plateau"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_missing", b"_missing"]) -> typing.Literal["missing"] | None: ...
+
+global___Decay = Decay
+
+@typing.final
+class Boost(google.protobuf.message.Message):
+    """Adds weight * ln(1 + max(value, 0)) to a score. A point without a number there gets nothing added."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    WEIGHT_FIELD_NUMBER: builtins.int
+    weight: builtins.float
+    """Finite."""
+    @property
+    def key(self) -> vecdb.v1.filter_pb2.Key:
+        """A path of the payload."""
+
+    def __init__(
+        self,
+        *,
+        key: vecdb.v1.filter_pb2.Key | None = ...,
+        weight: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["key", b"key"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "weight", b"weight"]) -> None: ...
+
+global___Boost = Boost
+
+@typing.final
+class Mmr(google.protobuf.message.Message):
+    """Maximal marginal relevance (Carbonell and Goldstein 1998): hits are chosen one after another, each with the greatest
+    relevance * score - (1 - relevance) * similarity to the nearest of those chosen. Scores are stretched to [0, 1] over
+    the candidates; the similarity of two points is the cosine of their vectors, and 0 where one has none.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RELEVANCE_FIELD_NUMBER: builtins.int
+    CANDIDATES_FIELD_NUMBER: builtins.int
+    USING_FIELD_NUMBER: builtins.int
+    relevance: builtins.float
+    """0 (only different) to 1 (only relevant)."""
+    candidates: builtins.int
+    """Hits that are chosen from, at most 1,000. 0: the default, the greater of 100 and 4 * (offset + limit)."""
+    using: builtins.str
+    """The vector field compared. Not given: the collection's default."""
+    def __init__(
+        self,
+        *,
+        relevance: builtins.float = ...,
+        candidates: builtins.int = ...,
+        using: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_using", b"_using", "using", b"using"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_using", b"_using", "candidates", b"candidates", "relevance", b"relevance", "using", b"using"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_using", b"_using"]) -> typing.Literal["using"] | None: ...
+
+global___Mmr = Mmr
+
+@typing.final
+class AnalyzeRequest(google.protobuf.message.Message):
+    """See Analyze."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    TEXTS_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """The collection."""
+    field: builtins.str
+    """Text field; "" is the unnamed one."""
+    @property
+    def texts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The texts, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        field: builtins.str = ...,
+        texts: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "field", b"field", "texts", b"texts"]) -> None: ...
+
+global___AnalyzeRequest = AnalyzeRequest
+
+@typing.final
+class AnalyzeResponse(google.protobuf.message.Message):
+    """See Analyze."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: builtins.int
+    @property
+    def texts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TokenColumns]:
+        """One for each text."""
+
+    def __init__(
+        self,
+        *,
+        texts: collections.abc.Iterable[global___TokenColumns] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["texts", b"texts"]) -> None: ...
+
+global___AnalyzeResponse = AnalyzeResponse
+
+@typing.final
+class TokenColumns(google.protobuf.message.Message):
+    """The terms of a text, in parallel columns."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TERMS_FIELD_NUMBER: builtins.int
+    POSITIONS_FIELD_NUMBER: builtins.int
+    STARTS_FIELD_NUMBER: builtins.int
+    ENDS_FIELD_NUMBER: builtins.int
+    KINDS_FIELD_NUMBER: builtins.int
+    @property
+    def terms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What it is found by."""
+
+    @property
+    def positions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Which word of the text, from 0."""
+
+    @property
+    def starts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Where it begins, in characters of the text."""
+
+    @property
+    def ends(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Where it ends."""
+
+    @property
+    def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """word, bigram, whole, dictionary or single."""
+
+    def __init__(
+        self,
+        *,
+        terms: collections.abc.Iterable[builtins.str] | None = ...,
+        positions: collections.abc.Iterable[builtins.int] | None = ...,
+        starts: collections.abc.Iterable[builtins.int] | None = ...,
+        ends: collections.abc.Iterable[builtins.int] | None = ...,
+        kinds: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ends", b"ends", "kinds", b"kinds", "positions", b"positions", "starts", b"starts", "terms", b"terms"]) -> None: ...
+
+global___TokenColumns = TokenColumns
 
 @typing.final
 class GroupBy(google.protobuf.message.Message):
@@ -186,6 +502,8 @@ class SearchResponse(google.protobuf.message.Message):
     EXPLAIN_JSON_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
     GROUPS_FIELD_NUMBER: builtins.int
+    LEGS_FIELD_NUMBER: builtins.int
+    SNIPPETS_FIELD_NUMBER: builtins.int
     scores: builtins.bytes
     """Scores, higher is better: little-endian float32, 4 bytes for each hit."""
     distances: builtins.bytes
@@ -216,6 +534,14 @@ class SearchResponse(google.protobuf.message.Message):
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Groups]:
         """With `group_by`: the groups of each query."""
 
+    @property
+    def legs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LegColumns]:
+        """With several legs: what each of them found, in the order of the request."""
+
+    @property
+    def snippets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Snippets]:
+        """With `highlight`: one for each of the first `content_hits` hits."""
+
     def __init__(
         self,
         *,
@@ -229,12 +555,36 @@ class SearchResponse(google.protobuf.message.Message):
         explain_json: builtins.bytes = ...,
         warnings: collections.abc.Iterable[builtins.str] | None = ...,
         groups: collections.abc.Iterable[global___Groups] | None = ...,
+        legs: collections.abc.Iterable[global___LegColumns] | None = ...,
+        snippets: collections.abc.Iterable[global___Snippets] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_distances", b"_distances", "distances", b"distances", "hits", b"hits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_distances", b"_distances", "content_hits", b"content_hits", "counts", b"counts", "distances", b"distances", "explain_json", b"explain_json", "groups", b"groups", "hits", b"hits", "scores", b"scores", "seq", b"seq", "took_ms", b"took_ms", "warnings", b"warnings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_distances", b"_distances", "content_hits", b"content_hits", "counts", b"counts", "distances", b"distances", "explain_json", b"explain_json", "groups", b"groups", "hits", b"hits", "legs", b"legs", "scores", b"scores", "seq", b"seq", "snippets", b"snippets", "took_ms", b"took_ms", "warnings", b"warnings"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_distances", b"_distances"]) -> typing.Literal["distances"] | None: ...
 
 global___SearchResponse = SearchResponse
+
+@typing.final
+class LegColumns(google.protobuf.message.Message):
+    """What one leg says of the hits."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RANKS_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    ranks: builtins.bytes
+    """By hit its rank in the leg, from 1; 0: not among what the leg gave. Little-endian uint32, 4 bytes for each hit."""
+    scores: builtins.bytes
+    """By hit its score in the leg, NaN where it has no rank. Little-endian float32, 4 bytes for each hit."""
+    def __init__(
+        self,
+        *,
+        ranks: builtins.bytes = ...,
+        scores: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ranks", b"ranks", "scores", b"scores"]) -> None: ...
+
+global___LegColumns = LegColumns
 
 @typing.final
 class SearchStreamRequest(google.protobuf.message.Message):

@@ -50,6 +50,11 @@ class SearchServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_search__pb2.SearchStreamRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_search__pb2.SearchStreamResponse.FromString,
                 _registered_method=True)
+        self.Analyze = channel.unary_unary(
+                '/vecdb.v1.SearchService/Analyze',
+                request_serializer=vecdb_dot_v1_dot_search__pb2.AnalyzeRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_search__pb2.AnalyzeResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer(object):
@@ -73,6 +78,13 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Analyze(self, request, context):
+        """Shows the terms that texts of a field are found by. Changes nothing. NOT_FOUND if there is no such field.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -85,6 +97,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.SearchStream,
                     request_deserializer=vecdb_dot_v1_dot_search__pb2.SearchStreamRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_search__pb2.SearchStreamResponse.SerializeToString,
+            ),
+            'Analyze': grpc.unary_unary_rpc_method_handler(
+                    servicer.Analyze,
+                    request_deserializer=vecdb_dot_v1_dot_search__pb2.AnalyzeRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_search__pb2.AnalyzeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +158,33 @@ class SearchService(object):
             '/vecdb.v1.SearchService/SearchStream',
             vecdb_dot_v1_dot_search__pb2.SearchStreamRequest.SerializeToString,
             vecdb_dot_v1_dot_search__pb2.SearchStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Analyze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.SearchService/Analyze',
+            vecdb_dot_v1_dot_search__pb2.AnalyzeRequest.SerializeToString,
+            vecdb_dot_v1_dot_search__pb2.AnalyzeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,12 @@ class SearchServiceStub:
     RESOURCE_EXHAUSTED if there are too many streams: use Search. Changes nothing.
     """
 
+    Analyze: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.search_pb2.AnalyzeRequest,
+        vecdb.v1.search_pb2.AnalyzeResponse,
+    ]
+    """Shows the terms that texts of a field are found by. Changes nothing. NOT_FOUND if there is no such field."""
+
 class SearchServiceAsyncStub:
     """Finds points."""
 
@@ -55,6 +61,12 @@ class SearchServiceAsyncStub:
     begins. The server ends a stream between two messages when it stops; what was not answered may be sent again.
     RESOURCE_EXHAUSTED if there are too many streams: use Search. Changes nothing.
     """
+
+    Analyze: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.search_pb2.AnalyzeRequest,
+        vecdb.v1.search_pb2.AnalyzeResponse,
+    ]
+    """Shows the terms that texts of a field are found by. Changes nothing. NOT_FOUND if there is no such field."""
 
 class SearchServiceServicer(metaclass=abc.ABCMeta):
     """Finds points."""
@@ -78,5 +90,13 @@ class SearchServiceServicer(metaclass=abc.ABCMeta):
         begins. The server ends a stream between two messages when it stops; what was not answered may be sent again.
         RESOURCE_EXHAUSTED if there are too many streams: use Search. Changes nothing.
         """
+
+    @abc.abstractmethod
+    def Analyze(
+        self,
+        request: vecdb.v1.search_pb2.AnalyzeRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.search_pb2.AnalyzeResponse, collections.abc.Awaitable[vecdb.v1.search_pb2.AnalyzeResponse]]:
+        """Shows the terms that texts of a field are found by. Changes nothing. NOT_FOUND if there is no such field."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

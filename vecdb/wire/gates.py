@@ -32,7 +32,7 @@ class Gates:
         looks = Gate("descriptions of collections", LOOKS, max_request_bytes)
         slow = Gate("slow admin calls", SLOW, max_request_bytes)
         named = {
-            _SEARCH: {"Search": self.reads, "SearchStream": streams},
+            _SEARCH: {"Search": self.reads, "Analyze": self.reads, "SearchStream": streams},
             _POINTS: {"Write": writes} | dict.fromkeys(("Get", "Exists", "Count", "Scroll", "Facet"), self.reads),
             _COLLECTIONS: {
                 **dict.fromkeys(("CreateCollection", "DropCollection", "RenameCollection"), changes),

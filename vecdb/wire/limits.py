@@ -11,6 +11,9 @@ from vecdb.model.info import Limits
 from vecdb.model.query import SearchRequest
 from vecdb.model.schema import Schema
 
+MAX_ANALYZED = 1_000
+"""Texts that one call shows the terms of."""
+
 
 def check_schema(schema: Schema, limits: Limits) -> None:
     """Refuse a schema with too many fields of a kind, or too long vectors. Raises InvalidArgument."""
@@ -35,6 +38,11 @@ def check_search(request: SearchRequest, limits: Limits) -> None:
             expected=f"queries * limit <= {limits.search_hits}",
             received=str(request.queries * request.most_hits),
         )
+
+
+def check_texts(n: int, field: str) -> None:
+    """Refuse more texts than one call analyzes. Raises InvalidArgument."""
+    _at_most(n, MAX_ANALYZED, "too many texts", field)
 
 
 def _at_most(value: int, limit: int, message: str, field: str) -> None:

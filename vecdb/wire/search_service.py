@@ -15,7 +15,7 @@ from vecdb.v1 import search_pb2 as pb
 from vecdb.v1 import search_pb2_grpc
 from vecdb.wire import convert
 from vecdb.wire.calls import Calls
-from vecdb.wire.limits import check_search
+from vecdb.wire.limits import check_search, check_texts
 from vecdb.wire.streams import Streams
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         scope = self._calls.scope(context)
         for message in self._streams.messages(requests, context):
             yield self._streams.answer(message, scope, self._answer)
+
+    def Analyze(self, request: pb.AnalyzeRequest, context: grpc.ServicerContext) -> pb.AnalyzeResponse:
+        check_texts(len(request.texts), "texts")
+        caller = self._calls.context(context)
+        found = self._database.analyze(caller, request.collection, request.field, request.texts)
+        return pb.AnalyzeResponse(texts=[convert.tokens_to_proto(tokens) for tokens in found])
 
     def _answer(self, request: pb.SearchRequest, caller: CallContext) -> pb.SearchResponse:
         search = convert.search_from_proto(request)

@@ -16,7 +16,8 @@ from vecdb.index.analysis import dictionary, folding, splitting, traditional
 from vecdb.index.analysis.contract import Identity
 from vecdb.index.analysis.memory import Memory
 from vecdb.index.analysis.splitting import MAX_TERM, Script
-from vecdb.index.analysis.terms import Kind, Terms, Token
+from vecdb.index.analysis.terms import Terms
+from vecdb.model.token import Kind, Token
 
 _CHUNK = re.compile(r"\S+")
 _EDGES = '.,;:!?()[]"'  # never part of a term where a chunk begins or ends

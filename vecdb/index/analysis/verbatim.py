@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vecdb.index.analysis.contract import Identity
-from vecdb.index.analysis.terms import Terms, Token
+from vecdb.index.analysis.terms import Terms
+from vecdb.model.token import Token
 
 
 class Verbatim:

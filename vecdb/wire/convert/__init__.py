@@ -44,6 +44,7 @@ from vecdb.wire.convert.schema import (
     schema_to_proto,
 )
 from vecdb.wire.convert.searches import answer_from_proto, answer_to_proto, search_from_proto, search_to_proto
+from vecdb.wire.convert.tokens import tokens_from_proto, tokens_to_proto
 from vecdb.wire.convert.writes import (
     request_id_from_proto,
     write_from_proto,
@@ -85,6 +86,8 @@ __all__ = [
     "select_to_proto",
     "server_info_from_proto",
     "server_info_to_proto",
+    "tokens_from_proto",
+    "tokens_to_proto",
     "vectors_from_proto",
     "write_from_proto",
     "write_result_from_proto",

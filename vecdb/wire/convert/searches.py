@@ -6,8 +6,9 @@ import numpy as np
 import orjson
 
 from vecdb.errors import InvalidArgument
+from vecdb.model.fusion import DEFAULT_RRF_K, Rrf
 from vecdb.model.point import Select
-from vecdb.model.query import DEFAULT_RRF_K, NO_VECTORS, Leg, Near, Rrf, SearchAnswer, SearchRequest
+from vecdb.model.query import NO_VECTORS, Leg, Near, SearchAnswer, SearchRequest
 from vecdb.v1 import leg_pb2, search_pb2
 from vecdb.wire.convert.columns import (
     FLOAT32,
@@ -52,8 +53,10 @@ def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.Searc
         explain=request.explain,
         group_by=group_by_to_proto(request.group_by),
     )
-    message.fusion.rrf.k = request.fusion.k
+    if isinstance(request.fusion, Rrf):
+        message.fusion.rrf.k = request.fusion.k
     for leg in request.legs:
+        assert isinstance(leg, Near)
         _fill_leg(message.legs.add(weight=leg.weight, depth=leg.depth, filter=filter_to_proto(leg.filter)).near, leg)
     return message
 
