@@ -27,6 +27,7 @@ from vecdb.engine.kept import Kept
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
 from vecdb.engine.memory import MemoryGuard
+from vecdb.engine.near_leg import NearLegs
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints, Ordering
 from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedWhere, check_filter, check_ids, prepare
@@ -436,7 +437,8 @@ class Collection:
         shape, options = self.entry.shape, self.options
         lookup = Lookup(self.kv, self.number, {field_id: field.dim for field_id, field in self.fields.items()})
         matcher = Matcher(lookup, shape.fields, self._kept)
-        executor = Executor(lookup, matcher, shape.fields, shape.schema, options.search_threads, why_no_graphs(options))
+        near = NearLegs(lookup, matcher, shape.fields, shape.schema, options.search_threads)
+        executor = Executor(lookup, near, None, shape.fields, shape.schema, why_no_graphs(options))
         return Reading(
             view,
             shape.schema,

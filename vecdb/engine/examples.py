@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from vecdb.engine.executor import EVERYTHING, Narrowing
 from vecdb.engine.judge import facts_of
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.prepare import FieldIds, check_ids, vector_name
+from vecdb.engine.ranked import EVERYTHING, Narrowing
 from vecdb.engine.view import View
 from vecdb.errors import InvalidVector, PointNotFound
 from vecdb.index import metric

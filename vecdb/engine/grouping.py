@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from vecdb.engine.executor import Executor, Narrowing, Ranked
+from vecdb.engine.executor import Executor
+from vecdb.engine.ranked import Narrowing, Ranked, by_score_and_id
 from vecdb.engine.segment import UInt64
 from vecdb.engine.values import Held, Values
 from vecdb.engine.view import View
@@ -205,7 +206,7 @@ class _Search:
         assert a.distances is not None
         assert b.distances is not None
         distances = np.concatenate([a.distances, b.distances])[first]
-        order = self.executor.by_score_and_id(self.view, rows, scores)
+        order = by_score_and_id(self.view, *self.view.locate(rows), scores)
         return _Hits(rows[order], scores[order], distances[order])
 
     def _values_of(self, rows: UInt64) -> list[tuple[int, Scalar]]:

@@ -38,6 +38,10 @@ class Keyword:
         """The queries from ``start`` up to ``stop``."""
         return replace(self, texts=self.texts[start:stop])
 
+    def take(self, queries: Sequence[int]) -> Keyword:
+        """Some of the queries."""
+        return replace(self, texts=[self.texts[query] for query in queries])
+
     def validate(self, path: str) -> None:
         """Check everything that needs no schema. Raises InvalidArgument naming ``path``."""
         if not 0 <= self.fuzzy <= MAX_EDITS:

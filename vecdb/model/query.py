@@ -69,6 +69,10 @@ class Near:
             return replace(self, examples=self.examples[start:stop])
         return replace(self, vectors=self.vectors[start:stop])
 
+    def take(self, queries: Sequence[int]) -> Near:
+        """Some of the queries, whose examples were read."""
+        return replace(self, vectors=self.vectors[queries])
+
 
 Leg = Near | Keyword
 

@@ -1,0 +1,154 @@
+"""Ranked hits as columns, whatever kind of leg found them: what narrows them, their bodies, their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb.engine.allowed import owner_rows
+from vecdb.engine.lookup import Lookup
+from vecdb.engine.segment import UInt64
+from vecdb.engine.view import View
+from vecdb.index.contract import Mask
+from vecdb.model.point import Float32, Int64
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What may be answered, beside what scope and filters say.
+
+    ``bodies``: by segment, those that may (None: all). ``without``: by query, rows that may not (None: none).
+    """
+
+    bodies: Sequence[Mask] | None = None
+    without: Sequence[UInt64] | None = None
+
+    @property
+    def spare(self) -> int:
+        """Hits to find beyond those wanted, so that enough are left without ``without``."""
+        return max(map(len, self.without or ()), default=0)
+
+    def of(self, queries: Sequence[int]) -> Narrowing:
+        """The same for some of the queries."""
+        return self if self.without is None else Narrowing(self.bodies, [self.without[query] for query in queries])
+
+
+EVERYTHING = Narrowing()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Ranked bodies of q queries, one run after another: rows, their segment indexes and ordinals, best first.
+
+    ``counts`` int64 ``[q]``; the other columns have ``counts.sum()`` entries. ``distances`` is None where hits have
+    none. ``warnings``: what a person should be told of how they were found.
+    """
+
+    counts: Int64
+    rows: UInt64
+    segments: Int64
+    ordinals: Int64
+    scores: Float32
+    distances: Float32 | None
+    warnings: tuple[str, ...] = ()
+
+    def keep(self, keep: Flags) -> Ranked:
+        """Those of ``keep``, bool by entry."""
+        kept = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(keep, dtype=np.int64)])
+        ends = np.cumsum(self.counts)
+        return Ranked(
+            kept[ends] - kept[ends - self.counts],
+            self.rows[keep],
+            self.segments[keep],
+            self.ordinals[keep],
+            self.scores[keep],
+            None if self.distances is None else self.distances[keep],
+            self.warnings,
+        )
+
+    def window(self, start: int, stop: int) -> Ranked:
+        """Of each query the hits from place ``start`` up to ``stop``."""
+        if start == 0 and (not len(self.counts) or int(self.counts.max()) <= stop):
+            return self
+        starts = np.cumsum(self.counts) - self.counts
+        place = np.arange(len(self.rows)) - np.repeat(starts, self.counts)
+        return self.keep((place >= start) & (place < stop))
+
+    def without(self, rows: Sequence[UInt64]) -> Ranked:
+        """Of each query what is not among its ``rows``."""
+        ends = np.cumsum(self.counts).tolist()
+        keep = np.ones(len(self.rows), dtype=np.bool_)
+        for gone, end, count in zip(rows, ends, self.counts.tolist(), strict=True):
+            keep[end - count : end] = ~np.isin(self.rows[end - count : end], gone)
+        return self.keep(keep)
+
+
+def in_order(found: Sequence[Ranked], queries: Sequence[int]) -> Ranked:
+    """The hits of ``found`` one after another, whose queries are numbered ``queries``, by these numbers."""
+    counts = np.concatenate([ranked.counts for ranked in found])
+    starts = np.cumsum(counts) - counts
+    order = np.argsort(queries)
+    counts, starts = counts[order], starts[order]
+    at = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(ranked, name) for ranked in found])[at]
+
+    distances = None if any(ranked.distances is None for ranked in found) else column("distances")
+    warnings = tuple(dict.fromkeys(warning for ranked in found for warning in ranked.warnings))
+    return Ranked(counts, column("rows"), column("segments"), column("ordinals"), column("scores"), distances, warnings)
+
+
+def by_segment(segments: Int64) -> Iterator[tuple[int, Any]]:
+    """(segment index, where it stands in ``segments``) for each that does; much quicker than np.unique for a few."""
+    found = set(segments.tolist())
+    if len(found) == 1:
+        yield found.pop(), slice(None)
+        return
+    for index in sorted(found):
+        yield index, np.flatnonzero(segments == index)
+
+
+def owners(
+    lookup: Lookup, view: View, key: int, part_segments: Int64, part_ordinals: Int64
+) -> tuple[UInt64, Int64, Int64]:
+    """The bodies that slots of the part ``key`` belong to: rows, segment indexes, ordinals (-1: none in this view)."""
+    rows = np.empty(len(part_segments), dtype=np.uint64)
+    segments, ordinals = part_segments, part_ordinals
+    for index, where in by_segment(part_segments):
+        part = view.segments[index].parts[key]
+        if part.same_rows and part.owners is None:
+            rows[where] = part.slots[part_ordinals[where]]
+            continue
+        if segments is part_segments:
+            segments, ordinals = part_segments.copy(), part_ordinals.copy()
+        owning = owner_rows(lookup, view, part, part_ordinals[where])
+        segments[where], ordinals[where] = view.locate(owning)
+        rows[where] = owning
+    return rows, segments, ordinals
+
+
+def ids_of(view: View, segments: Int64, ordinals: Int64) -> list[str]:
+    """The ids of bodies at (segment index, ordinal)."""
+    out = [""] * len(segments)
+    for index, where in by_segment(segments):
+        some = view.segments[index].ids.take(ordinals[where])
+        if isinstance(where, slice):
+            out[where] = some
+            continue
+        for i, point_id in zip(where.tolist(), some, strict=True):
+            out[i] = point_id
+    return out
+
+
+def by_score_and_id(view: View, segments: Int64, ordinals: Int64, scores: Float32) -> Int64:
+    """The order of hits, given as bodies: score, then id bytes (the order of code points is the same)."""
+    ids = ids_of(view, segments, ordinals)
+    values = scores.tolist()
+    return np.array(sorted(range(len(ids)), key=lambda i: (-values[i], ids[i])), dtype=np.int64)
