@@ -32,6 +32,7 @@ GIVEN: dict[type, Call[Any]] = {
     calls.DropCollection: calls.DropCollection("docs"),
     calls.Write: calls.Write("docs", WriteBatch([]), b"id"),
     calls.Search: calls.Search("docs", SEARCH),
+    calls.Analyze: calls.Analyze("docs", "", ["a"]),
     calls.Get: calls.Get("docs", ["a"], Select()),
     calls.Exists: calls.Exists("docs", ["a"]),
     calls.Scroll: calls.Scroll("docs", None, 10, Select()),

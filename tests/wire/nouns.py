@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from hypothesis import strategies as st
@@ -13,6 +13,10 @@ from hypothesis.extra import numpy as npst
 from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, SegmentStats
 from vecdb.model.facet import Facet, FacetRequest, FacetValue
 from vecdb.model.filter import And, Attribute, Comparator, Compare, Exists, HasVector, In, Not, Or, Prefix, Text
+from vecdb.model.fusion import DistributionScore, RelativeScore, Rrf
+from vecdb.model.highlight import Highlight, Snippet
+from vecdb.model.keyword import Keyword
+from vecdb.model.modifier import Boost, Decay, Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import (
     Clear,
@@ -34,12 +38,23 @@ from vecdb.model.query import (
     Examples,
     GroupBy,
     GroupCounts,
+    LegColumns,
     Near,
-    Rrf,
     SearchAnswer,
     SearchRequest,
 )
 from vecdb.model.schema import METRICS, Schema, TextField, VectorField
+from vecdb.model.schema_change import (
+    AddTextField,
+    AddVectorField,
+    DropVectorField,
+    RenameVectorField,
+    SetDefaultVector,
+    SetPayloadColumns,
+    SetTextField,
+    SetTtl,
+)
+from vecdb.model.token import Kind, Token
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NAMES = st.sampled_from(["", "image", "标题"])
@@ -48,9 +63,10 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal, also where numpy arrays are inside, of the same types."""
+    """Equal, also where numpy arrays are inside, of the same types; a NaN of an array is equal to another."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b)
+        nans = a.dtype.kind == "f"
+        return type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=nans)
     if is_dataclass(a):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     if isinstance(a, Mapping):
@@ -137,23 +153,45 @@ batches = st.builds(WriteBatch, st.lists(operations, max_size=4), st.sampled_fro
 selects = st.builds(Select, st.booleans(), st.booleans(), st.booleans())
 
 
+fusions = st.builds(Rrf, st.integers(1, 1000)) | st.just(RelativeScore()) | st.just(DistributionScore())
+modifiers = st.builds(Decay, paths, FLOATS, st.none() | TEXT | FLOATS, FLOATS, FLOATS) | st.builds(Boost, paths, FLOATS)
+mmrs = st.builds(Mmr, FLOATS, st.none() | st.integers(1, 1000), st.none() | NAMES)
+highlights = st.builds(Highlight, st.integers(1, 1000), st.integers(1, 10))
+spans = st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), max_size=3)
+snippets = st.builds(Snippet, NAMES, TEXT, st.integers(0, 2**32 - 1), spans)
+
+
 @st.composite
 def searches(draw: st.DrawFn) -> SearchRequest:
     q = draw(st.integers(1, 3))
     some = st.builds(Examples, st.lists(TEXT, max_size=2), st.lists(TEXT, max_size=2))
     by_example = st.builds(Near, st.just(NO_VECTORS), NAMES, examples=st.lists(some, min_size=q, max_size=q))
-    legs = by_example | st.builds(
-        Near,
-        matrices(q),
-        NAMES,
+    words = st.builds(
+        Keyword,
+        st.lists(TEXT, min_size=q, max_size=q),
+        st.none() | st.dictionaries(NAMES, FLOATS, min_size=1),
+        st.booleans(),
+        st.integers(0, 2),
         weight=st.floats(0.1, 9),
         depth=st.none() | st.integers(1, 10_000),
         filter=st.none() | filters,
-        model=st.none() | TEXT,
+    )
+    legs = (
+        words
+        | by_example
+        | st.builds(
+            Near,
+            matrices(q),
+            NAMES,
+            weight=st.floats(0.1, 9),
+            depth=st.none() | st.integers(1, 10_000),
+            filter=st.none() | filters,
+            model=st.none() | TEXT,
+        )
     )
     return SearchRequest(
         legs=draw(st.lists(legs, min_size=1, max_size=3)),
-        fusion=Rrf(draw(st.integers(1, 1000))),
+        fusion=draw(fusions),
         filter=draw(st.none() | filters),
         limit=draw(st.integers(1, 10_000)),
         offset=draw(st.integers(0, 10_000)),
@@ -163,6 +201,9 @@ def searches(draw: st.DrawFn) -> SearchRequest:
         select=draw(selects),
         explain=draw(st.booleans()),
         group_by=draw(st.none() | st.builds(GroupBy, keys, st.integers(1, 100))),
+        highlight=draw(st.none() | highlights),
+        modifiers=draw(st.lists(modifiers, max_size=2)),
+        mmr=draw(st.none() | mmrs),
     )
 
 
@@ -195,6 +236,14 @@ def points(draw: st.DrawFn, select: Select, n: int | None = None) -> Points:
 
 
 @st.composite
+def leg_columns(draw: st.DrawFn, n: int) -> LegColumns:
+    """What a leg says of ``n`` hits."""
+    ranks = draw(npst.arrays(np.uint32, n))
+    scores = draw(npst.arrays(np.float32, n, elements=st.floats(-9, 9, width=32)))
+    return LegColumns(ranks, np.where(ranks > 0, scores, np.float32(np.nan)))
+
+
+@st.composite
 def answers(draw: st.DrawFn, select: Select) -> SearchAnswer:
     counts = draw(npst.arrays(np.int64, st.integers(1, 3), elements=st.integers(0, 3)))
     n = int(counts.sum())
@@ -209,7 +258,22 @@ def answers(draw: st.DrawFn, select: Select) -> SearchAnswer:
         explain=draw(st.none() | st.dictionaries(TEXT, COUNTS | TEXT, min_size=1)),
         warnings=draw(st.lists(TEXT)),
         groups=[draw(groups(count)) for count in counts.tolist()] if draw(st.booleans()) else None,
+        legs=draw(st.none() | st.lists(leg_columns(n), min_size=1, max_size=3)),
+        snippets=draw(st.none() | st.lists(st.lists(snippets, max_size=2), min_size=n, max_size=n)),
     )
+
+
+tokens = st.lists(
+    st.builds(
+        Token,
+        TEXT,
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 2**32 - 1),
+        st.sampled_from(get_args(Kind)),
+    ),
+    max_size=4,
+)
 
 
 vector_fields = st.builds(
@@ -220,10 +284,22 @@ vector_fields = st.builds(
     st.integers(4, 10_000),
     st.none() | TEXT,
 )
+options = st.dictionaries(TEXT, st.booleans() | TEXT | st.lists(TEXT, max_size=2), max_size=2)
+text_fields = st.builds(TextField, TEXT.filter(bool), options, FLOATS, FLOATS, st.booleans())
 schemas = st.builds(
     Schema,
     st.dictionaries(NAMES, vector_fields),
-    st.dictionaries(NAMES, st.builds(TextField, TEXT.filter(bool))),
+    st.dictionaries(NAMES, text_fields),
+)
+changes = (
+    st.builds(AddVectorField, NAMES, vector_fields)
+    | st.builds(DropVectorField, NAMES)
+    | st.builds(RenameVectorField, NAMES, NAMES)
+    | st.builds(SetDefaultVector, NAMES)
+    | st.builds(AddTextField, NAMES, text_fields)
+    | st.builds(SetTextField, NAMES, text_fields)
+    | st.builds(SetTtl, COUNTS)
+    | st.builds(SetPayloadColumns, st.booleans())
 )
 collections = st.builds(
     CollectionInfo, TEXT, schemas, st.sampled_from(INDEXING), COUNTS, COUNTS, st.lists(TEXT, max_size=3).map(tuple)

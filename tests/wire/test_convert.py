@@ -13,11 +13,27 @@ from vecdb.errors import InvalidArgument, TooLarge, Unimplemented, VecdbError
 from vecdb.model.facet import Facet, FacetRequest
 from vecdb.model.filter import Filter
 from vecdb.model.filter.expression import F
+from vecdb.model.fusion import Rrf
+from vecdb.model.highlight import Highlight, Snippet
 from vecdb.model.info import Limits, ServerInfo
+from vecdb.model.keyword import Keyword
+from vecdb.model.modifier import Decay, Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, VectorColumn, WriteResult
-from vecdb.model.query import SearchAnswer, SearchRequest
-from vecdb.v1 import admin_pb2, columns_pb2, filter_pb2, leg_pb2, operation_pb2, points_pb2, schema_pb2, search_pb2
+from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
+from vecdb.model.schema import TextField
+from vecdb.model.token import Token
+from vecdb.v1 import (
+    admin_pb2,
+    collections_pb2,
+    columns_pb2,
+    filter_pb2,
+    leg_pb2,
+    operation_pb2,
+    points_pb2,
+    schema_pb2,
+    search_pb2,
+)
 from vecdb.wire import convert
 
 
@@ -76,17 +92,20 @@ def test_a_facet(request: FacetRequest, filter: Filter | None, facet: Facet) -> 
 def test_an_answer(data: st.DataObject, select: Select) -> None:
     answer = data.draw(nouns.answers(select))
     message = convert.answer_to_proto(answer, len(answer.points))
-    got = convert.answer_from_proto(search_pb2.SearchResponse.FromString(message.SerializeToString()), select)
-    assert same(got, answer)
+    received = search_pb2.SearchResponse.FromString(message.SerializeToString())
+    assert same(convert.answer_from_proto(received, select, answer.snippets is not None), answer)
 
 
 @given(st.data(), nouns.selects)
 def test_the_first_hits_alone_may_have_content(data: st.DataObject, select: Select) -> None:
     answer = data.draw(nouns.answers(select))
     content = data.draw(st.integers(0, len(answer.points)))
-    got = convert.answer_from_proto(convert.answer_to_proto(answer, content), select)
+    got = convert.answer_from_proto(convert.answer_to_proto(answer, content), select, answer.snippets is not None)
     assert same(got.points.ids, answer.points.ids)
     assert same(got.scores, answer.scores)
+    assert same(got.legs, answer.legs)
+    if answer.snippets is not None:
+        assert got.snippets == [*answer.snippets[:content], *([[]] * (len(answer.points) - content))]
     if select.payload:
         lacking = [None] * (len(answer.points) - content)
         assert got.points.payloads == [*answer.points.payloads[:content], *lacking]
@@ -117,12 +136,87 @@ def test_a_collection(info: object) -> None:
     assert same(convert.collection_info_from_proto(message), info)
 
 
+@given(nouns.changes)
+def test_a_change_of_a_schema(change: object) -> None:
+    sent = convert.change_to_proto("docs", change).SerializeToString()
+    message = collections_pb2.ChangeSchemaRequest.FromString(sent)
+    assert message.collection == "docs"
+    assert same(convert.change_from_proto(message), change)
+
+
+@given(nouns.tokens)
+def test_the_terms_of_a_text(tokens: list[Token]) -> None:
+    sent = convert.tokens_to_proto(tokens).SerializeToString()
+    assert convert.tokens_from_proto(search_pb2.TokenColumns.FromString(sent), "texts[0]") == tokens
+
+
+def test_terms_that_do_not_fit_together_are_refused() -> None:
+    whole = convert.tokens_to_proto([Token("a", 0, 0, 1, "word")])
+    for column in ("positions", "starts", "ends", "kinds"):
+        message = search_pb2.TokenColumns.FromString(whole.SerializeToString())
+        message.ClearField(column)
+        with pytest.raises(InvalidArgument) as refused:
+            convert.tokens_from_proto(message, "texts[3]")
+        assert refused.value.field == f"texts[3].{column}"
+    whole.kinds[0] = "syllable"
+    with pytest.raises(Unimplemented) as unknown:
+        convert.tokens_from_proto(whole, "texts[3]")
+    assert unknown.value.field == "texts[3].kinds"
+
+
+@given(st.lists(nouns.snippets, max_size=3))
+def test_the_size_of_snippets_is_a_bound(snippets: list[Snippet]) -> None:
+    answer = SearchAnswer(
+        np.array([1]), np.zeros(1, np.float32), None, Points(["a"], np.array([1], np.uint64)), 1, 1, snippets=[snippets]
+    )
+    (sent,) = convert.answer_to_proto(answer, 1).snippets
+    assert 2 + sent.ByteSize() <= convert.snippets_size(snippets)
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        (schema_pb2.TextField(analyzer_options_json=b"{"), "field.analyzer_options_json"),
+        (schema_pb2.TextField(analyzer_options_json=b"[1]"), "field.analyzer_options_json"),
+    ],
+)
+def test_options_of_an_analyzer_are_a_json_object(field: schema_pb2.TextField, path: str) -> None:
+    for message in (
+        collections_pb2.ChangeSchemaRequest(set_text=collections_pb2.SetTextField(field=field)),
+        collections_pb2.ChangeSchemaRequest(add_text=collections_pb2.AddTextField(field=field)),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            convert.change_from_proto(message)
+        assert refused.value.field == path
+    with pytest.raises(InvalidArgument) as refused:
+        convert.schema_from_proto(schema_pb2.Schema(texts={"t": field}))
+    assert refused.value.field == 'schema.texts["t"].analyzer_options_json'
+
+
 def test_a_schema_may_leave_out_what_has_a_default() -> None:
     message = schema_pb2.Schema(vectors={"": schema_pb2.VectorField(dim=3)}, texts={"": schema_pb2.TextField()})
     schema = convert.schema_from_proto(message)
     field = schema.vectors[""]
     assert (field.dim, field.metric, field.m, field.ef_construction, field.model) == (3, "cosine", 16, 200, None)
-    assert schema.texts[""].analyzer == "multilingual"
+    assert schema.texts[""] == TextField("multilingual", {}, 1.2, 0.75, True)
+
+
+def test_a_search_by_keyword_may_leave_out_what_has_a_default() -> None:
+    keyword = leg_pb2.Leg(keyword=leg_pb2.Keyword(texts=["a"], fields=[leg_pb2.FieldBoost(field="t")]))
+    request = convert.search_from_proto(
+        search(
+            keyword,
+            highlight=search_pb2.Highlight(),
+            mmr=search_pb2.Mmr(relevance=0.5),
+            modifiers=[search_pb2.Modifier(decay=search_pb2.Decay(key=filter_pb2.Key(path=["a"]), half=5))],
+        )
+    )
+    assert request.legs == [Keyword(["a"], {"t": 1.0})]
+    assert (request.fusion, request.highlight, request.mmr) == (Rrf(60), Highlight(160, 1), Mmr(0.5))
+    assert request.modifiers == [Decay(("a",), 5, None, 0, 1)]
+    plain = convert.search_from_proto(search(leg_pb2.Leg(keyword=leg_pb2.Keyword(texts=["a"]))))
+    assert plain.legs == [Keyword(["a"], None, False, 0, 1.0, None, None)]
+    assert (plain.highlight, plain.modifiers, plain.mmr) == (None, [], None)
 
 
 @given(nouns.collection_stats)
@@ -192,6 +286,11 @@ def near(vectors: columns_pb2.Vectors | None = None, **more: object) -> leg_pb2.
     return leg_pb2.Leg(near=leg_pb2.Near(vectors=vectors or columns_pb2.Vectors(dim=1, values=[1])), **more)
 
 
+def words(**more: object) -> leg_pb2.Leg:
+    return leg_pb2.Leg(keyword=leg_pb2.Keyword(texts=["a"], **more))
+
+
+KEY = filter_pb2.Key(path=["a"])
 COLUMN = columns_pb2.VectorColumn
 TEXTS = columns_pb2.TextColumn
 PAYLOADS = columns_pb2.PayloadColumn
@@ -229,6 +328,20 @@ WHERE = "operations[0]"
         (search(near(vectors(data=b""))), "legs"),
         (search(near(), near(filter=filter_pb2.Filter())), "legs[1].filter"),
         (search(near(), fusion=leg_pb2.Fusion()), "fusion"),
+        (search(leg_pb2.Leg(keyword=leg_pb2.Keyword())), "legs"),
+        (search(words(fields=[leg_pb2.FieldBoost(field="a")] * 2)), "legs[0].keyword.fields[1].field"),
+        (search(near(), words(), fusion=leg_pb2.Fusion()), "fusion"),
+        (search(words(), modifiers=[search_pb2.Modifier()]), "modifiers[0]"),
+        (
+            search(words(), modifiers=[search_pb2.Modifier(boost=search_pb2.Boost())]),
+            "modifiers[0].boost.key.path",
+        ),
+        (
+            search(
+                words(), modifiers=[search_pb2.Modifier(decay=search_pb2.Decay(key=KEY, origin=filter_pb2.Scalar()))]
+            ),
+            "modifiers[0].decay.origin",
+        ),
         (search(near(), filter=filter_pb2.Filter(equals=filter_pb2.Equals())), "filter.equals.value"),
         (
             search(
@@ -272,12 +385,17 @@ ANSWER = convert.answer_to_proto(
         points=Points(["a", "b"], np.array([1, 2], np.uint64)),
         seq=3,
         took_ms=1,
+        legs=[LegColumns(np.array([1, 0], np.uint32), np.array([2, np.nan], np.float32))],
+        snippets=[[Snippet("", "a b", 0, [(0, 1)])], []],
     ),
     2,
 )
 
 
-@pytest.mark.parametrize("change", ["counts", "scores", "distances", "versions", "seq", "texts"])
+@pytest.mark.parametrize(
+    "change",
+    ["counts", "scores", "distances", "versions", "seq", "texts", "leg ranks", "leg scores", "snippets", "spans"],
+)
 def test_an_answer_that_does_not_fit_together_is_refused(change: str) -> None:
     message = search_pb2.SearchResponse()
     message.CopyFrom(ANSWER)
@@ -288,9 +406,17 @@ def test_an_answer_that_does_not_fit_together_is_refused(change: str) -> None:
             message.hits.versions += b"\0"
         case "seq":
             message.seq = "²"
+        case "leg ranks":
+            message.legs[0].ranks += b"\0"
+        case "leg scores":
+            message.legs[0].scores = b""
+        case "snippets":
+            del message.snippets[1]
+        case "spans":
+            message.snippets[0].snippets[0].ends.append(3)
         case "texts":
             message.hits.texts.add(values=["one"])
         case _:
             setattr(message, change, b"\0" * 5)
     with pytest.raises(VecdbError):
-        convert.answer_from_proto(message, Select())
+        convert.answer_from_proto(message, Select(), highlighted=True)

@@ -24,6 +24,7 @@ from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
 from vecdb.model.schema_change import SchemaChange
+from vecdb.model.token import Token
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
@@ -167,6 +168,18 @@ class Search(Call[tuple[SearchAnswer, int]]):
     def on(self, engine: Database, context: CallContext) -> tuple[SearchAnswer, int]:
         answer = engine.search(context, self.collection, self.request)
         return answer, len(answer.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Analyze(Call[list[list[Token]]]):
+    """The terms of each of ``texts``, as a text field has them."""
+
+    collection: str
+    field: str
+    texts: Sequence[str]
+
+    def on(self, engine: Database, context: CallContext) -> list[list[Token]]:
+        return engine.analyze(context, self.collection, self.field, self.texts)
 
 
 @dataclass(frozen=True, slots=True)

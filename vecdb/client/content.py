@@ -1,14 +1,15 @@
-"""Completes a search whose payloads, texts and vectors did not all fit one message."""
+"""Completes a search whose payloads, texts, vectors and snippets did not all fit one message."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vecdb.client.calls import Get, Search, Steps
-from vecdb.errors import Aborted
-from vecdb.model.point import Points, VectorColumn
+from vecdb.errors import Aborted, TooLarge
+from vecdb.model.point import Points, Select, VectorColumn
 from vecdb.model.query import SearchAnswer
 
 # A point that changed between search and fetch makes the search start again; see complete.
@@ -19,19 +20,41 @@ def complete(search: Search) -> Steps[SearchAnswer]:
     """The whole answer: the search gives it with the content of some first hits, the rest is fetched by id.
 
     A hit's content is of the version that was found: when a point was changed in between, the search is
-    done again. Raises Aborted when that happens three times.
+    done again. Raises Aborted when that happens three times, TooLarge where the snippets alone do not fit one message.
     """
     for _ in range(ATTEMPTS):
         answer, content = yield from search
         missing = range(content, len(answer.points))
         if not missing:
             return answer
+        if answer.snippets is not None:
+            again = yield from _snippets(search)
+            if not _same_hits(again, answer):
+                continue
+            answer = replace(answer, snippets=again.snippets)
         fetched = yield from _fetch(search, [answer.points.ids[i] for i in missing])
         versions = {id: int(version) for part in fetched for id, version in zip(part.ids, part.versions, strict=True)}
         if all(versions.get(answer.points.ids[i]) == answer.points.versions[i] for i in missing):
             _fill(answer.points, missing, fetched)
             return answer
     raise Aborted("the points found kept changing while their contents were fetched; ask for fewer hits or no vectors")
+
+
+def _snippets(search: Search) -> Steps[SearchAnswer]:
+    """The answer with nothing but its snippets. Raises TooLarge where not even those fit one message."""
+    answer, content = yield from Search(search.collection, replace(search.request, select=Select(False, False, False)))
+    if content < len(answer.points):
+        raise TooLarge(
+            "the snippets do not fit one message; ask for fewer hits or shorter ones",
+            field="highlight",
+            expected=f"snippets of {len(answer.points)} hits",
+            received=f"of {content}",
+        )
+    return answer
+
+
+def _same_hits(a: SearchAnswer, b: SearchAnswer) -> bool:
+    return a.points.ids == b.points.ids and np.array_equal(a.points.versions, b.points.versions)
 
 
 def _fetch(search: Search, ids: Sequence[str]) -> Steps[list[Points]]:

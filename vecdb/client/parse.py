@@ -21,6 +21,8 @@ def results(answer: SearchAnswer) -> list[SearchResult]:
                 took_ms=answer.took_ms,
                 explain=answer.explain,
                 warnings=answer.warnings,
+                legs=None if answer.legs is None else [leg.cut(start, stop) for leg in answer.legs],
+                snippets=None if answer.snippets is None else answer.snippets[start:stop],
                 group_counts=None if answer.groups is None else answer.groups[query],
             )
         )

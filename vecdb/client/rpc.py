@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from vecdb.client import calls
 from vecdb.client.calls import Call
 from vecdb.errors import Internal, InvalidArgument
+from vecdb.model.fusion import Rrf
+from vecdb.model.keyword import Keyword
 from vecdb.model.point import DeleteIds, DeleteWhere, PayloadMode, Points, Put, Rows, UpdateWhere
 from vecdb.model.query import Near, SearchAnswer
-from vecdb.model.schema import Schema
-from vecdb.model.schema_change import AddVectorField, SetTtl
+from vecdb.model.schema import Schema, TextField
+from vecdb.model.schema_change import AddTextField, AddVectorField, SetTextField, SetTtl
+from vecdb.model.token import Token
 from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
 from vecdb.wire import convert
 
@@ -80,10 +83,18 @@ class _Method:
 
 
 def _search_features(call: calls.Search) -> list[str]:
-    legs = call.request.legs
+    request, legs = call.request, call.request.legs
     features = ["search.near"] if any(isinstance(leg, Near) for leg in legs) else []
-    if len(call.request.legs) > 1:
-        features.append("search.rrf")
+    if any(isinstance(leg, Keyword) for leg in legs):
+        features.append("search.keyword")
+    if len(legs) > 1:
+        features.append("search.rrf" if isinstance(request.fusion, Rrf) else "search.fusion")
+    if request.highlight is not None:
+        features.append("search.highlight")
+    if request.modifiers:
+        features.append("search.modifiers")
+    if request.mmr is not None:
+        features.append("search.mmr")
     if call.request.explain:
         features.append("search.explain")
     if call.request.group_by is not None:
@@ -117,7 +128,14 @@ def _filter_features(call: calls.Exists | calls.Count | calls.Scroll) -> Sequenc
 
 
 def _searched(call: calls.Search, answer: search_pb2.SearchResponse) -> tuple[SearchAnswer, int]:
-    return convert.answer_from_proto(answer, call.request.select), answer.content_hits
+    highlighted = call.request.highlight is not None
+    return convert.answer_from_proto(answer, call.request.select, highlighted), answer.content_hits
+
+
+def _analyzed(call: calls.Analyze, answer: search_pb2.AnalyzeResponse) -> list[list[Token]]:
+    if len(answer.texts) != len(call.texts):
+        raise InvalidArgument("out of range", field="texts", received=f"{len(answer.texts)} texts")
+    return [convert.tokens_from_proto(tokens, f"texts[{i}]") for i, tokens in enumerate(answer.texts)]
 
 
 def _got(call: calls.Get, answer: points_pb2.GetResponse) -> tuple[Points, int]:
@@ -144,13 +162,32 @@ def _create(call: calls.CreateCollection) -> Message:
 
 
 def _create_features(call: calls.CreateCollection) -> Sequence[str]:
-    """A server that cannot change schemas does not know what was added to them with that, and would leave it out."""
+    """What a server must know that it would else leave out: what a schema is besides its fields, and how a text field
+    is searched."""
     plain = Schema(call.schema.vectors, call.schema.texts)
-    return () if call.schema == plain else ("collections.change_schema",)
+    features = [] if call.schema == plain else ["collections.change_schema"]
+    return [*features, *(["schema.texts"] if any(map(_is_tuned, call.schema.texts.values())) else [])]
+
+
+def _change_features(call: calls.ChangeSchema) -> Sequence[str]:
+    match call.change:
+        case SetTextField():
+            return ("collections.change_schema", "schema.texts")
+        case AddTextField(_, field) if _is_tuned(field):
+            return ("collections.change_schema", "schema.texts")
+        case _:
+            return ("collections.change_schema",)
+
+
+def _is_tuned(field: TextField) -> bool:
+    """Whether a text field is declared with more than an analyzer."""
+    return field != TextField(field.analyzer)
 
 
 def _change(call: calls.ChangeSchema) -> Message:
     if isinstance(call.change, AddVectorField):
+        call.change.field.validate("field")
+    if isinstance(call.change, AddTextField | SetTextField):
         call.change.field.validate("field")
     if isinstance(call.change, SetTtl) and call.change.ttl_ms < 0:
         raise InvalidArgument("out of range", field="ttl_ms", expected=">= 0", received=str(call.change.ttl_ms))
@@ -243,7 +280,7 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         _change,
         collections_pb2.ChangeSchemaResponse,
         _one_collection,
-        lambda call: ("collections.change_schema",),
+        _change_features,
     ),
     calls.Write: _Method(
         _POINTS + "Write",
@@ -316,6 +353,13 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         search_pb2.SearchResponse,
         _searched,
         _search_features,
+    ),
+    calls.Analyze: _Method(
+        _SEARCH + "Analyze",
+        lambda call: search_pb2.AnalyzeRequest(collection=call.collection, field=call.field, texts=call.texts),
+        search_pb2.AnalyzeResponse,
+        _analyzed,
+        lambda call: ("analyze",),
     ),
     calls.Info: _Method(
         _ADMIN + "Info",

@@ -20,6 +20,9 @@ from vecdb.wire import convert
 # Names of fields, the collection and what surrounds the columns.
 MESSAGE_OVERHEAD = 64 << 10
 
+# What surrounds the snippets of a hit in a message: places of words, and its id, scores and version.
+_SNIPPET_OVERHEAD = 1 << 10
+
 
 def pieces(operation: point.Put | DeleteIds, limits: Limits) -> list[tuple[int, int]]:
     """The bounds of the rows of each batch; one when all fits a message, and is not too many rows.
@@ -68,7 +71,9 @@ def piece_id(request_id: bytes, index: int) -> bytes:
 
 
 def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[SearchRequest]:
-    """A search of many queries as several, none over ``message_bytes`` or asking more than ``hits`` in all."""
+    """A search of many queries as several, none over ``message_bytes`` or asking more than ``hits`` in all, or for
+    more snippets (of one field) than are sure to fit an answer.
+    """
     shared = sum(_size(filter) for filter in (request.filter, *(leg.filter for leg in request.legs)))
     room = message_bytes - MESSAGE_OVERHEAD - shared
     sizes = np.zeros(request.queries, dtype=np.int64)
@@ -82,6 +87,8 @@ def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[Searc
     filters = request.query_filters
     if filters is not None:
         sizes += np.fromiter(map(_size, filters), dtype=np.int64, count=len(filters))
+    if request.highlight is not None:
+        hits = min(hits, room // (_SNIPPET_OVERHEAD + 4 * request.highlight.characters * request.highlight.snippets))
     parts, start = [], 0
     while start < request.queries:
         stop = start + max(1, fitting(sizes[start : start + max(1, hits // request.most_hits)], room))

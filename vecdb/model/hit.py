@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import orjson
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from vecdb.errors import FailedPrecondition
 from vecdb.model.filter import Scalar
+from vecdb.model.highlight import Snippet
 from vecdb.model.point import Float32, Points
-from vecdb.model.query import GroupCounts
+from vecdb.model.query import GroupCounts, LegColumns
 from vecdb.model.table import table
 
 if TYPE_CHECKING:
@@ -84,10 +85,25 @@ class Point:
         yield "version", self.version
 
 
-class Hit(Point):
-    """A point found: ``score`` is higher for the better, ``distance`` lower (None for a fused search)."""
+class InLeg(NamedTuple):
+    """What one leg of a search says of a hit: its ``rank``, from 1, and its ``score`` there.
 
-    __slots__ = ("distance", "score")
+    Both are None where the hit is not among what the leg gave.
+    """
+
+    rank: int | None
+    score: float | None
+
+
+class Hit(Point):
+    """A point found: ``score`` is higher for the better, ``distance`` lower (None unless found by one vector alone).
+
+    ``legs``: of a search with several, what each says of the hit, in their order; else None. ``snippets``: where the
+    words asked for stand, if a highlight was; else None. ``rerank_score``: what a re-ranker gave it; None if there was
+    none, or none that was asked about this hit.
+    """
+
+    __slots__ = ("distance", "legs", "rerank_score", "score", "snippets")
 
     def __init__(
         self,
@@ -98,19 +114,27 @@ class Hit(Point):
         vectors: Mapping[str, Float32],
         score: float,
         distance: float | None,
+        legs: list[InLeg] | None = None,
+        snippets: list[Snippet] | None = None,
+        rerank_score: float | None = None,
     ) -> None:
         super().__init__(id, version, json, texts, vectors)
         self.score = score
         self.distance = distance
+        self.legs = legs
+        self.snippets = snippets
+        self.rerank_score = rerank_score
 
     def _key(self) -> tuple[object, ...]:
-        return (*super()._key(), self.score, self.distance)
+        return (*super()._key(), self.score, self.distance, self.legs, self.snippets, self.rerank_score)
 
     def _shown(self) -> Iterator[tuple[str, object]]:
         shown = super()._shown()
         yield next(shown)
         yield "score", self.score
         yield "distance", self.distance
+        more = (("legs", self.legs), ("snippets", self.snippets), ("rerank_score", self.rerank_score))
+        yield from ((name, value) for name, value in more if value is not None)
         yield from shown
 
 
@@ -126,7 +150,9 @@ class Group:
 class SearchResult(Sequence[Hit]):
     """The hits of one query, best first; a sequence of Hit that prints as a table.
 
-    Columns: ``scores`` and ``distances`` float32 ``[n]`` (None for a fused search), ``ids``, ``versions``.
+    Columns: ``scores`` and ``distances`` float32 ``[n]`` (None where hits were not found by one vector), ``ids``,
+    ``versions``; of a search with several legs what each says, in ``legs``; ``snippets``; float64 ``rerank_scores``,
+    NaN for a hit that the re-ranker was not asked about (None without one, or if it failed).
     ``seq``: token of the state searched; ``took_ms``: milliseconds inside the engine; ``explain``: how the
     answer was found, when asked for; ``warnings``: what to know about it, in words. Of a search with ``group_by`` the
     hits are those of one group after another, and ``groups`` has them apart.
@@ -140,6 +166,9 @@ class SearchResult(Sequence[Hit]):
     explain: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     group_counts: GroupCounts | None = None
+    legs: Sequence[LegColumns] | None = None
+    snippets: Sequence[Sequence[Snippet]] | None = None
+    rerank_scores: NDArray[np.float64] | None = None
 
     @property
     def groups(self) -> list[Group] | None:
@@ -178,12 +207,33 @@ class SearchResult(Sequence[Hit]):
         return map(self._hit, range(len(self)))
 
     def _hit(self, i: int) -> Hit:
-        distance = None if self.distances is None else float(self.distances[i])
-        return Hit(*_parts(self.points, i), float(self.scores[i]), distance)
+        return Hit(
+            *_parts(self.points, i),
+            score=float(self.scores[i]),
+            distance=None if self.distances is None else float(self.distances[i]),
+            legs=None if self.legs is None else [_in_leg(leg, i) for leg in self.legs],
+            snippets=None if self.snippets is None else list(self.snippets[i]),
+            rerank_score=None if self.rerank_scores is None else _number(self.rerank_scores[i]),
+        )
+
+    def reranked(self, order: NDArray[np.int64], scores: NDArray[np.float64]) -> SearchResult:
+        """The hits at the positions ``order``, with the scores (NaN for none) that a re-ranker gave those."""
+        return replace(
+            self,
+            points=self.points.at(order),
+            scores=self.scores[order],
+            distances=None if self.distances is None else self.distances[order],
+            legs=None if self.legs is None else [leg.at(order) for leg in self.legs],
+            snippets=None if self.snippets is None else [self.snippets[i] for i in order.tolist()],
+            rerank_scores=scores,
+        )
 
     def to_pandas(self) -> DataFrame:
-        """A row for each hit: id, score, distance (unless fused), and what was asked for of payload (a dict), texts and
-        vectors (arrays, or None) by field, version. Raises FailedPrecondition where pandas is not installed.
+        """A row for each hit: id, score, distance (if found by one vector alone), of each of several legs "leg 0 rank"
+        and "leg 0 score", rerank_score, snippets (a list), and what was asked for of payload (a dict), texts and
+        vectors (arrays, or None) by field, version. What a hit has no number for is NaN.
+
+        Raises FailedPrecondition where pandas is not installed.
         """
         try:
             import pandas
@@ -195,6 +245,13 @@ class SearchResult(Sequence[Hit]):
         columns: dict[str, Any] = {**self._group_column(), "id": self.ids, "score": self.scores}
         if self.distances is not None:
             columns["distance"] = self.distances
+        for i, leg in enumerate(self.legs or ()):
+            columns[f"leg {i} rank"] = np.where(leg.ranks > 0, leg.ranks, np.nan)
+            columns[f"leg {i} score"] = leg.scores
+        if self.rerank_scores is not None:
+            columns["rerank_score"] = self.rerank_scores
+        if self.snippets is not None:
+            columns["snippets"] = [hit.snippets for hit in hits]
         if self.points.payloads is not None:
             columns["payload"] = [hit.payload for hit in hits]
         for name in self.points.texts or ():
@@ -222,6 +279,12 @@ class SearchResult(Sequence[Hit]):
         }
         if self.distances is not None:
             columns["distance"] = [f"{hit.distance:.4f}" for hit in shown]
+        for i in range(len(self.legs or ())):
+            columns[f"leg {i}"] = [_shown_leg((hit.legs or ())[i]) for hit in shown]
+        if self.rerank_scores is not None:
+            columns["rerank score"] = ["" if hit.rerank_score is None else f"{hit.rerank_score:.4f}" for hit in shown]
+        if self.snippets is not None:
+            columns["snippets"] = [" … ".join(snippet.marked() for snippet in hit.snippets or ()) for hit in shown]
         for name in self.points.texts or ():
             columns[f"text {name}" if name else "text"] = [hit.texts.get(name, "") for hit in shown]
         if self.points.payloads is not None:
@@ -235,6 +298,18 @@ class SearchResult(Sequence[Hit]):
 
 
 _SHOWN = 20
+
+
+def _in_leg(leg: LegColumns, i: int) -> InLeg:
+    return InLeg(int(leg.ranks[i]), float(leg.scores[i])) if leg.ranks[i] else InLeg(None, None)
+
+
+def _shown_leg(leg: InLeg) -> str:
+    return "" if leg.rank is None else f"{leg.score:.4f} #{leg.rank}"
+
+
+def _number(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,13 @@ FEATURES = (
     "points.order_by",
     "points.facet",
     "filters",
+    "schema.texts",
+    "search.keyword",
+    "search.fusion",
+    "search.highlight",
+    "search.modifiers",
+    "search.mmr",
+    "analyze",
 )
 
 MAX_MESSAGE_BYTES = 64 << 20

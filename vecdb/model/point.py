@@ -37,6 +37,13 @@ class VectorColumn:
         low, high = np.searchsorted(self.rows, (start, stop))
         return VectorColumn(self.data[low:high], self.rows[low:high] - start)
 
+    def at(self, positions: Int64) -> VectorColumn:
+        """The vectors of the rows at ``positions``, different ones, as a column of those rows in that order."""
+        if self.rows is None:
+            return VectorColumn(self.data[positions])
+        carried = np.flatnonzero(np.isin(positions, self.rows))
+        return VectorColumn(self.data[np.searchsorted(self.rows, positions[carried])], carried)
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -214,6 +221,21 @@ class Points:
             vectors=None
             if self.vectors is None
             else {name: column.cut(start, stop) for name, column in self.vectors.items()},
+        )
+
+    def at(self, positions: Int64) -> Points:
+        """The points at ``positions``, different ones, in that order."""
+        chosen = positions.tolist()
+        return Points(
+            ids=[self.ids[i] for i in chosen],
+            versions=self.versions[positions],
+            payloads=None if self.payloads is None else [self.payloads[i] for i in chosen],
+            texts=None
+            if self.texts is None
+            else {name: [texts[i] for i in chosen] for name, texts in self.texts.items()},
+            vectors=None
+            if self.vectors is None
+            else {name: column.at(positions) for name, column in self.vectors.items()},
         )
 
 

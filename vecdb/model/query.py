@@ -251,6 +251,10 @@ class LegColumns:
         """The hits from ``start`` up to ``stop``."""
         return LegColumns(self.ranks[start:stop], self.scores[start:stop])
 
+    def at(self, positions: NDArray[np.int64]) -> LegColumns:
+        """The hits at ``positions``, in that order."""
+        return LegColumns(self.ranks[positions], self.scores[positions])
+
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:

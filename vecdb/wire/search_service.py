@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import grpc
+import numpy as np
 
 from vecdb.model.context import CallContext
 from vecdb.model.info import Limits
 from vecdb.model.point import Points
+from vecdb.model.query import SearchAnswer
 from vecdb.model.size import all_fit, fitting, row_sizes
 from vecdb.v1 import search_pb2 as pb
 from vecdb.v1 import search_pb2_grpc
@@ -20,6 +22,8 @@ from vecdb.wire.streams import Streams
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
+
+_LEG_BYTES = 8  # of each hit: its rank and its score
 
 
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
@@ -51,11 +55,17 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         search = convert.search_from_proto(request)
         check_search(search, self._limits)
         answer = self._database.search(caller, request.collection, search)
-        return convert.answer_to_proto(answer, self._content(answer.points))
+        return convert.answer_to_proto(answer, self._content(answer))
 
-    def _content(self, points: Points) -> int:
-        """How many hits, from the first, may carry more than id, score, distance and version."""
-        if all_fit(points, self._limits.message_bytes):
+    def _content(self, answer: SearchAnswer) -> int:
+        """How many hits, from the first, may carry more than id, scores, distance and version."""
+        points, legs = answer.points, _LEG_BYTES * len(answer.legs or ())
+        snippets = np.fromiter(map(convert.snippets_size, answer.snippets or ()), dtype=np.int64)
+        room = self._limits.message_bytes - legs * len(points)
+        if all_fit(points, room - int(snippets.sum())):
             return len(points)
         lean = row_sizes(Points(points.ids, points.versions))
-        return fitting(row_sizes(points) - lean, self._limits.message_bytes - int(lean.sum()))
+        more = row_sizes(points) - lean
+        if len(snippets):
+            more += snippets
+        return fitting(more, room - int(lean.sum()))

@@ -25,6 +25,7 @@ from vecdb.wire.convert.columns import (
     vectors_from_proto,
 )
 from vecdb.wire.convert.filters import filter_to_proto, optional_filter
+from vecdb.wire.convert.highlights import snippets_size
 from vecdb.wire.convert.reads import (
     facet_from_proto,
     facet_request_from_proto,
@@ -86,6 +87,7 @@ __all__ = [
     "select_to_proto",
     "server_info_from_proto",
     "server_info_to_proto",
+    "snippets_size",
     "tokens_from_proto",
     "tokens_to_proto",
     "vectors_from_proto",

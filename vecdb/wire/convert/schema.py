@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import orjson
+
+from vecdb.errors import InvalidArgument
 from vecdb.model.collection import CollectionInfo, Indexing
 from vecdb.model.schema import Metric, Schema, TextField, VectorField
 from vecdb.model.schema_change import (
@@ -12,6 +17,7 @@ from vecdb.model.schema_change import (
     SchemaChange,
     SetDefaultVector,
     SetPayloadColumns,
+    SetTextField,
     SetTtl,
 )
 from vecdb.v1 import collections_pb2, schema_pb2
@@ -42,7 +48,7 @@ def schema_from_proto(message: schema_pb2.Schema) -> Schema:
     """The schema, with defaults for what is not stated. Raises InvalidArgument."""
     return Schema(
         {n: _vector_from_proto(field, f'schema.vectors["{n}"]') for n, field in message.vectors.items()},
-        {name: _text_from_proto(field) for name, field in message.texts.items()},
+        {n: _text_from_proto(field, f'schema.texts["{n}"]') for n, field in message.texts.items()},
         message.default_vector if message.HasField("default_vector") else None,
         message.ttl_ms,
         message.payload_columns if message.HasField("payload_columns") else True,
@@ -66,6 +72,9 @@ def change_to_proto(collection: str, change: SchemaChange) -> collections_pb2.Ch
         case AddTextField(name, text):
             message.add_text.name = name
             message.add_text.field.CopyFrom(_text_to_proto(text))
+        case SetTextField(name, text):
+            message.set_text.name = name
+            message.set_text.field.CopyFrom(_text_to_proto(text))
         case SetTtl(ttl_ms):
             message.ttl_ms = ttl_ms
         case SetPayloadColumns(on):
@@ -86,7 +95,9 @@ def change_from_proto(message: collections_pb2.ChangeSchemaRequest) -> SchemaCha
         case "default_vector":
             return SetDefaultVector(message.default_vector)
         case "add_text":
-            return AddTextField(message.add_text.name, _text_from_proto(message.add_text.field))
+            return AddTextField(message.add_text.name, _text_from_proto(message.add_text.field, "field"))
+        case "set_text":
+            return SetTextField(message.set_text.name, _text_from_proto(message.set_text.field, "field"))
         case "ttl_ms":
             return SetTtl(message.ttl_ms)
         case "payload_columns":
@@ -117,11 +128,37 @@ def _vector_from_proto(message: schema_pb2.VectorField, path: str) -> VectorFiel
 
 
 def _text_to_proto(field: TextField) -> schema_pb2.TextField:
-    return schema_pb2.TextField(analyzer=field.analyzer)
+    return schema_pb2.TextField(
+        analyzer=field.analyzer,
+        analyzer_options_json=orjson.dumps(dict(field.options)) if field.options else b"",
+        k1=field.k1,
+        b=field.b,
+        keywords=field.keywords,
+    )
 
 
-def _text_from_proto(message: schema_pb2.TextField) -> TextField:
-    return TextField(message.analyzer or TextField().analyzer)
+def _text_from_proto(message: schema_pb2.TextField, path: str) -> TextField:
+    usual = TextField()
+    return TextField(
+        analyzer=message.analyzer or usual.analyzer,
+        options=_options(message.analyzer_options_json, f"{path}.analyzer_options_json"),
+        k1=message.k1 if message.HasField("k1") else usual.k1,
+        b=message.b if message.HasField("b") else usual.b,
+        keywords=message.keywords if message.HasField("keywords") else usual.keywords,
+    )
+
+
+def _options(encoded: bytes, path: str) -> Mapping[str, object]:
+    """Options of an analyzer. Raises InvalidArgument for what is no JSON object."""
+    if not encoded:
+        return {}
+    try:
+        options = orjson.loads(encoded)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument("not JSON", field=path, expected="a JSON object", received=str(error)) from None
+    if not isinstance(options, dict):
+        raise InvalidArgument("not an object", field=path, expected="a JSON object", received=type(options).__name__)
+    return options
 
 
 def collection_info_to_proto(info: CollectionInfo) -> schema_pb2.CollectionInfo:

@@ -6,36 +6,29 @@ import numpy as np
 import orjson
 
 from vecdb.errors import InvalidArgument
-from vecdb.model.fusion import DEFAULT_RRF_K, Rrf
+from vecdb.model.fusion import Rrf
 from vecdb.model.point import Select
-from vecdb.model.query import NO_VECTORS, Leg, Near, SearchAnswer, SearchRequest
-from vecdb.v1 import leg_pb2, search_pb2
+from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
+from vecdb.v1 import search_pb2
 from vecdb.wire.convert.columns import (
     FLOAT32,
     fill_points,
-    fill_vectors,
     numbers,
     points_from_proto,
     select_from_proto,
     select_to_proto,
-    vectors_from_proto,
 )
-from vecdb.wire.convert.filters import (
-    filter_from_proto,
-    filter_to_proto,
-    filters_from_proto,
-    filters_to_proto,
-    optional_filter,
+from vecdb.wire.convert.filters import filter_to_proto, filters_from_proto, filters_to_proto, optional_filter
+from vecdb.wire.convert.groups import group_by_from_proto, group_by_to_proto, groups_from_proto, groups_to_proto
+from vecdb.wire.convert.highlights import (
+    highlight_from_proto,
+    highlight_to_proto,
+    snippets_from_proto,
+    snippets_to_proto,
 )
-from vecdb.wire.convert.groups import (
-    examples_from_proto,
-    fill_examples,
-    group_by_from_proto,
-    group_by_to_proto,
-    groups_from_proto,
-    groups_to_proto,
-)
-from vecdb.wire.convert.refusals import lengths_differ, unknown_kind
+from vecdb.wire.convert.legs import fill_leg, fusion_from_proto, fusion_to_proto, leg_from_proto
+from vecdb.wire.convert.modifiers import mmr_from_proto, mmr_to_proto, modifier_from_proto, modifier_to_proto
+from vecdb.wire.convert.refusals import lengths_differ
 from vecdb.wire.convert.writes import seq_from_proto, seq_to_proto
 
 
@@ -52,22 +45,21 @@ def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.Searc
         select=select_to_proto(request.select),
         explain=request.explain,
         group_by=group_by_to_proto(request.group_by),
+        fusion=fusion_to_proto(request.fusion),
+        highlight=highlight_to_proto(request.highlight),
+        modifiers=map(modifier_to_proto, request.modifiers),
+        mmr=mmr_to_proto(request.mmr),
     )
-    if isinstance(request.fusion, Rrf):
-        message.fusion.rrf.k = request.fusion.k
     for leg in request.legs:
-        assert isinstance(leg, Near)
-        _fill_leg(message.legs.add(weight=leg.weight, depth=leg.depth, filter=filter_to_proto(leg.filter)).near, leg)
+        fill_leg(message.legs.add(), leg)
     return message
 
 
 def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
     """The search. Raises InvalidArgument, or Unimplemented for a kind that is not known here."""
-    if message.HasField("fusion") and message.fusion.WhichOneof("method") != "rrf":
-        raise unknown_kind("fusion", "fusion")
     request = SearchRequest(
-        legs=[_leg_from_proto(leg, f"legs[{i}]") for i, leg in enumerate(message.legs)],
-        fusion=Rrf(message.fusion.rrf.k or DEFAULT_RRF_K),
+        legs=[leg_from_proto(leg, f"legs[{i}]") for i, leg in enumerate(message.legs)],
+        fusion=fusion_from_proto(message.fusion) if message.HasField("fusion") else Rrf(),
         filter=optional_filter(message),
         query_filters=filters_from_proto(message.query_filters, "query_filters"),
         limit=message.limit or 10,
@@ -78,44 +70,17 @@ def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
         select=select_from_proto(message.select),
         explain=message.explain,
         group_by=group_by_from_proto(message.group_by) if message.HasField("group_by") else None,
+        highlight=highlight_from_proto(message.highlight) if message.HasField("highlight") else None,
+        modifiers=[modifier_from_proto(one, f"modifiers[{i}]") for i, one in enumerate(message.modifiers)],
+        mmr=mmr_from_proto(message.mmr) if message.HasField("mmr") else None,
     )
     if request.legs and not request.queries:
         raise InvalidArgument("there is nothing to search for", field="legs", expected=">= 1 query", received="0")
     return request
 
 
-def _fill_leg(message: leg_pb2.Near, near: Near) -> None:
-    if near.examples is None:
-        fill_vectors(message.vectors, near.vectors)
-    else:
-        fill_examples(message.examples, near.examples)
-    if near.using is not None:
-        message.using = near.using
-    if near.model is not None:
-        message.model = near.model
-
-
-def _leg_from_proto(message: leg_pb2.Leg, path: str) -> Leg:
-    if message.WhichOneof("kind") != "near":
-        raise unknown_kind("leg", path)
-    near = message.near
-    target = near.WhichOneof("target")
-    if target is None:
-        raise unknown_kind("target", f"{path}.near")
-    by_example = target == "examples"
-    return Near(
-        vectors=NO_VECTORS if by_example else vectors_from_proto(near.vectors, f"{path}.near.vectors"),
-        examples=examples_from_proto(near.examples) if by_example else None,
-        using=near.using if near.HasField("using") else None,
-        weight=message.weight if message.HasField("weight") else 1.0,
-        depth=message.depth if message.HasField("depth") else None,
-        filter=filter_from_proto(message.filter, f"{path}.filter") if message.HasField("filter") else None,
-        model=near.model if near.HasField("model") else None,
-    )
-
-
 def answer_to_proto(answer: SearchAnswer, content: int) -> search_pb2.SearchResponse:
-    """The answer, with payloads, texts and vectors of the first ``content`` hits alone."""
+    """The answer, with payloads, texts, vectors and snippets of the first ``content`` hits alone."""
     message = search_pb2.SearchResponse(
         counts=answer.counts.tolist(),
         scores=answer.scores.astype(FLOAT32, copy=False).tobytes(),
@@ -124,6 +89,8 @@ def answer_to_proto(answer: SearchAnswer, content: int) -> search_pb2.SearchResp
         took_ms=answer.took_ms,
         warnings=answer.warnings,
         groups=groups_to_proto(answer.groups or ()),
+        legs=map(_leg_columns_to_proto, answer.legs or ()),
+        snippets=snippets_to_proto((answer.snippets or ())[:content]),
     )
     if answer.distances is not None:
         message.distances = answer.distances.astype(FLOAT32, copy=False).tobytes()
@@ -133,8 +100,11 @@ def answer_to_proto(answer: SearchAnswer, content: int) -> search_pb2.SearchResp
     return message
 
 
-def answer_from_proto(message: search_pb2.SearchResponse, select: Select) -> SearchAnswer:
-    """The answer; hits from ``message.content_hits`` on lack their payloads, texts and vectors."""
+def answer_from_proto(message: search_pb2.SearchResponse, select: Select, highlighted: bool = False) -> SearchAnswer:
+    """The answer to a search, with snippets if it is ``highlighted``.
+
+    Hits from ``message.content_hits`` on lack their payloads, texts, vectors and snippets.
+    """
     points = points_from_proto(message.hits, select, "hits")
     counts = np.fromiter(message.counts, dtype=np.int64, count=len(message.counts))
     if counts.sum() != len(points):
@@ -152,4 +122,20 @@ def answer_from_proto(message: search_pb2.SearchResponse, select: Select) -> Sea
         explain=orjson.loads(message.explain_json) if message.explain_json else None,
         warnings=list(message.warnings),
         groups=groups_from_proto(message.groups, message.counts),
+        legs=[_leg_columns_from_proto(leg, len(points), f"legs[{i}]") for i, leg in enumerate(message.legs)] or None,
+        snippets=snippets_from_proto(message.snippets, message.content_hits, len(points)) if highlighted else None,
+    )
+
+
+def _leg_columns_to_proto(columns: LegColumns) -> search_pb2.LegColumns:
+    return search_pb2.LegColumns(
+        ranks=columns.ranks.astype("<u4", copy=False).tobytes(),
+        scores=columns.scores.astype(FLOAT32, copy=False).tobytes(),
+    )
+
+
+def _leg_columns_from_proto(message: search_pb2.LegColumns, hits: int, path: str) -> LegColumns:
+    return LegColumns(
+        ranks=numbers(message.ranks, "<u4", hits, f"{path}.ranks"),
+        scores=numbers(message.scores, "<f4", hits, f"{path}.scores"),
     )
