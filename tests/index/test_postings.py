@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -12,13 +13,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vecdb.errors import DataLoss
 from vecdb.index.analysis.analyzer import analyzer
 from vecdb.index.postings import growing as growing_module
+from vecdb.index.postings import merge
 from vecdb.index.postings.chunk import analyzed
 from vecdb.index.postings.contract import Postings
 from vecdb.index.postings.edits import characters, distances
 from vecdb.index.postings.growing import GrowingPostings, Share
 from vecdb.index.postings.packed import PackedTerms
+from vecdb.index.postings.sealed import SealedPostings
 
 SPLIT = analyzer("whitespace")
 
@@ -148,6 +152,97 @@ def test_growing_postings_are_those_of_the_texts(writes: list[list[str | None]],
     check(growing.upto(late), held[:late])
 
 
+@given(st.lists(st.lists(columns, max_size=3), min_size=1, max_size=3), st.randoms(use_true_random=False))
+def test_sealed_postings_are_those_of_the_texts(
+    tmp_path_factory: pytest.TempPathFactory, segments: list[list[list[str | None]]], random: Random
+) -> None:
+    folder = tmp_path_factory.mktemp("postings")
+    sources: list[tuple[Postings, list[str]]] = []
+    for writes in segments:
+        growing = GrowingPostings()
+        held: list[str] = []
+        for rows in writes:
+            held += write(growing, rows, random)
+        sources.append((growing.upto(len(held)), held))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(merge, "PIECE", random.choice((1, 3, 1 << 21)))
+        first = merged(folder / "first", sources, random)
+        check(*first)
+        check(*merged(folder / "again", [first, sources[0]], random))
+        check(*merged(folder / "whole", sources, random, share=1.0))
+
+
+def merged(
+    path: Path, sources: list[tuple[Postings, list[str]]], random: Random, share: float = 0.8
+) -> tuple[Postings, list[str]]:
+    """The postings of most of the texts of some segments, written and mapped."""
+    chosen = [some_of(len(held), random, share) for _, held in sources]
+    merge.write(
+        path,
+        [(postings, np.array(some, dtype=np.int64)) for (postings, _), some in zip(sources, chosen, strict=True)],
+    )
+    return SealedPostings(path), [held[i] for (_, held), some in zip(sources, chosen, strict=True) for i in some]
+
+
+def test_frequencies_are_as_narrow_as_they_can_be(tmp_path: Path) -> None:
+    for times, width in ((255, np.uint8), (256, np.uint16), (70_000, np.uint32)):
+        growing = GrowingPostings()
+        growing.append([Share(analyzed(["a " * times, "a b"], SPLIT))], 2)
+        merge.write(tmp_path / "postings", [(growing.upto(2), np.arange(2))])
+        sealed = SealedPostings(tmp_path / "postings")
+        check(sealed, ["a " * times, "a b"])
+        (posting,) = sealed.find(["a"])
+        assert posting is not None and posting.frequencies.dtype == width
+        merge.write(tmp_path / "rest", [(sealed, np.array([1]))])
+        (posting,) = SealedPostings(tmp_path / "rest").find(["a"])
+        assert posting is not None and posting.frequencies.dtype == np.uint8
+
+
+def test_many_terms_are_found_between_the_samples(tmp_path: Path) -> None:
+    terms = sorted({f"common-prefix-{i * 7919 % 1_000}" for i in range(1_000)} | {f"w{i}" for i in range(0, 1_000, 3)})
+    growing = GrowingPostings()
+    growing.append([Share(analyzed(terms, SPLIT))], len(terms))
+    merge.write(tmp_path / "postings", [(growing.upto(len(terms)), np.arange(len(terms)))])
+    sealed = SealedPostings(tmp_path / "postings")
+    for i, posting in enumerate(sealed.find(terms)):
+        assert posting is not None and posting.ordinals.tolist() == [i]
+    assert sealed.find(["common-prefix", "common-prefix-1000", "w1", "", "zz"]) == [None] * 5
+    assert sealed.starting("w9", 1_000) == [term for term in terms if term.startswith("w9")]
+
+
+@given(st.randoms(use_true_random=False))
+def test_a_damaged_file_is_told_as_such(tmp_path_factory: pytest.TempPathFactory, random: Random) -> None:
+    """Or it gives something else: what its checksum is for. Nothing else happens."""
+    path = tmp_path_factory.mktemp("postings") / "postings"
+    growing = GrowingPostings()
+    growing.append([Share(analyzed(["a ab 数据库", "a a bc", "b 数据"], SPLIT))], 3)
+    merge.write(path, [(growing.upto(3), np.arange(3))])
+    data = bytearray(path.read_bytes())
+    for _ in range(random.randint(1, 3)):
+        data[random.randrange(len(data))] = random.randrange(256)
+    path.write_bytes(data[: random.choice((len(data), random.randrange(len(data))))])
+    try:
+        sealed = SealedPostings(path)
+        sealed.find(["a", "ab", "数据", "none"])
+        sealed.starting("a", 10)
+        sealed.near("ab", 2, 10)
+        sealed.table()
+    except DataLoss as lost:
+        assert "postings" in str(lost)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "postings"
+    growing = GrowingPostings()
+    growing.append([Share(analyzed(["a b", "b"], SPLIT))], 2)
+    merge.write(path, [(growing.upto(2), np.arange(2))])
+    data = path.read_bytes()
+    for damaged in (b"", data[:-1], data[40:], data.replace(b'"starts"', b'"statrs"'), data.replace(b"<u4", b"<u8")):
+        path.write_bytes(damaged)
+        with pytest.raises(DataLoss, match="postings"):
+            SealedPostings(path)
+
+
 def test_many_writes_make_few_blocks() -> None:
     growing = GrowingPostings()
     for number in range(1_000):
@@ -185,6 +280,7 @@ def test_readers_see_their_own_texts_while_others_are_added() -> None:
 
 
 @given(st.text("ab数", max_size=7), st.lists(st.text("ab数", max_size=8), max_size=8), st.integers(1, 2))
+@example("abb", ["bab", "bba", "aab"], 1)
 def test_edits_are_those_of_the_textbook(term: str, others: list[str], most: int) -> None:
     for other in others:
         if abs(len(other) - len(term)) <= most:
@@ -193,6 +289,7 @@ def test_edits_are_those_of_the_textbook(term: str, others: list[str], most: int
 
 
 @given(st.lists(words, max_size=30))
+@example(["a\0", "a", "abcdefgh\0", "abcdefgh", "a", "a\0\0"])
 def test_terms_are_ordered_by_their_bytes(terms: list[str]) -> None:
     packed = PackedTerms.of(terms)
     order, new = packed.order()

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.index.arrayfile import FileWriter
 from vecdb.index.columns.contract import Column, Columns
-from vecdb.index.columns.file import FileWriter
 from vecdb.index.columns.flatten import UInt32
 from vecdb.index.columns.limits import MAX_LONG_STRINGS, MAX_PATHS, SHORT_BYTES
 from vecdb.index.columns.texts import PackedTexts

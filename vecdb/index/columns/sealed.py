@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.errors import DataLoss
+from vecdb.index.arrayfile import FileReader
 from vecdb.index.columns.bounds import Condition, Rows, at_path, exactly, joined, no_entries, of_version
 from vecdb.index.columns.contract import Bounds, Column, Entries, Ids, UInt64
-from vecdb.index.columns.file import FileReader
 from vecdb.index.columns.flatten import UInt32
 from vecdb.index.columns.limits import MAX_STEPS
 from vecdb.index.columns.selector import Members, Selector, selector_of

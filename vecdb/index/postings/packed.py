@@ -59,11 +59,13 @@ class PackedTerms:
         return self.blob[int(self.offsets[at]) : int(self.offsets[at + 1])].tobytes()
 
     def take(self, which: Int64) -> PackedTerms:
-        """The terms at these places."""
+        """The terms at these places, each once. Raises ValueError where damaged offsets make no sense."""
         begins = self.offsets[which].astype(np.int64)
         sizes = self.offsets[which + 1].astype(np.int64) - begins
         offsets = np.zeros(len(which) + 1, dtype=np.int64)
         np.cumsum(sizes, out=offsets[1:])
+        if int(sizes.min(initial=0)) < 0 or int(offsets[-1]) > len(self.blob):
+            raise ValueError("the offsets of terms do not ascend")
         return PackedTerms(offsets, self.blob[spread(begins, sizes)])
 
     def strings(self, which: Int64) -> list[str]:

@@ -1,4 +1,4 @@
-"""The file of a sealed segment's columns: arrays end to end, then what they are, as JSON.
+"""Files of arrays, as a sealed segment has them for columns and postings: end to end, then what they are, as JSON.
 
     arrays, each from a multiple of 8   document   size of the document:u64   version:u64=1
 
@@ -45,13 +45,21 @@ class FileWriter:
 
     def put(self, array: NDArray[Any]) -> Ref:
         """Write an array, little-endian."""
-        data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        ref = [data.dtype.str, self._at, len(data)]
-        data.tofile(self._file)
-        padding = -data.nbytes % 8
-        self._file.write(b"\0" * padding)
-        self._at += data.nbytes + padding
+        ref = self.room(array.dtype, len(array))
+        self.fill(ref, 0, array)
         return ref
+
+    def room(self, dtype: np.dtype[Any], n: int) -> Ref:
+        """Leave room for ``n`` values of a type, to be filled in pieces; all of it, before ``finish``."""
+        ref = [dtype.newbyteorder("<").str, self._at, n]
+        self._at += n * dtype.itemsize + -n * dtype.itemsize % 8
+        return ref
+
+    def fill(self, ref: Ref, at: int, array: NDArray[Any]) -> None:
+        """Write a piece of an array that has room, from its value ``at`` on."""
+        data = np.ascontiguousarray(array, dtype=ref[0])
+        self._file.seek(ref[1] + at * data.itemsize)
+        self._file.write(data.view(np.uint8).data)
 
     def put_rows(self, mask: Mask) -> RowSet:
         """Write a set of rows in whatever form is the shortest."""
@@ -67,6 +75,7 @@ class FileWriter:
     def finish(self, document: dict[str, Any]) -> None:
         """Write what the arrays are; nothing comes after."""
         raw = orjson.dumps(document)
+        self._file.seek(self._at)  # what was never written of the room is zeros
         self._file.write(raw)
         np.array([len(raw), VERSION], dtype="<u8").tofile(self._file)
 
@@ -85,10 +94,15 @@ class FileReader:
             self.document: dict[str, Any] = orjson.loads(self._raw[-_TRAILER - size : -_TRAILER].tobytes())
         except orjson.JSONDecodeError as error:
             raise DataLoss(f"{path} does not make sense: {error}") from error
+        self._path = path
 
     def array(self, ref: Ref) -> NDArray[Any]:
         """An array, in place."""
         dtype, offset, length = np.dtype(ref[0]), int(ref[1]), int(ref[2])
+        if not 0 <= offset <= offset + length * dtype.itemsize <= len(self._raw):
+            raise DataLoss(
+                f"{self._path} names an array that is not in it", expected=f"{len(self._raw)} bytes", received=f"{ref}"
+            )
         return self._raw[offset : offset + length * dtype.itemsize].view(dtype)
 
     def rows(self, rows: RowSet, n: int) -> Mask | None:
