@@ -46,11 +46,21 @@ def score(
 ) -> Float64:
     """What one term adds to the scores of the documents that hold it.
 
-    ``frequencies``: how often each holds it, ≥ 1, ``[n]``; ``lengths``: how many terms each has, ``[n]``; ``weight``:
+    ``frequencies``: how often each holds it, > 0, ``[n]``; ``lengths``: how many terms each has, ``[n]``; ``weight``:
     ``idf`` times how often the query asks for it; ``mean_length``: of all documents, > 0. Returns float64 ``[n]``, each
     in (0, weight × (k1 + 1)). Sums over the terms of a query are to be made in one order of terms, so that a score does
     not depend on how rows fell into segments.
     """
-    tf = frequencies.astype(np.float64)
-    norm = by.k1 * (1.0 - by.b + by.b / mean_length * lengths)
-    return np.asarray(weight * (by.k1 + 1.0) * tf / (tf + norm))
+    out: Float64 = np.multiply(lengths, by.k1 * by.b / mean_length, dtype=np.float64)
+    out += by.k1 * (1.0 - by.b)
+    out += frequencies
+    np.divide(frequencies, out, out=out)
+    out *= weight * (by.k1 + 1.0)
+    return out
+
+
+def bound(frequency: float, length: int, weight: float, mean_length: float, by: Parameters = DEFAULTS) -> float:
+    """At least what ``score`` gives a document that holds the term at most ``frequency`` times in ``length`` terms or
+    more: it grows with the first and falls with the second."""
+    (most,) = score(np.array([float(frequency)]), np.array([length]), weight, mean_length, by).tolist()
+    return float(most) * (1.0 + 1e-12)

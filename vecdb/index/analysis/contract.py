@@ -34,6 +34,10 @@ class Analyzer(Protocol):
         """What plain words ask for: ``analyze(text).query()``."""
         ...
 
+    def prefix(self, beginning: str) -> str:
+        """How those terms begin whose words begin so: folded, and not stemmed. Empty if no term begins so."""
+        ...
+
     def analyze(self, text: str) -> Terms:
         """The terms with positions and places in the text, for phrases and highlights."""
         ...

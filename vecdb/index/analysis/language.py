@@ -48,6 +48,12 @@ class LanguageAnalyzer:
     def query(self, text: str) -> list[str]:
         return [term for chunk in text.split() for term in Terms(self._tokens(folding.fold(chunk))[0]).query()]
 
+    def prefix(self, beginning: str) -> str:
+        folded = folding.fold(beginning).lstrip(_EDGES)
+        if self._simplified is not None:
+            folded = folded.translate(self._simplified)
+        return (folding.plain(folded) if self._language.fold_accents else folded)[:MAX_TERM]
+
     def analyze(self, text: str) -> Terms:
         out: list[Token] = []
         position = 0

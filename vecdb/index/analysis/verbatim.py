@@ -22,6 +22,9 @@ class Verbatim:
     def query(self, text: str) -> list[str]:
         return self._split(text)
 
+    def prefix(self, beginning: str) -> str:
+        return beginning
+
     def analyze(self, text: str) -> Terms:
         tokens, end = [], 0
         for position, term in enumerate(self._split(text)):

@@ -1,0 +1,289 @@
+"""BM25 over postings, term at a time, and the best documents without looking at all of them.
+
+Documents are numbered through all segments (see Source); sets of them are int64, ascending. A score is a float64 sum
+over the *scorers* of a query in one fixed order, the rarest first, so it does not depend on how texts fell into
+segments, nor on what was skipped.
+
+What is skipped (Turtle and Flood, Query Evaluation: Strategies and Optimizations, 1995: "max score"): once as many
+documents as are wanted have more than all the terms left could give together, those that hold only such terms cannot be
+hits, and the terms are looked up in the documents met, not the documents by the terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vecdb.engine.keyword.clauses import Unit
+from vecdb.engine.keyword.counting import Field, Held, Source
+from vecdb.index import bm25
+from vecdb.index.analysis.contract import Analyzer
+from vecdb.index.bm25 import Float64
+from vecdb.index.contract import Mask
+from vecdb.index.postings.contract import UInt32
+from vecdb.model.point import Int64
+
+SLACK = 1e-6
+"""Sums this near to each other, relatively, may be one float32 score, among which ids decide."""
+_MUCH_LARGER = 8  # of two lists the smaller is looked up in the other, unless they are of like size
+
+Scores = tuple[Int64, Float64]
+"""Documents, ascending, and a number for each."""
+
+
+class TermScores:
+    """What one group of terms adds in one field; ``held``: where each of some sources of the field holds it."""
+
+    def __init__(self, field: Field, held: Sequence[tuple[Source, Held]], holding: int, times: int) -> None:
+        self._field = field
+        self._held = held
+        self.holding = holding
+        self._weight = field.boost * times * bm25.idf(field.totals.texts, holding)
+
+    @cached_property
+    def bound(self) -> float:
+        """No document is given more."""
+        if not self.holding:
+            return 0.0
+        most = max((held.frequencies.max() for _, held in self._held if len(held.ordinals)), default=0)
+        least = min(
+            (int(source.postings.lengths.min()) for source, held in self._held if len(held.ordinals)), default=1
+        )
+        return bm25.bound(float(most), least, self._weight, self._field.totals.mean_length, self._field.by)
+
+    def documents(self) -> Scores:
+        """The allowed documents that hold it, and what it adds to each."""
+        if not self.holding:
+            return NOTHING
+        places: list[Int64] = []
+        scores: list[Float64] = []
+        for source, held in self._held:
+            ordinals, frequencies = held.ordinals, held.frequencies
+            if source.allowed is not None:
+                kept = source.allowed[ordinals]
+                ordinals, frequencies = ordinals[kept], frequencies[kept]
+            places.append(_documents(source, ordinals))
+            scores.append(self._score(source, ordinals, frequencies))
+        if len(places) == 1 and self._held[0][0].documents is None:
+            return places[0], scores[0]
+        documents, all_scores = np.concatenate(places), np.concatenate(scores)
+        if all(source.documents is None for source, _ in self._held):
+            return documents, all_scores
+        order = np.argsort(documents, kind="stable")
+        return documents[order], all_scores[order]
+
+    def at(self, documents: Int64) -> Float64:
+        """What it adds to each of some allowed documents; 0 where they do not hold it."""
+        out = np.zeros(len(documents))
+        for source, held in self._held if self.holding else ():
+            where, entries = _met(source, held, documents)
+            out[where] = self._score(source, held.ordinals[entries], held.frequencies[entries])
+        return out
+
+    def has(self, documents: Int64) -> Mask:
+        """Which of some allowed documents hold it."""
+        out = np.zeros(len(documents), dtype=np.bool_)
+        for source, held in self._held if self.holding else ():
+            out[_met(source, held, documents)[0]] = True
+        return out
+
+    def _score(self, source: Source, ordinals: UInt32, frequencies: Float64) -> Float64:
+        field = self._field
+        lengths = source.postings.lengths[ordinals]
+        return bm25.score(frequencies, lengths, self._weight, field.totals.mean_length, field.by)
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A unit of a query in one field (by its place among those searched): what it takes to hold it, and what that adds.
+
+    ``analyzer``: of the texts that it is looked up in.
+    """
+
+    unit: Unit
+    field: int
+    analyzer: Analyzer
+    required: tuple[TermScores, ...]
+    scored: tuple[TermScores, ...]
+
+    @property
+    def holding(self) -> int:
+        """No more documents than these hold it."""
+        return min(term.holding for term in self.required)
+
+    @property
+    def bound(self) -> float:
+        """No document is given more."""
+        return sum(term.bound for term in self.scored)
+
+    @property
+    def _is_term(self) -> bool:
+        return len(self.required) == 1 and self.required == self.scored
+
+    def documents(self) -> Scores:
+        """The allowed documents that hold all that is required, and what is added to each."""
+        rarest = min(self.required, key=lambda term: term.holding)
+        documents, scores = rarest.documents()
+        if self._is_term:
+            return documents, scores
+        for term in self.required:
+            if term is not rarest:
+                documents = documents[term.has(documents)]
+        return documents, self._sum(documents)
+
+    def at(self, documents: Int64) -> Float64:
+        """What is added to each of some allowed documents; 0 where they do not hold all that is required."""
+        if self._is_term:
+            return self.required[0].at(documents)
+        out = np.zeros(len(documents))
+        has = self.has(documents)
+        out[has] = self._sum(documents[has])
+        return out
+
+    def has(self, documents: Int64) -> Mask:
+        """Which of some allowed documents hold all that is required."""
+        out = np.ones(len(documents), dtype=np.bool_)
+        for term in self.required:
+            out &= term.has(documents)
+        return out
+
+    def _sum(self, documents: Int64) -> Float64:
+        out = np.zeros(len(documents))
+        for term in self.scored:
+            out += term.at(documents)
+        return out
+
+
+NOTHING: Scores = (np.zeros(0, dtype=np.int64), np.zeros(0))
+
+
+def best(scorers: Sequence[Scorer], need: int, size: int, keep: Callable[[Int64], Mask] | None = None) -> Scores:
+    """Documents that hold any of the scorers, and their scores: at least the ``need`` best and all equal to the last.
+
+    ``size``: there are so many documents; ``keep``: which of some may be answered.
+    """
+    left = [0.0]
+    for scorer in reversed(scorers):
+        left.append(left[-1] + scorer.bound)
+    left.reverse()  # what the scorers from the i-th on can add together
+    documents, scores = NOTHING
+    for i, scorer in enumerate(scorers):
+        least = _least(scores, need)
+        if left[i] < least:
+            return _looked_up(scorers[i:], left[i:], (documents, scores), need)
+        more, added = scorer.documents()
+        if keep is not None:
+            kept = keep(more)
+            more, added = more[kept], added[kept]
+        documents, scores = _merged((documents, scores), (more, added), size)
+    return documents, scores
+
+
+def sums(scorers: Sequence[Scorer], documents: Int64, holds: Callable[[int], Mask] | None = None) -> Float64:
+    """The scores of some documents by all the scorers; ``holds`` corrects what the i-th says of them."""
+    out = np.zeros(len(documents))
+    for i, scorer in enumerate(scorers):
+        added = scorer.at(documents)
+        if holds is not None and scorer.unit.phrase:
+            added[~holds(i)] = 0.0
+        out += added
+    return out
+
+
+def union(some: Sequence[Int64], size: int) -> Int64:
+    """The documents of any of the sets."""
+    if len(some) < 2:
+        return some[0] if some else NOTHING[0]
+    if _MUCH_LARGER * sum(map(len, some)) < size:
+        return np.unique(np.concatenate(some))
+    seen = np.zeros(size, dtype=np.bool_)
+    for documents in some:
+        seen[documents] = True
+    return np.flatnonzero(seen)
+
+
+def _looked_up(scorers: Sequence[Scorer], left: Sequence[float], met: Scores, need: int) -> Scores:
+    """Of the documents met those that can be hits, with what the scorers add; ``left`` as in ``best``."""
+    documents, scores = met
+    for i, scorer in enumerate(scorers):
+        kept = scores + left[i] >= _least(scores, need)
+        documents, scores = documents[kept], scores[kept]
+        scores = scores + scorer.at(documents)
+    return documents, scores
+
+
+def _least(scores: Float64, need: int) -> float:
+    """What a document must have at least to be among the ``need`` best of these, but for rounding."""
+    if len(scores) < need:
+        return -np.inf
+    least = float(np.partition(scores, len(scores) - need)[len(scores) - need])
+    return least * (1.0 - SLACK)
+
+
+def _merged(a: Scores, b: Scores, size: int) -> Scores:
+    """The documents of both, with what they have in ``a`` first and then what they have in ``b``."""
+    if not len(a[0]):
+        return b
+    if not len(b[0]):
+        return a
+    if _MUCH_LARGER * (len(a[0]) + len(b[0])) < size:
+        both = np.concatenate([a[0], b[0]])
+        order = np.argsort(both, kind="stable")  # two ascending runs: this is one pass
+        both, scores = both[order], np.concatenate([a[1], b[1]])[order]
+        first = np.flatnonzero(np.diff(both, prepend=-1))
+        twice = np.diff(first, append=len(both)) == 2
+        sums = scores[first]
+        sums[twice] += scores[first[twice] + 1]
+        return both[first], sums
+    dense = np.zeros(size)
+    seen = np.zeros(size, dtype=np.bool_)
+    for documents, scores in (a, b):
+        dense[documents] += scores
+        seen[documents] = True
+    documents = np.flatnonzero(seen)
+    return documents, dense[documents]
+
+
+def _documents(source: Source, ordinals: UInt32) -> Int64:
+    if source.documents is not None:
+        return source.documents[ordinals]
+    return np.add(ordinals, source.base, dtype=np.int64)
+
+
+def _met(source: Source, held: Held, documents: Int64) -> tuple[Int64, Int64]:
+    """Where documents and the entries of ``held`` are the same: places in the one and in the other."""
+    ordinals = held.ordinals
+    if source.documents is not None:
+        entries = np.arange(len(ordinals)) if source.allowed is None else np.flatnonzero(source.allowed[ordinals])
+        theirs = source.documents[ordinals[entries]]
+        where = np.searchsorted(documents, theirs)
+        same = where < len(documents)
+        same[same] = documents[where[same]] == theirs[same]
+        return where[same], entries[same]
+    texts = len(source.postings)
+    first, last = np.searchsorted(documents, [source.base, source.base + texts]).tolist()
+    wanted = (documents[first:last] - source.base).astype(np.uint32)
+    if not len(wanted) or not len(ordinals):
+        return NOTHING[0], NOTHING[0]
+    if _MUCH_LARGER * len(wanted) < len(ordinals):
+        entries, same = _places(ordinals, wanted)
+        return first + np.flatnonzero(same), entries[same]
+    if _MUCH_LARGER * len(ordinals) < len(wanted):
+        where, same = _places(wanted, ordinals)
+        return first + where[same], np.flatnonzero(same)
+    entry_of = np.zeros(texts, dtype=np.uint32)
+    entry_of[ordinals] = np.arange(1, len(ordinals) + 1, dtype=np.uint32)
+    found = entry_of[wanted]
+    where = np.flatnonzero(found)
+    return first + where, found[where].astype(np.int64) - 1
+
+
+def _places(among: UInt32, wanted: UInt32) -> tuple[Int64, Mask]:
+    """Where each of ``wanted`` would stand in ``among``, and whether it does."""
+    at = np.searchsorted(among, wanted)
+    same = at < len(among)
+    same[same] = among[at[same]] == wanted[same]
+    return at, same
