@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vecdb.engine.planner import MAX_OVERFETCH, PartFacts, Plan, choose, choose_again
+from vecdb.engine.planner import MAX_OVERFETCH, PartFacts, Plan, choose, choose_again, enough
 
 TRANSCRIPT = Path(__file__).with_name("planner.txt")
 ROWS = (100, 4_096, 100_000, 1_000_000)
@@ -53,16 +53,22 @@ def test_when_only_a_scan_will_do(given: PartFacts, need: int, exact: bool) -> N
 
 @pytest.mark.parametrize(
     ("found", "plan"),
-    [(0, Plan("exact")), (1, Plan("graph", 8_000)), (5, Plan("graph", 1_600)), (9, Plan("graph", 889))],
+    [(0, Plan("graph", 10_000)), (1, Plan("graph", 8_000)), (5, Plan("graph", 1_600)), (9, Plan("graph", 889))],
 )
-def test_a_short_walk_is_followed_by_a_wider_one_where_it_met_some(found: int, plan: Plan) -> None:
+def test_a_short_walk_is_followed_by_a_wider_one(found: int, plan: Plan) -> None:
     assert choose_again(PartFacts(1_000_000, 250_000, 128, True), need=10, asked=400, found=found) == plan
 
 
 def test_a_wider_walk_is_not_tried_where_a_scan_costs_little_more_or_it_would_be_too_wide() -> None:
     assert choose_again(PartFacts(100_000, 2_000, 128, True), need=10, asked=400, found=5) == Plan("exact")
-    assert choose_again(PartFacts(1_000_000, 500_000, 128, True), need=10, asked=400, found=0) == Plan("exact")
+    assert choose_again(PartFacts(1_000_000, 50_000, 128, True), need=10, asked=1_920, found=0) == Plan("exact")
     assert choose_again(PartFacts(1_000_000, 500_000, 128, True), need=600, asked=1_200, found=2) == Plan("exact")
+
+
+def test_a_walk_that_met_few_of_those_it_asked_for_is_not_believed() -> None:
+    assert enough(need=10, ef=96) == 19
+    assert enough(need=50, ef=96) == 50
+    assert enough(need=10, ef=16) == 10
 
 
 def test_a_walk_asks_for_enough_and_never_for_too_much() -> None:

@@ -62,11 +62,10 @@ def choose_again(facts: PartFacts, *, need: int, asked: int, found: int) -> Plan
     """What to do for a query whose walk for ``asked`` candidates brought ``found`` allowed ones, fewer than ``need``.
 
     So many of the rows near the query are allowed: a wider walk that should meet twice as many as needed is tried
-    once, where the model prices it below half of a scan (it may fail again). Only the scan is certain.
+    once, where the model prices it below half of a scan (it may fail again); after one that met none, the widest there
+    is. Only the scan is certain.
     """
-    if not found:
-        return Plan("exact")
-    wider = -(-2 * need * asked // found)
+    wider = -(-2 * need * asked // found) if found else min(MAX_OVERFETCH, facts.vectors)
     if wider > min(MAX_OVERFETCH, facts.vectors):
         return Plan("exact")
     walk = graph_ns(facts.vectors, wider, facts.dim)
