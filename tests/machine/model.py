@@ -19,9 +19,9 @@ from vecdb.client.operations import Clear, Delete, Insert, Operation, Update, Up
 from vecdb.errors import ConditionFailed, PointExists
 from vecdb.index import metric
 from vecdb.model.filter import Facts, Filter, matches
+from vecdb.model.fusion import DEFAULT_RRF_K
 from vecdb.model.hit import Point
 from vecdb.model.point import WriteResult
-from vecdb.model.query import DEFAULT_RRF_K
 from vecdb.model.schema import Metric, Schema, TextField, VectorField
 
 FUSION_DEPTH = 100
