@@ -54,7 +54,7 @@ class Walk(FlatIndex):
 def walked(c: Handle, choice: Choice = nearest) -> Walk:
     """Put such a graph into the one sealed segment of ``c``, which has none of its own (``use_graphs=False``)."""
     (segment,) = (segment for segment in c.inner.segments if segment.state == "sealed")
-    (part,) = segment.parts.values()
+    part = segment.parts[0]
     assert isinstance(part.index, FlatIndex)
     part.index = walk = Walk(part.index, choice)
     return walk

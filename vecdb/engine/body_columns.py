@@ -11,7 +11,7 @@ from vecdb.index.columns.flatten import flatten
 from vecdb.index.columns.growing import ColumnsSoFar, GrowingColumns, NewColumns, Share
 from vecdb.model.point import Int64
 from vecdb.storage import codec
-from vecdb.storage.codec import Body
+from vecdb.storage.codec import TEXT, Body
 
 READ_ROWS = 1_024
 
@@ -23,7 +23,7 @@ def columns_of(bodies: Sequence[Body | None]) -> NewColumns:
     """What columns take of these bodies; nothing of None."""
     payloads = [None if b is None or b.payload is None else orjson.loads(b.payload) for b in bodies]
     slots = [{} if body is None else body.slots for body in bodies]
-    fields = {field_id for some in slots for field_id in some}
+    fields = {field_id for some in slots for field_id in some if field_id < TEXT}
     vectors = {f: np.array([f in some for some in slots], dtype=np.bool_) for f in fields}
     return NewColumns([Share(flatten(payloads))], vectors)
 

@@ -10,14 +10,15 @@ from collections import Counter
 
 import numpy as np
 
-from vecdb.engine import catalog
+from vecdb.engine import catalog, text_check
 from vecdb.engine.collection import Collection
 from vecdb.engine.column_check import differences
 from vecdb.engine.segment import ALIVE, NEVER, Segment
+from vecdb.engine.view import TextCounts
 from vecdb.index import metric
 from vecdb.index.contract import Mask
 from vecdb.storage import codec, keys
-from vecdb.storage.codec import NO_ROW
+from vecdb.storage.codec import NO_ROW, TEXT
 from vecdb.storage.kv import KV, prefix_end
 
 COMPARE_ROWS = 4_096
@@ -130,8 +131,10 @@ class _Check:
         collection = self._collection
         seen: Counter[int] = Counter()
         seen_slots: Counter[tuple[int, int]] = Counter()
+        seen_texts: Counter[tuple[int, int]] = Counter()
         bound = -1
         for segment in collection.view.segments:
+            seen_texts.update((key, slot) for key in collection.texts for slot in _living_slots(segment, key))
             if segment.first_row < bound:
                 self._say(f"segment {segment.number} overlaps the one before it")
             bound = segment.end_row
@@ -159,6 +162,17 @@ class _Check:
                     self._say(f"vector {place[1]}/{place[0]} of live row {row} is in {seen_slots[place]} segments")
         if sum(seen_slots.values()) != sum(len(self._slots(body)) for body in live.values()):
             self._say("segments show vectors that no living row has")
+        for key in collection.texts:
+            for slot, row in text_check.slots_of(live, key).items():
+                if (n := seen_texts.pop((key, slot), 0)) != 1:
+                    self._say(f"text {slot}/{key ^ TEXT} of live row {row} is in {n} segments")
+        if seen_texts:
+            self._say("segments show texts that no living row has")
+        for key, counts in collection.view.texts.items():
+            parts = [segment.parts[key] for segment in collection.view.segments if key in segment.parts]
+            told = TextCounts(sum(len(part) - part.dead for part in parts), sum(part.terms or 0 for part in parts))
+            if counts != told:
+                self._say(f"the view tells {counts} of text field {key ^ TEXT}, its parts {told}")
 
     def _expiry(self, segment: Segment, alive: Mask, live: dict[int, codec.Body]) -> None:
         """Each living row expires when its body says, and none before the segment says."""
@@ -187,6 +201,10 @@ class _Check:
         for field_id, part in segment.parts.items():
             if field_id in self._collection.entry.shape.dropping:
                 continue
+            if field_id >= TEXT:
+                for difference in text_check.differences(part, field_id, live):
+                    self._say(f"text part {segment.number}/{field_id ^ TEXT} {difference}")
+                continue
             alive = np.flatnonzero(part.died == ALIVE).astype(np.int64)
             if len(part) - len(alive) != part.dead:
                 self._say(f"part {segment.number}/{field_id} counts {part.dead} dead, has {len(part) - len(alive)}")
@@ -211,3 +229,9 @@ class _Check:
         wrong = np.any(metric.prepare(field.metric, truth) != part.take(ordinals), axis=1)
         for i in np.flatnonzero(wrong).tolist():
             self._say(f"part {segment.number}/{field_id}: the vector of slot {slots[i]} differs from the truth")
+
+
+def _living_slots(segment: Segment, key: int) -> list[int]:
+    part = segment.parts.get(key)
+    found: list[int] = [] if part is None else part.slots[part.died == ALIVE].tolist()
+    return found

@@ -23,6 +23,7 @@ from vecdb.engine.executor import Executor
 from vecdb.engine.facets import Facets
 from vecdb.engine.finding import find
 from vecdb.engine.grouping import Grouping
+from vecdb.engine.growing import Growing, NewRows
 from vecdb.engine.kept import Kept
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
@@ -30,15 +31,16 @@ from vecdb.engine.memory import MemoryGuard
 from vecdb.engine.near_leg import NearLegs
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints, Ordering
-from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedWhere, check_filter, check_ids, prepare
+from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedWhere, analyzed, check_filter, check_ids, prepare
 from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
 from vecdb.engine.scrolling import Scrolling
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
-from vecdb.engine.segment import ALIVE, Growing, NewRows, Segment, UInt64
+from vecdb.engine.segment import ALIVE, Segment, UInt64
 from vecdb.engine.shape import Shape
+from vecdb.engine.texts import Texts, analyzers_of, identity, indexed_alike
 from vecdb.engine.values import Values
-from vecdb.engine.view import View
+from vecdb.engine.view import TextCounts, View
 from vecdb.errors import (
     Closed,
     CollectionLoading,
@@ -48,7 +50,7 @@ from vecdb.errors import (
     IndexingBehind,
     InvalidArgument,
 )
-from vecdb.index.analysis.analyzer import analyzer
+from vecdb.index.analysis.analyzer import made_by
 from vecdb.model.collection import CollectionStats, Indexing, SegmentStats
 from vecdb.model.context import CallContext
 from vecdb.model.facet import Facet, FacetRequest
@@ -56,9 +58,9 @@ from vecdb.model.filter import Filter, both
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Put, Select, UpdateWhere, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
-from vecdb.model.schema import Schema, named
+from vecdb.model.schema import Schema, TextField, named
 from vecdb.model.token import Token
-from vecdb.storage.codec import Change, Head
+from vecdb.storage.codec import TEXT, Change, Head
 from vecdb.storage.kv import KV
 
 BACK_PRESSURE_RETRY_S = 1.0
@@ -101,6 +103,7 @@ class Reading:
     scrolling: Scrolling
     ordering: Ordering
     facets: Facets
+    texts: Texts
 
     def at(self, now_ms: int) -> Reading:
         """The same at a moment; itself while nothing in the view has expired."""
@@ -141,13 +144,15 @@ class Collection:
         self.publish_lock = publish_lock
         self.clock = clock
         self.fields = entry.shape.vectors()  # vector fields by number
+        self.texts = entry.shape.texts()  # text fields by the key of their slots
+        self.analyzers = analyzers_of(self.texts)
         self._kept = kept
         self._values = Values(Lookup(kv, entry.number, {}), kept)  # of payloads, which no schema speaks of
         self.reading = self._read_by(View.of(0, 0, 0, ()))
         self.requests = RequestMemory(options.request_memory_s, clock)
         self._memory = memory
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
-        self.growing = Growing(0, 0, self.fields, self.has_columns)
+        self.growing = self.new_growing(0, 0)
         self.next_segment = 1
         self.seq = 0
         self.row_bound = 0
@@ -261,6 +266,9 @@ class Collection:
         if any(isinstance(op, Put | UpdateWhere) for op in batch.operations):
             self._memory.admit()
             self._wait_for_builder(context, committer)
+        if self.entry.indexing == "auto":
+            analyzers = {key ^ TEXT: analyzer for key, analyzer in self.analyzers.items()}
+            prepared = analyzed(prepared, analyzers, lambda: context.check("analyzing texts"))
         prepared = self._find(context, prepared)
         done = committer.submit(Write(self, prepared, shape, context, durability == "fsync"))
         try:
@@ -352,7 +360,7 @@ class Collection:
             segment = layout.segments[index]
             ordinals, found = segment.find(change.killed[where])
             segment.kill(_fresh(segment.died, ordinals[found]), change.seq)
-        for field_id in self.fields:
+        for field_id in (*self.fields, *self.texts):
             if field_id in change.adopted:
                 slots, owners = change.adopted[field_id]
                 for index, where in layout.by_segment(slots):
@@ -382,7 +390,11 @@ class Collection:
             segment.state = "frozen"
             self.segments.append(segment)
             self.wake_builder.set()
-        self.growing = Growing(self.take_number(), self.row_bound, self.fields, self.has_columns)
+        self.growing = self.new_growing(self.take_number(), self.row_bound)
+
+    def new_growing(self, number: int, first_row: int) -> Growing:
+        """A growing segment for rows from ``first_row`` on."""
+        return Growing(number, first_row, self.fields, self.texts, self.has_columns)
 
     def take_number(self) -> int:
         """A segment number never used before in this collection (numbers named in no manifest may come again)."""
@@ -405,20 +417,40 @@ class Collection:
 
     def publish(self) -> None:
         """Replace the view by one of what is there now (publish lock held)."""
-        self.reading = replace(self.reading, view=View.of(self.seq, self.row_bound, self.live, self._layout()))
+        layout = self._layout()
+        view = View.of(self.seq, self.row_bound, self.live, layout, self._count_texts(layout))
+        self.reading = replace(self.reading, view=view)
         while self._views and self._views[0]() is None:
             self._views.popleft()
         self._views.append(weakref.ref(self.reading.view))
+
+    def _count_texts(self, layout: Sequence[Segment]) -> dict[int, TextCounts]:
+        """By key what lives in a text field, where all its postings are known."""
+        found = {}
+        for key in self.texts:
+            parts = [part for segment in layout if (part := segment.parts.get(key)) is not None]
+            terms = [part.count_terms() for part in parts]
+            if None not in terms:
+                found[key] = TextCounts(sum(len(part) - part.dead for part in parts), sum(n or 0 for n in terms))
+        return found
 
     def reshape(self, shape: Shape) -> None:
         """Take up a changed schema that is in the catalog, and publish it (between commits, publish lock held)."""
         dropped = self.fields.keys() - shape.vectors().keys()
         self._before_drop.update({field_id: list(self._views) for field_id in dropped})
-        self.entry.shape = shape
         self.fields = shape.vectors()
-        self.growing.reshape(self.fields)
+        self._reshape_texts(shape.texts())
+        self.entry.shape = shape
+        self.growing.reshape(self.fields, self.texts)
         self.reading = self._read_by(self.reading.view)
         self.publish()
+
+    def _reshape_texts(self, texts: dict[int, TextField]) -> None:
+        """Take up changed text fields. Rows whose texts another analyzer reads go into a segment of their own."""
+        changed = [key for key, field in self.texts.items() if not indexed_alike(field, texts[key])]
+        self.texts, self.analyzers = texts, analyzers_of(texts)
+        if changed:
+            self.freeze()
 
     def shed(self, field_id: int) -> bool:
         """Let go of the parts of a dropped field; whether there were any (publish lock held)."""
@@ -451,6 +483,7 @@ class Collection:
             Scrolling(lookup, matcher, shape.fields),
             Ordering(lookup, matcher, self._values, shape.fields),
             Facets(matcher, self._values),
+            Texts(lookup.raw_bodies, self.texts),
         )
 
     def oldest_view(self) -> int:
@@ -538,7 +571,7 @@ class Collection:
             raise FieldNotFound(
                 "unknown text field", field="field", expected=named(self.reading.schema.texts), received=repr(field)
             )
-        made = analyzer(declared.analyzer, declared.options)
+        made = made_by(identity(declared))
         return [list(made.analyze(text).tokens) for text in texts]
 
     def _look(self) -> Reading:
@@ -600,7 +633,7 @@ def _within(context: CallContext, now: Reading, filter: Filter | None) -> Filter
 
 
 def _dying_slots(change: Change, field_id: int) -> UInt64:
-    """Vector slots that a change ends: those of killed rows but for the adopted, and those released."""
+    """Slots of a field that a change ends: those of killed rows but for the adopted, and those released."""
     slots = change.killed
     if field_id in change.adopted:
         slots = slots[~np.isin(slots, change.adopted[field_id][0])]

@@ -22,10 +22,11 @@ from vecdb.engine.commit import Committer, Evicted, Outdated, Write
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.prepare import DeleteExpired, PreparedBatch
 from vecdb.engine.sealing import SegmentWriter, folder_of
-from vecdb.engine.segment import Segment
+from vecdb.engine.segment import Part, Segment
 from vecdb.errors import Cancelled, Closed, CollectionNotFound, Unavailable, VecdbError
 from vecdb.failpoint import hit
 from vecdb.model.context import CallContext
+from vecdb.storage.codec import TEXT
 from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
 
 log = logging.getLogger(__name__)
@@ -280,7 +281,7 @@ class Maintenance:
             writer = collection.writer = self._writer(collection)
         taken = {id(segment) for segment, _ in writer.bodies}
         waiting = [segment for segment in run if id(segment) not in taken]
-        writer.know(collection.fields)
+        writer.know(collection.fields, collection.texts)
         if waiting and (not taken or writer.nbytes() < target):
             before = _insertions(writer)
             writer.add(waiting[0], collection.seq)
@@ -380,6 +381,7 @@ class Maintenance:
             self._root,
             collection.number,
             collection.fields,
+            collection.texts,
             self._options,
             lambda: self._closing.is_set() or collection.dropped,
             collection.has_columns,
@@ -432,9 +434,12 @@ def _compaction(segments: Sequence[Segment], max_bytes: int) -> list[Segment] | 
 
 
 def _size(segment: Segment) -> merging.Size:
-    slots = sum(len(part) for part in segment.parts.values())
-    dead = sum(part.dead for part in segment.parts.values())
-    rows, killed = (slots, dead) if slots else (len(segment), segment.dead)
+    """Its dead are those of its vectors, which cost most; of its texts where it has none, else of its bodies."""
+    kinds: list[list[Part]] = [[], []]
+    for key, part in segment.parts.items():
+        kinds[key >= TEXT].append(part)
+    found = ((sum(map(len, parts)), sum(part.dead for part in parts)) for parts in kinds)
+    rows, killed = next((pair for pair in found if pair[0]), (len(segment), segment.dead))
     return merging.Size(segment.disk_bytes, rows, killed / max(1, rows))
 
 
@@ -443,7 +448,5 @@ def _insertions(writer: SegmentWriter) -> int:
 
 
 def _anything(writer: SegmentWriter) -> bool:
-    """Whether a body or a vector is left to be written."""
-    return any(len(chosen) for _, chosen in writer.bodies) or any(
-        len(chosen) for part in writer.parts.values() for _, chosen in part.selection
-    )
+    """Whether a body, a vector or a text is left to be written."""
+    return any(len(chosen) for _, chosen in writer.bodies) or any(map(len, writer.gatherings()))

@@ -6,8 +6,8 @@ then only resolves ids to rows and writes. What is refused here has changed noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,9 @@ import orjson
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import DimensionMismatch, FieldNotFound, InvalidArgument, ModelMismatch, TooLarge
 from vecdb.index import metric
+from vecdb.index.analysis.contract import Analyzer, Identity
 from vecdb.index.columns.flatten import Chunk, flatten
+from vecdb.index.postings import chunk as postings
 from vecdb.model.filter import And, Facts, Filter, HasVector, Not, Or, Path, Text, matches
 from vecdb.model.point import (
     FOR_EVER,
@@ -62,6 +64,14 @@ class PreparedVectors:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalyzedTexts:
+    """A column of texts taken apart, and by what."""
+
+    chunk: postings.Chunk
+    analyzer: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class Patch:
     """How an update treats the payloads that are there."""
 
@@ -74,6 +84,7 @@ class PreparedPut:
     """A put whose form is right: vectors and texts by field id, payloads checked to be JSON objects.
 
     ``columns``: the payloads by path, made here so that the committer does not parse them; None where columns are off.
+    ``postings``: the texts taken apart, by field id, as far as somebody analyzed them (``analyzed``).
     """
 
     mode: PutMode
@@ -85,6 +96,7 @@ class PreparedPut:
     patch: Patch = Patch()
     ttl_ms: Sequence[int] = ()
     condition: Condition | None = None
+    postings: Mapping[int, AnalyzedTexts] = field(default_factory=dict)
 
     def texts_at(self, position: int) -> dict[int, str]:
         """The texts given for one row, by field id."""
@@ -148,6 +160,26 @@ def prepare(
             received=str(nbytes),
         )
     return PreparedBatch(operations, nbytes)
+
+
+def analyzed(batch: PreparedBatch, analyzers: Mapping[int, Analyzer], check: Callable[[], None]) -> PreparedBatch:
+    """The batch with the postings of its texts, by the analyzers of text fields (by their numbers).
+
+    ``check`` is called before each column, and may raise.
+    """
+    if not analyzers:
+        return batch
+    operations: list[PreparedOperation] = []
+    for op in batch.operations:
+        if isinstance(op, PreparedPut) and op.texts:
+            made = {}
+            for number in op.texts.keys() & analyzers.keys():
+                check()
+                analyzer = analyzers[number]
+                made[number] = AnalyzedTexts(postings.analyzed(op.texts[number], analyzer), analyzer.identity)
+            op = replace(op, postings=made)
+        operations.append(op)
+    return PreparedBatch(operations, batch.nbytes)
 
 
 def check_ids(ids: Sequence[str], path: str) -> None:

@@ -20,22 +20,40 @@ from vecdb.engine import sealing
 from vecdb.engine.body_columns import columns_of
 from vecdb.engine.collection import Collection
 from vecdb.engine.commit import drop_rows_from
-from vecdb.engine.segment import Growing, NewRows, Segment, UInt64, expiries
+from vecdb.engine.growing import Growing, NewRows, expiries
+from vecdb.engine.segment import Segment, UInt64
 from vecdb.errors import DataLoss
 from vecdb.failpoint import hit
 from vecdb.index import metric
 from vecdb.model.point import Float32, WriteResult
 from vecdb.storage import codec, files, keys
-from vecdb.storage.codec import NO_ROW, Body
+from vecdb.storage.codec import NO_ROW, TEXT, Body
 
 log = logging.getLogger(__name__)
 
 READ_ROWS = 2_048
+ANALYZED_BYTES = 2 << 20
+"""Of texts that are analyzed before a collection opens, which takes about half a second; more are analyzed after it has opened."""
+
+
+@dataclass(slots=True)
+class _OwnTexts:
+    """Rows read again that have a text of their own, by key, ascending; and the bytes of living texts, about."""
+
+    rows: dict[int, list[int]] = field(default_factory=dict)
+    nbytes: int = 0
+
+    def note(self, row: int, body: Body, alive: bool) -> None:
+        for number, text in body.texts.items():
+            if TEXT | number not in body.slots:
+                self.rows.setdefault(TEXT | number, []).append(row)
+            if alive:
+                self.nbytes += len(text)
 
 
 @dataclass(slots=True)
 class _Adoptions:
-    """Slots of other rows that living bodies use, by field id: (slot, row)."""
+    """Slots of other rows that living bodies use, by key: (slot, row)."""
 
     pairs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -64,7 +82,8 @@ def recover(collection: Collection, root: Path) -> None:
     hit("load.before_replay")
     later = [change for change in changes if change.seq > manifest.seq]
     dead = np.unique(np.concatenate([manifest.tail_dead, *[change.killed for change in later]]))
-    segments, growing = _read_unsealed(collection, manifest, damaged, dead)
+    texts = _OwnTexts()
+    segments, growing = _read_unsealed(collection, manifest, sealed, damaged, dead, texts)
     with collection.publish_lock:
         collection.segments = sorted(sealed + segments, key=lambda s: s.first_row)
         collection.growing = growing
@@ -113,41 +132,66 @@ def _load_sealed(
 
 
 def _read_unsealed(
-    collection: Collection, manifest: manifests.Manifest, damaged: list[tuple[int, int]], dead: UInt64
+    collection: Collection,
+    manifest: manifests.Manifest,
+    sealed: list[Segment],
+    damaged: list[tuple[int, int]],
+    dead: UInt64,
+    texts: _OwnTexts,
 ) -> tuple[list[Segment], Growing]:
     """Rows without a sealed segment, as frozen segments and the growing one, their dead marked."""
-    segments: list[Segment] = []
+    read: list[Growing] = []
     adoptions = _Adoptions()
     damaged_dead = [_dead_by_pointer(collection, *interval) for interval in damaged]
     dead = np.unique(np.concatenate([dead, *damaged_dead]))
     for first, end in sorted(manifest.unsealed + damaged):
-        part = _read_interval(collection, first, end, dead, adoptions, segments)
-        if not part.empty:
-            segments.append(_frozen(part))
-    growing = _read_interval(collection, manifest.tail_row, collection.committed.next_row, dead, adoptions, segments)
+        some = _read_interval(collection, first, end, dead, adoptions, texts)
+        read += some[:-1] if len(some) > 1 and some[-1].empty else some  # the rows after it are another's
+    read += _read_interval(collection, manifest.tail_row, collection.committed.next_row, dead, adoptions, texts)
     covered = max((int(entry["first_row"]) for entry in manifest.segments), default=0)
     if any(first < covered for first, _ in manifest.unsealed + damaged):
         _note_all_adoptions(collection, adoptions)
+    _restore_texts(collection, sealed, read, adoptions, texts)
+    *full, growing = read
+    segments = [_frozen(one) for one in full if not one.empty]
     for segment in [*segments, growing.segment()]:
         _bury(segment, dead, adoptions)
     return segments, growing
 
 
 def _read_interval(
-    collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions, full: list[Segment]
-) -> Growing:
-    """Read rows first..end into growing segments; full ones are appended to ``full``, the last is returned."""
-    growing = Growing(collection.take_number(), first, collection.fields, collection.has_columns)
-    for rows in _chunks(collection, first, end, dead, adoptions):
-        growing.append(rows)
-        if collection.is_full(growing):
-            segment = _frozen(growing)
-            full.append(segment)
-            growing = Growing(collection.take_number(), segment.end_row, collection.fields, collection.has_columns)
-    return growing
+    collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions, texts: _OwnTexts
+) -> list[Growing]:
+    """Read rows first..end into growing segments, all full but the last; without the slots of their texts."""
+    read = [collection.new_growing(collection.take_number(), first)]
+    for rows in _chunks(collection, first, end, dead, adoptions, texts):
+        read[-1].append(rows)
+        if collection.is_full(read[-1]):
+            read.append(collection.new_growing(collection.take_number(), read[-1].segment().end_row))
+    return read
 
 
-def _chunks(collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions) -> Iterator[NewRows]:
+def _restore_texts(
+    collection: Collection, sealed: list[Segment], read: list[Growing], adoptions: _Adoptions, texts: _OwnTexts
+) -> None:
+    """Give each segment that was read again the slots of its texts.
+
+    They are those of its rows, and those that a living row has adopted of one whose body is gone: unlike a vector such
+    a slot leaves no other trace.
+    """
+    layout: list[Segment | Growing] = sorted([*sealed, *read], key=lambda segment: segment.first_row)
+    starts = np.array([segment.first_row for segment in layout], dtype=np.uint64)
+    for key in collection.texts:
+        slots = np.unique(np.concatenate([np.array(texts.rows.get(key, ()), dtype=np.uint64), adoptions.of(key)[0]]))
+        owner = np.maximum(np.searchsorted(starts, slots, side="right") - 1, 0)
+        for i, segment in enumerate(layout):
+            if isinstance(segment, Growing):
+                segment.restore_texts(key, slots[owner == i])
+
+
+def _chunks(
+    collection: Collection, first: int, end: int, dead: UInt64, adoptions: _Adoptions, texts: _OwnTexts
+) -> Iterator[NewRows]:
     number = collection.number
     vectors = _vector_chunks(collection, first, end)
     waiting = next(vectors, None)
@@ -181,6 +225,7 @@ def _chunks(collection: Collection, first: int, end: int, dead: UInt64, adoption
         size += len(value)
         if row not in killed:
             adoptions.note(row, body.slots)
+        texts.note(row, body, row not in killed)
         if len(rows) == READ_ROWS:
             yield flush(row + 1)
     if rows or waiting is not None:

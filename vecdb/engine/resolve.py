@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from vecdb.engine.growing import NewRows, expiries
 from vecdb.engine.judge import judge
 from vecdb.engine.patching import patched
 from vecdb.engine.prepare import (
@@ -25,16 +26,18 @@ from vecdb.engine.prepare import (
     check_payload_size,
     out_of_scope,
 )
-from vecdb.engine.segment import NewRows, UInt64, expiries
+from vecdb.engine.segment import UInt64
+from vecdb.engine.text_index import NewTexts
 from vecdb.errors import ConditionFailed, PointExists
 from vecdb.index.columns.flatten import Chunk, flatten
 from vecdb.index.columns.growing import NewColumns, Share
 from vecdb.index.contract import Mask
+from vecdb.index.postings.growing import Share as TextShare
 from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.point import FOR_EVER, Clear, Condition, DeleteIds, Float32, Int64, PutMode, UpdateWhere
 from vecdb.model.schema import Schema
 from vecdb.storage import codec, keys
-from vecdb.storage.codec import NO_ROW, Change, Pointer
+from vecdb.storage.codec import NO_ROW, TEXT, Change, Pointer
 from vecdb.storage.kv import KV, Batch, prefix_end
 
 READ_KEYS = 4_096
@@ -45,6 +48,7 @@ READ_KEYS = 4_096
 class _Draft:
     """A point as the batch will leave it. Vectors come from ``put`` at ``position``, others are kept.
 
+    ``kept`` and ``placed`` go by the keys of slots: they speak of texts, too. ``texts`` has all of these.
     ``expires_at``: milliseconds since 1970, 0: never.
     """
 
@@ -52,8 +56,8 @@ class _Draft:
     position: int
     texts: dict[int, str]
     payload: bytes | None
-    kept: dict[int, int]  # field -> slot row that is adopted
-    placed: dict[int, tuple[PreparedPut, int]]  # field -> vector given by an earlier operation of the batch
+    kept: dict[int, int]  # key -> slot row that is adopted
+    placed: dict[int, tuple[PreparedPut, int]]  # key -> vector or text given by an earlier operation of the batch
     expires_at: int
 
 
@@ -110,7 +114,8 @@ class Resolver:
         self._kv = kv
         self._collection = collection
         self._fields = fields
-        self._known = set(fields.vectors.values())  # bodies name the vectors of dropped fields for ever
+        self._known = {*fields.vectors.values(), *(TEXT | n for n in fields.texts.values())}
+        """Bodies name the vectors of dropped fields for ever."""
         self._scope = scope
         self._has_columns = schema.payload_columns
         self._ttl_ms = schema.ttl_ms  # of points written without one; 0: they stay
@@ -298,13 +303,14 @@ class Resolver:
         for i in here:
             point_id = op.ids[i]
             draft = self._pending.get(point_id) or bodies[point_id]
-            given = {f for f, rows in present.items() if i in rows}
+            texts = op.texts_at(i)
+            given = {*(f for f, rows in present.items() if i in rows), *(TEXT | number for number in texts)}
             placed = {f: origin for f, origin in draft.placed.items() if f not in given}
             placed.update({f: (draft.put, draft.position) for f in _carried(draft) if f not in given})
             updated = _Draft(
                 op,
                 i,
-                draft.texts | op.texts_at(i),
+                draft.texts | texts,
                 patched(draft.payload, op.payload_at(i), op.patch.mode, op.patch.unset),
                 {f: slot for f, slot in draft.kept.items() if f not in given},
                 placed,
@@ -340,7 +346,8 @@ class Resolver:
         out = {}
         for point_id, row, value in zip(stored, rows, values, strict=True):
             body = codec.decode_body(value or b"")
-            kept = {f: row if slot == NO_ROW else slot for f, slot in body.slots.items() if f in self._known}
+            kept = {TEXT | number: row for number in body.texts}
+            kept.update({f: row if slot == NO_ROW else slot for f, slot in body.slots.items() if f in self._known})
             out[point_id] = _Draft(_NOTHING, -1, body.texts, body.payload, kept, {}, body.expires_at)
         return out
 
@@ -352,7 +359,8 @@ class Resolver:
         replaced = {i: old for i in self._pending if (old := self._old.get(i)) is not None and not old.pointer.deleted}
         killed = sorted(old.pointer.row for old in replaced.values())
         adopted, released = self._slots(drafts, first_row, list(replaced.values()))
-        stored = _gather(drafts)
+        sources = _sources(drafts)
+        stored = _gather(sources)
         bodies, pointers, ids = [], [], []
         body_bytes = 0
         own = _own_slots(drafts, stored)
@@ -403,7 +411,8 @@ class Resolver:
         seqs = np.full(len(drafts), seq, dtype=np.uint64)
         columns = _columns(drafts, own) if self._has_columns else None
         ends = expiries([draft.expires_at for _, draft in drafts])
-        rows = NewRows(numbers, seqs, ids, ready, body_bytes, columns, ends)
+        texts = _new_texts(sources, numbers)
+        rows = NewRows(numbers, seqs, ids, ready, body_bytes, columns, ends, texts)
         return Resolved(change, rows, bodies, raw, pointers, len(drafts) - len(killed))
 
     def _slots(
@@ -442,8 +451,10 @@ def _lost(position: int, point_id: str, expected: str, version: int) -> Conditio
 
 
 def _carried(draft: _Draft) -> list[int]:
-    """Fields for which the draft's own operation gave a vector."""
-    return [f for f, v in draft.put.vectors.items() if _index_of(v.rows, draft.position) is not None]
+    """Keys of the fields for which the draft's own operation gave a vector or a text."""
+    put = draft.put
+    vectors = [f for f, v in put.vectors.items() if _index_of(v.rows, draft.position) is not None]
+    return vectors + [TEXT | number for number, column in put.texts.items() if column[draft.position] is not None]
 
 
 def _index_of(rows: Int64, position: int) -> int | None:
@@ -451,8 +462,18 @@ def _index_of(rows: Int64, position: int) -> int | None:
     return at if at < len(rows) and rows[at] == position else None
 
 
-def _gather(drafts: list[tuple[str, _Draft]]) -> dict[int, tuple[Int64, Float32, Float32]]:
-    """By field: positions among the new rows that carry a new vector, raw and ready vectors."""
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Where the new rows have their vectors and texts from: a put, new rows, and their positions in the put.
+
+    ``puts``: what the rows' own operations gave. ``placed``: by key too, what operations before gave.
+    """
+
+    puts: dict[int, tuple[PreparedPut, list[int], list[int]]]
+    placed: dict[tuple[int, int], tuple[PreparedPut, list[int], list[int]]]
+
+
+def _sources(drafts: list[tuple[str, _Draft]]) -> _Sources:
     sources: dict[tuple[int, int], tuple[PreparedPut, list[int], list[int]]] = {}
     puts: dict[int, tuple[PreparedPut, list[int], list[int]]] = {}
     for i, (_, draft) in enumerate(drafts):
@@ -463,6 +484,11 @@ def _gather(drafts: list[tuple[str, _Draft]]) -> dict[int, tuple[Int64, Float32,
             placed = sources.setdefault((field_id, id(put)), (put, [], []))
             placed[1].append(i)
             placed[2].append(position)
+    return _Sources(puts, sources)
+
+
+def _gather(sources: _Sources) -> dict[int, tuple[Int64, Float32, Float32]]:
+    """By field: positions among the new rows that carry a new vector, raw and ready vectors."""
     pieces: dict[int, list[tuple[Int64, Float32, Float32]]] = {}
 
     def take(field_id: int, put: PreparedPut, new: list[int], positions: list[int]) -> None:
@@ -479,11 +505,12 @@ def _gather(drafts: list[tuple[str, _Draft]]) -> dict[int, tuple[Int64, Float32,
                 (np.array(new, dtype=np.int64)[there], vectors.raw[chosen], vectors.ready[chosen])
             )
 
-    for put, new, positions in puts.values():
+    for put, new, positions in sources.puts.values():
         for field_id in put.vectors:
             take(field_id, put, new, positions)
-    for (field_id, _), (put, new, positions) in sources.items():
-        take(field_id, put, new, positions)
+    for (key, _), (put, new, positions) in sources.placed.items():
+        if key < TEXT:
+            take(key, put, new, positions)
     out = {}
     for field_id, some in pieces.items():
         if len(some) == 1 and bool(np.all(some[0][0][1:] > some[0][0][:-1])):
@@ -496,6 +523,36 @@ def _gather(drafts: list[tuple[str, _Draft]]) -> dict[int, tuple[Int64, Float32,
             np.concatenate([p[2] for p in some])[order],
         )
     return out
+
+
+def _new_texts(sources: _Sources, numbers: UInt64) -> dict[int, NewTexts]:
+    """By key, what the new rows, of these numbers, bring in text fields."""
+    found: dict[int, list[tuple[PreparedPut, Int64, Int64]]] = {}  # key -> put, new rows, positions in the put
+    for put, new, positions in sources.puts.values():
+        for number, column in put.texts.items():
+            there = np.fromiter((column[position] is not None for position in positions), np.bool_, len(positions))
+            if there.any():
+                rows, taken = np.array(new, dtype=np.int64)[there], np.array(positions, dtype=np.int64)[there]
+                found.setdefault(TEXT | number, []).append((put, rows, taken))
+    for (key, _), (put, new, positions) in sources.placed.items():
+        if key >= TEXT:
+            rows, taken = np.array(new, dtype=np.int64), np.array(positions, dtype=np.int64)
+            found.setdefault(key, []).append((put, rows, taken))
+    return {key: _texts_of(key, pieces, numbers) for key, pieces in found.items()}
+
+
+def _texts_of(key: int, pieces: list[tuple[PreparedPut, Int64, Int64]], numbers: UInt64) -> NewTexts:
+    rows = np.sort(np.concatenate([new for _, new, _ in pieces]))
+    shares = []
+    analyzer = None
+    for put, new, positions in pieces:
+        texts = put.postings.get(key ^ TEXT)
+        if texts is None:
+            return NewTexts(numbers[rows])
+        analyzer = texts.analyzer  # one batch is analyzed by one
+        order = np.argsort(positions, kind="stable")
+        shares.append(TextShare(texts.chunk, positions[order], np.searchsorted(rows, new[order])))
+    return NewTexts(numbers[rows], shares, analyzer)
 
 
 def _columns(drafts: list[tuple[str, _Draft]], own: list[dict[int, int]]) -> NewColumns:
@@ -513,6 +570,8 @@ def _columns(drafts: list[tuple[str, _Draft]], own: list[dict[int, int]]) -> New
                 rows.append(i)
                 positions.append(draft.position)
         for field_id in (*own[i], *draft.kept):
+            if field_id >= TEXT:
+                continue
             if field_id not in vectors:
                 vectors[field_id] = np.zeros(len(drafts), dtype=np.bool_)
             vectors[field_id][i] = True

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from vecdb.engine.body_columns import ReadBodies, read_columns
+from vecdb.engine.gathering import Gathering, Selection
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.segment import ALIVE, NEVER, PackedIds, Part, Segment, UInt64
+from vecdb.engine.text_sealing import TextWriter, describe_texts, is_terms, load_texts, stem
 from vecdb.errors import Cancelled
 from vecdb.failpoint import hit
 from vecdb.index import flat, hnsw
@@ -28,16 +30,14 @@ from vecdb.index.columns.sealed import SealedColumns
 from vecdb.index.columns.texts import PackedTexts
 from vecdb.index.contract import VectorIndex
 from vecdb.model.point import Int64
-from vecdb.model.schema import VectorField
+from vecdb.model.schema import TextField, VectorField
 from vecdb.storage import files
-from vecdb.storage.codec import Tombstones
+from vecdb.storage.codec import TEXT, Tombstones
 
 INSERT_ROWS = 8_192
 BODIES = "bodies"
 COLUMNS = "columns"
 EXPIRES = "expires"
-
-Selection = list[tuple[Segment, Int64]]
 
 
 def why_no_graphs(options: EngineOptions) -> str | None:
@@ -52,12 +52,11 @@ def folder_of(root: Path, collection: int, number: int) -> Path:
     return root / str(collection) / str(number)
 
 
-class PartWriter:
+class PartWriter(Gathering):
     """Collects the vectors of one field, puts them into a private graph as soon as there are enough for one."""
 
     def __init__(self, field_id: int, field: VectorField, options: EngineOptions, cancel: Callable[[], bool]) -> None:
-        self.field_id = field_id
-        self.selection: Selection = []
+        super().__init__(field_id)
         self.insertions = 0
         self._field = field
         self._options = options
@@ -71,7 +70,7 @@ class PartWriter:
         """Begin with the whole graph of a sealed segment: its links are kept, nothing is inserted again."""
         if not self._graphs:
             return  # nothing could be added to it
-        part = segment.parts[self.field_id]
+        part = segment.parts[self.key]
         field = self._field
         self._builder = hnsw.HnswBuilder.from_index(path, field.metric, field.dim, len(part), len(part) + room)
         self.selection.append((segment, np.arange(len(part), dtype=np.int64)))
@@ -89,7 +88,7 @@ class PartWriter:
             self._builder = hnsw.HnswBuilder(field.metric, field.dim, field.m, field.ef_construction, self._total)
         while self._inserted < len(self.selection):
             source, chosen = self.selection[self._inserted]
-            part = source.parts[self.field_id]
+            part = source.parts[self.key]
             for start in range(0, len(chosen), INSERT_ROWS):
                 vectors = part.take(chosen[start : start + INSERT_ROWS])
                 if not self._builder.add(vectors, self._options.index_threads, self._cancel):
@@ -106,43 +105,28 @@ class PartWriter:
     def write(self, folder: Path) -> str:
         """Write the part's index into ``folder``; returns its kind."""
         if self._builder is not None:
-            self._builder.save(folder / f"{self.field_id}.hnsw")
+            self._builder.save(folder / f"{self.key}.hnsw")
             return "hnsw"
         dim = self._field.dim
         vectors = np.empty((self._total, dim), dtype=np.float32)
         at = 0
         for segment, chosen in self.selection:
-            vectors[at : at + len(chosen)] = segment.parts[self.field_id].take(chosen)
+            vectors[at : at + len(chosen)] = segment.parts[self.key].take(chosen)
             at += len(chosen)
-        flat.write(folder / f"{self.field_id}.flat", vectors)
+        flat.write(folder / f"{self.key}.flat", vectors)
         return "flat"
 
     def open(self, folder: Path) -> VectorIndex:
         """The index just written, searchable; a graph is the very one that was built."""
         if self._builder is not None:
-            return self._builder.finish(folder / f"{self.field_id}.hnsw")
+            return self._builder.finish(folder / f"{self.key}.hnsw")
         field = self._field
-        return flat.FlatIndex.load(folder / f"{self.field_id}.flat", field.metric, field.dim, self._total)
+        return flat.FlatIndex.load(folder / f"{self.key}.flat", field.metric, field.dim, self._total)
 
     @property
     def pause_s(self) -> float:
         """Seconds all threads stood still for the last save or load of the graph."""
         return 0.0 if self._builder is None else self._builder.pause_s
-
-    def slots(self) -> UInt64:
-        """The slots in ordinal order."""
-        pieces = [segment.parts[self.field_id].slots[chosen] for segment, chosen in self.selection]
-        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint64)
-
-    def stamps(self) -> tuple[UInt64, UInt64 | None]:
-        """(died, owners) as the sources have them now; call under the publish lock."""
-        sources = [(segment.parts[self.field_id], chosen) for segment, chosen in self.selection]
-        if not sources:
-            return np.zeros(0, dtype=np.uint64), None
-        died = np.concatenate([part.died[chosen] for part, chosen in sources])
-        if all(part.owners is None for part, _ in sources):
-            return died, None
-        return died, np.concatenate([part.owner_rows(chosen) for part, chosen in sources])
 
 
 @dataclass(slots=True)
@@ -153,18 +137,22 @@ class SegmentWriter:
     root: Path
     collection: int
     fields: Mapping[int, VectorField]
+    text_fields: Mapping[int, TextField]
     options: EngineOptions
     cancel: Callable[[], bool]
     columns: bool
     read: ReadBodies
     bodies: Selection = field(default_factory=list)
     parts: dict[int, PartWriter] = field(default_factory=dict)
+    texts: dict[int, TextWriter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.parts = {f: PartWriter(f, v, self.options, self.cancel) for f, v in self.fields.items()}
+        self.know(self.fields, self.text_fields)
 
-    def know(self, fields: Mapping[int, VectorField]) -> None:
-        """Take the vectors of fields that were added meanwhile, too."""
+    def know(self, fields: Mapping[int, VectorField], texts: Mapping[int, TextField]) -> None:
+        """Take what fields have that were added meanwhile, too, and index texts as they are declared now."""
+        for key, declared in texts.items():
+            self.texts.setdefault(key, TextWriter(key)).field = declared
         for field_id, about in fields.items():
             if field_id not in self.parts:
                 self.parts[field_id] = PartWriter(field_id, about, self.options, self.cancel)
@@ -180,9 +168,11 @@ class SegmentWriter:
         """Take what lives in ``segment`` at ``seq``. Raises Cancelled."""
         self.bodies.append((segment, _living(segment.alive(seq), len(segment))))
         for field_id, part in segment.parts.items():
+            if field_id in self.texts:
+                self.texts[field_id].selection.append((segment, _living(part.alive(seq), len(part))))
             writer = self.parts.get(field_id)
             if writer is None:
-                continue  # of a field that was dropped
+                continue  # of texts, or of a field that was dropped
             if any(source is segment for source, _ in writer.selection):
                 continue  # its whole graph was taken over
             writer.add(segment, _living(part.alive(seq), len(part)))
@@ -191,8 +181,12 @@ class SegmentWriter:
         """The segments that go into this one, by ascending rows."""
         return sorted((segment for segment, _ in self.bodies), key=lambda s: s.first_row)
 
+    def gatherings(self) -> list[Gathering]:
+        """Those of all fields."""
+        return [*self.parts.values(), *self.texts.values()]
+
     def nbytes(self) -> int:
-        """Bytes gathered so far."""
+        """Bytes of vectors and graphs gathered so far."""
         return sum(part.nbytes() for part in self.parts.values())
 
     def write(self) -> Segment:
@@ -210,13 +204,14 @@ class SegmentWriter:
         if self.columns:
             self._write_columns(temp, PackedTexts(offsets, blob))
         hit("seal.between_files")
-        same, kinds = {}, {}
-        for field_id, part in self.parts.items():
-            slots = part.slots()
-            same[field_id] = len(slots) == len(rows) and bool(np.array_equal(slots, rows))
-            if not same[field_id]:
-                slots.astype("<u8").tofile(temp / f"{field_id}.slots")
-            kinds[field_id] = part.write(temp)
+        same = {}
+        for gathering in self.gatherings():
+            slots = gathering.slots()
+            same[gathering.key] = len(slots) == len(rows) and bool(np.array_equal(slots, rows))
+            if not same[gathering.key]:
+                slots.astype("<u8").tofile(temp / f"{stem(gathering.key)}.slots")
+        for part in self.parts.values():
+            part.write(temp)
         hit("seal.before_rename")
         shutil.rmtree(final, ignore_errors=True)  # of an attempt that no manifest ever named
         listing = {p.name: (p.stat().st_size, files.checksum(p)) for p in sorted(temp.iterdir())}
@@ -226,7 +221,11 @@ class SegmentWriter:
         parts = {}
         for field_id, writer in self.parts.items():
             slots = rows if same[field_id] else writer.slots()
-            parts[field_id] = _part(slots, same[field_id], writer.open(final))
+            parts[field_id] = _part(slots, same[field_id])
+            parts[field_id].index = writer.open(final)
+        for key, texts in self.texts.items():
+            parts[key] = _part(rows if same[key] else texts.slots(), same[key])
+            parts[key].text = texts.open(final)
         ids = PackedIds(offsets, blob)
         return Segment(
             number=self.number,
@@ -249,9 +248,9 @@ class SegmentWriter:
         segment.died = np.concatenate([source.died[chosen] for source, chosen in self.bodies])
         segment.dead = int(np.count_nonzero(segment.died != ALIVE))
         segment.find_earliest()
-        for field_id, writer in self.parts.items():
-            part = segment.parts[field_id]
-            part.died, part.owners = writer.stamps()
+        for gathering in self.gatherings():
+            part = segment.parts[gathering.key]
+            part.died, part.owners = gathering.stamps()
             part.dead = int(np.count_nonzero(part.died != ALIVE))
 
     def _write_columns(self, folder: Path, ids: PackedTexts) -> None:
@@ -306,6 +305,12 @@ def describe(segment: Segment) -> dict[str, Any]:
                 "same_rows": part.same_rows,
             }
             for field_id, part in segment.parts.items()
+            if field_id < TEXT
+        },
+        "texts": {
+            str(key ^ TEXT): describe_texts(part, key, segment.files)
+            for key, part in segment.parts.items()
+            if key >= TEXT
         },
     }
 
@@ -315,15 +320,18 @@ def load(
 ) -> tuple[Segment, float]:
     """Verify and load a sealed segment; also the seconds all threads stood still.
 
-    Raises files.Damaged, or DataLoss where a verified file does not fit what the manifest says of it.
+    Raises files.Damaged, or DataLoss where a verified file does not fit what the manifest says of it. Postings that
+    cannot be used are named in the log and are not known.
     """
     folder = folder_of(root, collection, entry["number"])
     hit("load.before_verify")
-    for name, (_, digest) in entry["files"].items():
-        files.verify(folder / name, digest)
+    listing = {name: (int(size), str(digest)) for name, (size, digest) in entry["files"].items()}
+    for name, (_, digest) in listing.items():
+        if not is_terms(name):
+            files.verify(folder / name, digest)
     n = int(entry["rows"])
     rows, seqs, offsets, blob = _map_bodies(folder / BODIES, n)
-    expires = np.fromfile(folder / EXPIRES, dtype="<i8") if EXPIRES in entry["files"] else None
+    expires = np.fromfile(folder / EXPIRES, dtype="<i8") if EXPIRES in listing else None
     if expires is not None and len(expires) != n:
         raise files.Damaged(folder / EXPIRES, f"{len(expires)} moments for {n} bodies")
     parts: dict[int, Part] = {}
@@ -343,7 +351,14 @@ def load(
             index = graph
         else:
             index = flat.FlatIndex.load(folder / f"{key}.flat", field.metric, field.dim, m)
-        parts[field_id] = _part(slots, about["same_rows"], index)
+        parts[field_id] = _part(slots, about["same_rows"])
+        parts[field_id].index = index
+    for number, about in entry.get("texts", {}).items():
+        slots = rows if about["same_rows"] else np.fromfile(folder / f"{stem(TEXT | int(number))}.slots", dtype="<u8")
+        if len(slots) != int(about["texts"]):
+            raise files.Damaged(folder, f"{len(slots)} slots for {about['texts']} texts")
+        part = parts[TEXT | int(number)] = _part(slots, about["same_rows"])
+        part.text = load_texts(folder, TEXT | int(number), about, listing)
     ids = PackedIds(offsets, blob)
     segment = Segment(
         number=int(entry["number"]),
@@ -355,9 +370,9 @@ def load(
         parts=parts,
         first_row=int(entry["first_row"]),
         end_row=int(entry["end_row"]),
-        disk_bytes=sum(size for size, _ in entry["files"].values()),
-        files={name: (int(size), str(digest)) for name, (size, digest) in entry["files"].items()},
-        columns=SealedColumns(folder / COLUMNS, ids, seqs) if COLUMNS in entry["files"] else None,
+        disk_bytes=sum(size for size, _ in listing.values()),
+        files=listing,
+        columns=SealedColumns(folder / COLUMNS, ids, seqs) if COLUMNS in listing else None,
         expires=expires,
     )
     if tombstones is not None:
@@ -378,11 +393,12 @@ def bury(segment: Segment, tombstones: Tombstones) -> None:
             part.owners = about.owners
 
 
-def _part(slots: UInt64, same_rows: bool, index: VectorIndex) -> Part:
+def _part(slots: UInt64, same_rows: bool) -> Part:
+    """A part of these slots, all alive; the caller adds its vectors or its texts."""
     ascending = bool(np.all(slots[1:] > slots[:-1]))
     order = None if ascending else np.argsort(slots, kind="stable").astype(np.int64)
     died = np.full(len(slots), ALIVE, dtype=np.uint64)
-    return Part(slots=slots, died=died, same_rows=same_rows, index=index, order=order)
+    return Part(slots=slots, died=died, same_rows=same_rows, order=order)
 
 
 def _living(alive: np.ndarray[Any, np.dtype[np.bool_]] | None, n: int) -> Int64:

@@ -3,7 +3,10 @@
 A segment has *bodies* (rows, sequence numbers, ids) and, for each vector field, a *part*: vectors by
 ordinal, each under the row it was written with (its *slot*). For most rows body and slot are the
 same row; an edit that leaves a vector alone makes a new body which *adopts* the old row's slot, so
-that no vector is ever inserted into a graph twice.
+that no vector is ever inserted into a graph twice. A text field's part is the same, with postings
+instead of vectors: no text is analyzed twice. The text itself is in the body of whichever row owns
+the slot. Parts are numbered as slots are in bodies: vector fields by their number, text fields by
+TEXT | number.
 
 Liveness is stamped, not copied: ``died[ordinal]`` is the sequence number of the write that killed a
 row, ALIVE until then. A reader at sequence S takes a row as alive if it died after S. Stamps are
@@ -16,27 +19,24 @@ maintenance does, some time later), but no view shows it from that moment on: se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.index import metric
-from vecdb.index.appended import Appended
+from vecdb.engine.text_index import TextIndex
+from vecdb.index.analysis.contract import Identity
 from vecdb.index.columns.contract import Columns
-from vecdb.index.columns.growing import GrowingColumns, NewColumns
 from vecdb.index.contract import Mask, VectorIndex
+from vecdb.index.postings.contract import Postings
 from vecdb.model.point import Float32, Int64
-from vecdb.model.schema import VectorField
 
 UInt64 = NDArray[np.uint64]
 
 ALIVE = np.uint64(2**64 - 1)
 NEVER = 2**63 - 1
 """The moment at which a point without an end expires, in milliseconds since 1970."""
-_NO_ROWS = np.zeros(0, dtype=np.uint64)
 
 
 class IdColumn(Protocol):
@@ -82,13 +82,15 @@ class PackedIds:
 
 @dataclass(slots=True)
 class Part:
-    """The vectors of one field in a segment.
+    """The vectors, or the texts, of one field in a segment.
 
     ``slots`` (uint64, by ordinal) is ascending, or ``order`` is the permutation that sorts it.
     ``owners`` is None while every slot belongs to the row of its own number; else it gives by ordinal
-    the newest row that has the vector. Exactly one of ``vectors`` (prepared, float32 ``[n, dim]``) and
-    ``index`` is set; ``squares`` are the squared norms of ``vectors``, where the metric wants them.
-    ``same_rows``: ordinal i here is ordinal i of the bodies.
+    the newest row that has it. ``same_rows``: ordinal i here is ordinal i of the bodies.
+
+    Exactly one of ``vectors`` (prepared, float32 ``[n, dim]``), ``index`` and ``text`` is set; ``squares`` are the
+    squared norms of ``vectors``, where the metric wants them. ``terms``: how many terms the texts that no write has
+    killed have together, kept up by kills; None while nobody counted (publisher only).
     """
 
     slots: UInt64
@@ -100,6 +102,8 @@ class Part:
     order: Int64 | None = None
     owners: UInt64 | None = None
     dead: int = 0
+    text: TextIndex | None = None
+    terms: int | None = None
     _adoptions: int = 0
     _moved: tuple[int, Int64] | None = None
     _own: tuple[Int64, Mask] | None = None
@@ -110,6 +114,22 @@ class Part:
     def find(self, slots: UInt64) -> tuple[Int64, Mask]:
         """Ordinals of ``slots`` and whether each is here."""
         return find_sorted(self.slots, self.order, slots)
+
+    @property
+    def postings(self) -> Postings | None:
+        """The postings of a text field; None where they are not known yet, and of a vector field."""
+        return None if self.text is None else self.text.upto(len(self))
+
+    @property
+    def analyzer(self) -> Identity | None:
+        """What the postings were made by; None where there are none."""
+        return None if self.text is None else self.text.analyzer
+
+    def count_terms(self) -> int | None:
+        """``terms``, counted if nobody has; None where the postings are not known (publisher only)."""
+        if self.terms is None and (postings := self.postings) is not None:
+            self.terms = int(postings.lengths[self.died == ALIVE].sum(dtype=np.int64))
+        return self.terms
 
     def take(self, ordinals: Int64) -> Float32:
         """Prepared vectors at ``ordinals``, float32 ``[len, dim]``."""
@@ -132,6 +152,8 @@ class Part:
         """Stamp slots dead as of ``seq`` (publisher only)."""
         self.died[ordinals] = np.uint64(seq)
         self.dead += len(ordinals)
+        if self.terms is not None and len(ordinals) and (postings := self.postings) is not None:
+            self.terms -= int(postings.lengths[ordinals].sum(dtype=np.int64))
 
     def adopt(self, ordinals: Int64, rows: UInt64) -> None:
         """Record new owners (publisher only). A reader of an older view walks back from the new row."""
@@ -147,7 +169,7 @@ class Part:
         return self._own
 
     def moved(self) -> Int64:
-        """Ordinals of vectors that a row other than that of their slot has; int64, ascending, not to be written to."""
+        """Ordinals of slots that a row other than that of their slot has; int64, ascending, not to be written to."""
         if self.owners is None:
             return np.zeros(0, dtype=np.int64)
         adoptions, kept = self._adoptions, self._moved  # counted before the look: a later adoption makes it old
@@ -238,9 +260,10 @@ class Segment:
             arrays += [
                 a for a in (part.slots, part.died, part.order, part.owners, part.vectors, part.squares) if a is not None
             ]
-            if part.index is not None:
-                more = part.index.nbytes()
-                anonymous, mapped = anonymous + more[0], mapped + more[1]
+            for held in (part.index, part.text):
+                if held is not None:
+                    more = held.nbytes()
+                    anonymous, mapped = anonymous + more[0], mapped + more[1]
         for array in {id(a): a for a in arrays}.values():
             if _is_mapped(array):
                 mapped += array.nbytes
@@ -249,180 +272,9 @@ class Segment:
         return anonymous, mapped
 
 
-@dataclass(frozen=True, slots=True)
-class NewRows:
-    """Rows as memory takes them: bodies (``rows`` ascending, with their ``seqs`` and ``ids``), and by field id
-    (slots uint64 ``[n]`` ascending, prepared vectors float32 ``[n, dim]``). ``columns``: what filters may ask;
-    None where columns are off. ``expires`` as in Segment.
-    """
-
-    rows: UInt64
-    seqs: UInt64
-    ids: Sequence[str]
-    vectors: dict[int, tuple[UInt64, Float32]]
-    body_bytes: int
-    columns: NewColumns | None
-    expires: Int64 | None = None
-
-
-class _GrowingPart:
-    """The vectors of one field while they grow; becomes a Part."""
-
-    def __init__(self, field: VectorField, same_rows: bool = True) -> None:
-        self._metric = field.metric
-        self.slots = Appended(np.uint64)
-        self._died = Appended(np.uint64)
-        self._vectors = Appended(np.float32, field.dim)
-        self._squares = None if field.metric == "cosine" else Appended(np.float32)
-        self._owners: UInt64 | None = None
-        self._dead = 0
-        self._same_rows = same_rows
-
-    @property
-    def vector_bytes(self) -> int:
-        return self._vectors.view().nbytes
-
-    def extend(self, rows: UInt64, slots: UInt64, vectors: Float32 | None) -> None:
-        """Add what some new ``rows`` have here; ``vectors`` None: nothing."""
-        self._same_rows = self._same_rows and np.array_equal(slots, rows)
-        if vectors is None:
-            return
-        self.slots.extend(slots)
-        self._died.extend(np.full(len(slots), ALIVE, dtype=np.uint64))
-        self._vectors.extend(vectors)
-        if self._squares is not None:
-            self._squares.extend(metric.squares(vectors))
-        if self._owners is not None:
-            self._owners = np.concatenate([self._owners, slots])
-
-    def part(self) -> Part:
-        return Part(
-            slots=self.slots.view(),
-            died=self._died.view(),
-            same_rows=self._same_rows,
-            vectors=self._vectors.view(),
-            squares=None if self._squares is None else self._squares.view(),
-            owners=self._owners,
-            dead=self._dead,
-        )
-
-    def take_back(self, part: Part) -> None:
-        """Keep what stamps changed in a part handed out."""
-        self._dead, self._owners = part.dead, part.owners
-
-
-class Growing:
-    """The one segment of a collection that takes new rows. Only the publisher touches it.
-
-    ``segment()`` gives what readers use: slices that later appends do not disturb. Appending may move
-    a column; stamps then go to the moved one, and an older view misses only stamps later than itself.
-    """
-
-    def __init__(self, number: int, first_row: int, fields: Mapping[int, VectorField], columns: bool = True) -> None:
-        self.number = number
-        self.first_row = first_row
-        self._rows = Appended(np.uint64)
-        self._seqs = Appended(np.uint64)
-        self._died = Appended(np.uint64)
-        self._ids: list[str] = []
-        self._columns = GrowingColumns() if columns else None
-        self._expires: Appended[np.int64] | None = None  # from the first body that has an end
-        self._earliest = NEVER
-        self._parts = {field_id: _GrowingPart(field) for field_id, field in fields.items()}
-        self._dead = 0
-        self.body_bytes = 0
-        self._segment: Segment | None = None
-
-    def __len__(self) -> int:
-        return self._rows.n
-
-    @property
-    def empty(self) -> bool:
-        """No body and no vector; a vector may be here without a body, when a later row has adopted it."""
-        return not self._rows.n and not any(part.slots.n for part in self._parts.values())
-
-    @property
-    def vector_bytes(self) -> int:
-        """Bytes of vectors held (float32)."""
-        return sum(part.vector_bytes for part in self._parts.values())
-
-    def append(self, new: NewRows) -> None:
-        """Add rows; they and their slots are above all that is here."""
-        self._keep()
-        self._take_expiry(new)
-        self._rows.extend(new.rows)
-        self._seqs.extend(new.seqs)
-        self._died.extend(np.full(len(new.rows), ALIVE, dtype=np.uint64))
-        self._ids.extend(new.ids)
-        if new.columns is None:
-            self._columns = None  # switched off, or on just now: what does not know every row knows nothing
-        elif self._columns is not None:
-            self._columns.append(new.columns, len(new.rows))
-        for field_id, part in self._parts.items():
-            part.extend(new.rows, *new.vectors.get(field_id, (_NO_ROWS, None)))
-        self.body_bytes += new.body_bytes
-
-    def reshape(self, fields: Mapping[int, VectorField]) -> None:
-        """Let go of vectors of fields that are no more, and take those of new ones from now on."""
-        self._keep()
-        fresh = {f: _GrowingPart(field, same_rows=not len(self)) for f, field in fields.items() if f not in self._parts}
-        self._parts = {f: part for f, part in self._parts.items() if f in fields} | fresh
-
-    def _take_expiry(self, new: NewRows) -> None:
-        """Before the rows themselves are taken."""
-        if new.expires is not None and self._expires is None:
-            self._expires = Appended(np.int64)
-            self._expires.extend(np.full(self._rows.n, NEVER, dtype=np.int64))
-        if self._expires is not None:
-            expires = np.full(len(new.rows), NEVER, dtype=np.int64) if new.expires is None else new.expires
-            self._expires.extend(expires)
-            self._earliest = min(self._earliest, int(expires.min(initial=NEVER)))
-
-    def segment(self) -> Segment:
-        """The rows so far as an immutable-but-for-stamps segment; the same object until something is appended."""
-        if self._segment is None:
-            columns = (self._rows, *(part.slots for part in self._parts.values()))
-            ids, seqs = ListIds(self._ids), self._seqs.view()
-            last = max((int(column.view()[-1]) for column in columns if column.n), default=self.first_row - 1)
-            self._segment = Segment(
-                number=self.number,
-                state="growing",
-                rows=self._rows.view(),
-                seqs=seqs,
-                ids=ids,
-                died=self._died.view(),
-                parts={field_id: part.part() for field_id, part in self._parts.items()},
-                first_row=self.first_row,
-                end_row=last + 1,
-                dead=self._dead,
-                columns=None if self._columns is None else self._columns.upto(self._rows.n, ids, seqs),
-                expires=None if self._expires is None else self._expires.view(),
-                earliest=self._earliest,
-            )
-        return self._segment
-
-    def _keep(self) -> None:
-        """Take back what stamps changed in the segment handed out, and start a new one."""
-        if self._segment is None:
-            return
-        self._dead, self._earliest = self._segment.dead, self._segment.earliest
-        for field_id, part in self._segment.parts.items():
-            self._parts[field_id].take_back(part)
-        self._segment = None
-
-
 def _is_of(name: str, field_id: int) -> bool:
     """Whether a segment's file of that name is of a vector field."""
     return name.startswith(f"{field_id}.")
-
-
-def expiries(moments: Sequence[int]) -> Int64 | None:
-    """The column ``expires`` of what bodies say (0: never); None when none of them has an end."""
-    if not any(moments):
-        return None
-    found = np.array(moments, dtype=np.int64)
-    found[found == 0] = NEVER
-    return found
 
 
 def _is_mapped(array: Any) -> bool:

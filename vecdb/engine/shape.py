@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from vecdb.engine.prepare import FieldIds
 from vecdb.errors import ResourceExhausted
-from vecdb.model.schema import Schema, VectorField
+from vecdb.model.schema import Schema, TextField, VectorField
 from vecdb.model.schema_change import (
     AddTextField,
     AddVectorField,
@@ -20,9 +20,10 @@ from vecdb.model.schema_change import (
     SchemaChange,
     changed,
 )
+from vecdb.storage.codec import TEXT
 
-MAX_NUMBER = 2**16 - 1
-"""Numbers of fields have two bytes on disk."""
+MAX_NUMBER = TEXT - 1
+"""Numbers of fields have 15 bits on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Shape:
     def vectors(self) -> dict[int, VectorField]:
         """The vector fields by number."""
         return {self.fields.vectors[name]: field for name, field in self.schema.vectors.items()}
+
+    def texts(self) -> dict[int, TextField]:
+        """The text fields by the keys of their slots."""
+        return {TEXT | self.fields.texts[name]: field for name, field in self.schema.texts.items()}
 
     def changed(self, change: SchemaChange) -> Shape:
         """The shape after a change. Raises what ``changed`` raises; ResourceExhausted when numbers are used up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,13 +12,23 @@ from vecdb.index.contract import Mask
 from vecdb.model.point import Int64
 
 
+@dataclass(frozen=True, slots=True)
+class TextCounts:
+    """How many texts of a field live, and how many terms they have together."""
+
+    texts: int
+    terms: int
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class View:
     """A collection at sequence ``seq``: its segments by ascending rows, rows below ``row_bound``.
 
     ``live`` counts the live points. While a view is referenced, the bodies and files it needs are kept.
+    ``texts``: by key of a text field what lives in it; a field is left out while some of its postings are not known.
 
-    A reader looks at one moment, ``now_ms``: what has expired by then it does not see, though ``live`` counts it.
+    A reader looks at one moment, ``now_ms``: what has expired by then it does not see, though ``live`` and ``texts``
+    count it.
     The view of the collection itself is of no moment; ``at`` gives one, and holds the other by ``original``.
     """
 
@@ -28,14 +38,18 @@ class View:
     segments: Sequence[Segment]
     starts: UInt64 = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     earliest: int = NEVER
+    texts: Mapping[int, TextCounts] = field(default_factory=dict)
     now_ms: int = -1
     original: View | None = None
 
     @staticmethod
-    def of(seq: int, row_bound: int, live: int, segments: Sequence[Segment]) -> View:
+    def of(
+        seq: int, row_bound: int, live: int, segments: Sequence[Segment], texts: Mapping[int, TextCounts] | None = None
+    ) -> View:
         """A view over ``segments`` (ascending, disjoint row intervals)."""
         starts = np.array([s.first_row for s in segments], dtype=np.uint64)
-        return View(seq, row_bound, live, segments, starts, min((s.earliest for s in segments), default=NEVER))
+        earliest = min((s.earliest for s in segments), default=NEVER)
+        return View(seq, row_bound, live, segments, starts, earliest, texts or {})
 
     def at(self, now_ms: int) -> View:
         """The view as it is at a moment (milliseconds since 1970); itself while nothing in it has expired."""

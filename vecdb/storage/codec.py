@@ -25,6 +25,8 @@ OLDEST_FORMAT = 1
 NO_ROW = 2**64 - 1
 """Stands for "no row": no predecessor in a body, a vector slot that is the row itself."""
 BUCKETS = 256
+TEXT = 1 << 15
+"""Slots of the text field of number n are under TEXT | n, those of a vector field under its number, which is lower."""
 
 UInt64 = NDArray[np.uint64]
 
@@ -48,7 +50,8 @@ class Body(NamedTuple):
 
     ``seq`` is the write that made it, ``previous`` the row it replaced (NO_ROW: none), ``expires_at``
     milliseconds since 1970 (0: never). ``slots`` gives by field id the row under which the vector is
-    stored: an edit that leaves a vector alone adopts the slot of the row before.
+    stored: an edit that leaves a vector alone adopts the slot of the row before. So with texts, under TEXT | number:
+    but a text that has no slot here is the row's own, and the text itself is in every body.
     """
 
     id: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
 
 from vecdb.errors import InvalidArgument
 from vecdb.index.analysis import folding
@@ -28,6 +30,23 @@ def analyzer(name: str = "multilingual", options: Mapping[str, object] | None = 
     own; ``multilingual`` leaves out none). Raises InvalidArgument for any other name, option or value, and
     FailedPrecondition where ``fold_traditional`` needs OpenCC and it is not installed.
     """
+    identity = identity_of(name, options)
+    given: dict[str, Any] = dict(identity.options)
+    if name in _VERBATIM:
+        return Verbatim(identity, _VERBATIM[name])
+    fold_accents = bool(given.get("fold_accents", True))
+    stop_words = given.get("stop_words", STOP_WORDS.get(name, ()))
+    language = Language(
+        stemmer(name) if name in LANGUAGES else _any_language(fold_accents),
+        frozenset(folding.fold(str(word)) for word in stop_words),
+        fold_accents,
+        bool(given.get("fold_traditional", False)),
+    )
+    return LanguageAnalyzer(identity, language)
+
+
+def identity_of(name: str, options: Mapping[str, object] | None = None) -> Identity:
+    """The identity of the analyzer of this name and these options, without making it. Raises InvalidArgument."""
     _expect(name, NAMES, "analyzer", "analyzer")
     given = {option: tuple(value) if isinstance(value, list) else value for option, value in (options or {}).items()}
     for option, value in given.items():
@@ -39,18 +58,13 @@ def analyzer(name: str = "multilingual", options: Mapping[str, object] | None = 
                 expected=_OPTIONS[option],
                 received=repr(value),
             )
-    identity = Identity(name, tuple(sorted(given.items())), VERSION)  # type: ignore[arg-type]
-    if name in _VERBATIM:
-        return Verbatim(identity, _VERBATIM[name])
-    fold_accents = bool(given.get("fold_accents", True))
-    stop_words = given.get("stop_words", STOP_WORDS.get(name, ()))
-    language = Language(
-        stemmer(name) if name in LANGUAGES else _any_language(fold_accents),
-        frozenset(folding.fold(str(word)) for word in stop_words),  # type: ignore[attr-defined]
-        fold_accents,
-        bool(given.get("fold_traditional", False)),
-    )
-    return LanguageAnalyzer(identity, language)
+    return Identity(name, tuple(sorted(given.items())), VERSION)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=64)
+def made_by(identity: Identity) -> Analyzer:
+    """The analyzer of an identity, one for all who ask. Raises what ``analyzer`` raises."""
+    return analyzer(identity.name, dict(identity.options))
 
 
 def _any_language(fold_accents: bool) -> Callable[[str], str]:

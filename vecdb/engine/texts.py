@@ -1,0 +1,145 @@
+"""The postings that a search by words reads, made from the bodies where they are not known.
+
+Postings come with the rows or with a sealed file; where they do not (engine/text_index.py), the first who needs them
+reads the texts from the bodies of the rows that own them, and the segment keeps what was made. A segment's postings
+stay those of one analyzer until maintenance makes them anew, so whoever asks for them is given the analyzer with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from vecdb.engine.body_columns import ReadBodies
+from vecdb.engine.segment import Part
+from vecdb.engine.text_index import TextIndex
+from vecdb.engine.view import TextCounts, View
+from vecdb.errors import DataLoss, DeadlineExceeded, FailedPrecondition, InvalidArgument
+from vecdb.index.analysis.analyzer import identity_of, made_by
+from vecdb.index.analysis.contract import Analyzer, Identity
+from vecdb.index.postings.chunk import analyzed
+from vecdb.index.postings.contract import Postings
+from vecdb.index.postings.growing import GrowingPostings, Share
+from vecdb.model.context import CallContext
+from vecdb.model.schema import TextField
+from vecdb.storage import codec
+from vecdb.storage.codec import TEXT
+
+READ_ROWS = 256
+"""Bodies read at once, when postings are made of them."""
+PIECE_BYTES = 1 << 20
+"""Characters analyzed before whoever waits is asked whether to go on: some 100 ms."""
+
+
+def identity(field: TextField) -> Identity:
+    """What the postings of a field are to be made by. Raises InvalidArgument."""
+    return identity_of(field.analyzer, field.options)
+
+
+def indexed_alike(one: TextField, other: TextField) -> bool:
+    """Whether the postings made for one declaration of a field are those for another."""
+    return (one.analyzer, dict(one.options), one.keywords) == (other.analyzer, dict(other.options), other.keywords)
+
+
+def check_analyzers(fields: Mapping[str, TextField]) -> None:
+    """Raise InvalidArgument, or FailedPrecondition, for a field whose analyzer cannot be made."""
+    for field in fields.values():
+        made_by(identity(field))
+
+
+def analyzers_of(fields: Mapping[int, TextField]) -> dict[int, Analyzer]:
+    """By key, what analyzes the texts of fields that are searched by keywords.
+
+    A field whose analyzer cannot be made here (it was declared elsewhere) is left out: its searches say why.
+    """
+    found = {}
+    for key, field in fields.items():
+        if field.keywords:
+            try:
+                found[key] = made_by(identity(field))
+            except (InvalidArgument, FailedPrecondition, ImportError):
+                continue
+    return found
+
+
+class Texts:
+    """The text fields of one collection under one schema. Any thread may call it."""
+
+    def __init__(self, read: ReadBodies, fields: Mapping[int, TextField]) -> None:
+        self._read = read
+        self._fields = fields
+
+    def of(self, context: CallContext, view: View, index: int, key: int) -> tuple[Postings, Analyzer]:
+        """The postings of a text field in one segment of ``view``, and the analyzer they were made by.
+
+        A call asks once for each segment: the next one may get postings by another analyzer. Ordinals are those of
+        the segment's part; one without a part has no texts. Raises DeadlineExceeded while postings are made, DataLoss.
+        """
+        part = view.segments[index].parts.get(key)
+        if part is None or part.text is None or not len(part):
+            return GrowingPostings().upto(0), made_by(identity(self._fields[key]))
+        text = part.text
+        postings = text.upto(len(part))
+        if postings is None:
+            wait = context.remaining()
+            if not text.making.acquire(timeout=-1 if wait is None else wait):
+                raise DeadlineExceeded("the deadline passed while postings were made")
+            try:
+                self.make(part, text, key, view.seq, lambda: context.check("making postings"))
+            finally:
+                text.making.release()
+            postings = text.upto(len(part))
+        assert postings is not None and text.analyzer is not None
+        return postings, made_by(text.analyzer)
+
+    def counts(self, context: CallContext, view: View, key: int) -> TextCounts:
+        """The texts that live in ``view``, expired or not; making what is not known."""
+        known = view.texts.get(key)
+        if known is not None:
+            return known
+        texts = terms = 0
+        for index, segment in enumerate(view.segments):
+            part = segment.parts.get(key)
+            if part is not None:
+                lengths = self.of(context, view, index, key)[0].lengths
+                alive = part.alive(view.seq)
+                living = lengths if alive is None else lengths[alive]
+                texts, terms = texts + len(living), terms + int(living.sum(dtype=np.int64))
+        return TextCounts(texts, terms)
+
+    def make(self, part: Part, text: TextIndex, key: int, seq: int, check: Callable[[], None]) -> None:
+        """Make what ``text`` lacks of the postings of ``part``, from the bodies (``text.making`` held).
+
+        ``seq``: of a view that is held meanwhile; what is dead in it may be gone. ``check`` may raise, between pieces.
+        """
+        by = text.analyzer if text.known and text.analyzer is not None else identity(self._fields[key])
+        analyzer = made_by(by)
+        for texts in self._pieces(part, text.known, key, seq, check):
+            text.add([Share(analyzed(texts, analyzer))], len(texts), by)
+
+    def _pieces(self, part: Part, start: int, key: int, seq: int, check: Callable[[], None]) -> Iterator[Sequence[str]]:
+        """The texts of a part from ordinal ``start`` on, a piece at a time."""
+        for first in range(start, len(part), READ_ROWS):
+            check()
+            texts = self.texts(part, np.arange(first, min(first + READ_ROWS, len(part)), dtype=np.int64), key, seq)
+            done = size = 0
+            for i, one in enumerate(texts):
+                size += len(one)
+                if size >= PIECE_BYTES:
+                    yield texts[done : i + 1]
+                    done, size = i + 1, 0
+                    check()
+            if done < len(texts):
+                yield texts[done:]
+
+    def texts(self, part: Part, ordinals: np.ndarray[tuple[int], np.dtype[np.int64]], key: int, seq: int) -> list[str]:
+        """The texts at ordinals; "" for one that was dead at ``seq`` and is gone. Raises DataLoss."""
+        rows = part.owner_rows(ordinals).tolist()
+        out = []
+        for i, (row, raw) in enumerate(zip(rows, self._read(rows), strict=True)):
+            text = None if raw is None else codec.decode_body(raw).texts.get(key ^ TEXT)
+            if text is None and part.died[ordinals[i]] > np.uint64(seq):
+                raise DataLoss(f"row {row} has no text", field="texts", expected="a text", received="nothing")
+            out.append(text or "")
+        return out
