@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 READ_ROWS = 2_048
 ANALYZED_BYTES = 2 << 20
-"""Of texts that are analyzed before a collection opens, which takes about half a second; more are analyzed after it has opened."""
+"""Of texts that are analyzed before a collection opens, which takes about half a second; more are analyzed after."""
 
 
 @dataclass(slots=True)
