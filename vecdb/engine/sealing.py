@@ -208,7 +208,7 @@ class SegmentWriter:
         for gathering in self.gatherings():
             slots = gathering.slots()
             same[gathering.key] = len(slots) == len(rows) and bool(np.array_equal(slots, rows))
-            if not same[gathering.key]:
+            if not same[gathering.key] and (len(slots) or gathering.key < TEXT):
                 slots.astype("<u8").tofile(temp / f"{stem(gathering.key)}.slots")
         for part in self.parts.values():
             part.write(temp)
@@ -354,9 +354,10 @@ def load(
         parts[field_id] = _part(slots, about["same_rows"])
         parts[field_id].index = index
     for number, about in entry.get("texts", {}).items():
-        slots = rows if about["same_rows"] else np.fromfile(folder / f"{stem(TEXT | int(number))}.slots", dtype="<u8")
+        name = f"{stem(TEXT | int(number))}.slots"
+        slots = np.fromfile(folder / name, dtype="<u8") if name in listing else rows[: int(about["texts"])]
         if len(slots) != int(about["texts"]):
-            raise files.Damaged(folder, f"{len(slots)} slots for {about['texts']} texts")
+            raise files.Damaged(folder / name, f"{len(slots)} slots for {about['texts']} texts")
         part = parts[TEXT | int(number)] = _part(slots, about["same_rows"])
         part.text = load_texts(folder, TEXT | int(number), about, listing)
     ids = PackedIds(offsets, blob)
