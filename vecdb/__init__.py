@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from vecdb.client.connect import connect_async as connect_async
     from vecdb.client.connect import open as open
     from vecdb.client.connect import open_async as open_async
+    from vecdb.client.keyword import Keyword as Keyword
+    from vecdb.client.keyword import Query as Query
+    from vecdb.client.modifiers import Boost as Boost
+    from vecdb.client.modifiers import Decay as Decay
     from vecdb.client.near import Near as Near
     from vecdb.client.operations import Clear as Clear
     from vecdb.client.operations import Delete as Delete
     from vecdb.client.operations import Insert as Insert
     from vecdb.client.operations import Update as Update
     from vecdb.client.operations import Upsert as Upsert
+    from vecdb.client.reranking import Rerank as Rerank
     from vecdb.errors import Aborted as Aborted
     from vecdb.errors import AlreadyExists as AlreadyExists
     from vecdb.errors import Cancelled as Cancelled
@@ -70,17 +75,23 @@ if TYPE_CHECKING:
     from vecdb.model.facet import FacetValue as FacetValue
     from vecdb.model.filter import Filter as Filter
     from vecdb.model.filter.expression import F as F
+    from vecdb.model.fusion import DistributionScore as DistributionScore
+    from vecdb.model.fusion import RelativeScore as RelativeScore
     from vecdb.model.fusion import Rrf as Rrf
+    from vecdb.model.highlight import Highlight as Highlight
+    from vecdb.model.highlight import Snippet as Snippet
     from vecdb.model.hit import Hit as Hit
     from vecdb.model.hit import Page as Page
     from vecdb.model.hit import Point as Point
     from vecdb.model.hit import SearchResult as SearchResult
     from vecdb.model.info import ServerInfo as ServerInfo
+    from vecdb.model.modifier import Mmr as Mmr
     from vecdb.model.order import OrderBy as OrderBy
     from vecdb.model.point import WriteResult as WriteResult
     from vecdb.model.schema import Schema as Schema
     from vecdb.model.schema import TextField as TextField
     from vecdb.model.schema import VectorField as VectorField
+    from vecdb.model.token import Token as Token
 
 _PLACES = {
     "vecdb.client.async_client": ("AsyncClient",),
@@ -88,8 +99,11 @@ _PLACES = {
     "vecdb.client.client": ("Client",),
     "vecdb.client.collection": ("Collection",),
     "vecdb.client.connect": ("connect", "connect_async", "open", "open_async"),
+    "vecdb.client.keyword": ("Keyword", "Query"),
+    "vecdb.client.modifiers": ("Boost", "Decay"),
     "vecdb.client.near": ("Near",),
     "vecdb.client.operations": ("Clear", "Delete", "Insert", "Update", "Upsert"),
+    "vecdb.client.reranking": ("Rerank",),
     "vecdb.errors": (
         "Aborted",
         "AlreadyExists",
@@ -133,8 +147,11 @@ _PLACES = {
     "vecdb.model.info": ("ServerInfo",),
     "vecdb.model.order": ("OrderBy",),
     "vecdb.model.point": ("WriteResult",),
-    "vecdb.model.fusion": ("Rrf",),
+    "vecdb.model.fusion": ("DistributionScore", "RelativeScore", "Rrf"),
+    "vecdb.model.highlight": ("Highlight", "Snippet"),
+    "vecdb.model.modifier": ("Mmr",),
     "vecdb.model.schema": ("Schema", "TextField", "VectorField"),
+    "vecdb.model.token": ("Token",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vecdb.client import build, split
+from vecdb.client import searching, split
 from vecdb.client.near import Near
 from vecdb.errors import InvalidArgument
 from vecdb.model.point import Select
@@ -26,7 +26,7 @@ DEFAULTS = {
 
 
 def search(vector: object = None, legs: object = None, **more: object) -> SearchRequest:
-    return build.search(vector, legs, **{**DEFAULTS, **more})  # type: ignore[arg-type]
+    return searching.search(vector, legs, **{**DEFAULTS, **more})  # type: ignore[arg-type]
 
 
 def test_one_vector() -> None:
@@ -81,15 +81,15 @@ def test_what_is_wrong_is_refused(given: dict[str, object], field: str) -> None:
 
 
 def test_a_batch_is_one_leg_of_many_queries() -> None:
-    request = build.search_batch(np.ones((5, 3)), **DEFAULTS)
+    request = searching.search_batch(np.ones((5, 3)), **DEFAULTS)
     assert request is not None
     assert request.queries == 5
     for nothing in ([], np.zeros((0, 3)), iter(())):
-        assert build.search_batch(nothing, **DEFAULTS) is None
+        assert searching.search_batch(nothing, **DEFAULTS) is None
 
 
 def test_a_batch_is_split_where_question_or_answer_would_not_fit() -> None:
-    request = build.search_batch(np.arange(60).reshape(20, 3), **{**DEFAULTS, "limit": 7})
+    request = searching.search_batch(np.arange(60).reshape(20, 3), **{**DEFAULTS, "limit": 7})
     assert request is not None
     for message_bytes, hits, sizes in [
         (1 << 20, 10_000, [20]),

@@ -12,7 +12,8 @@ from tests.project.repository import ROOT
 NAMES = """
     __version__
     Client Collection connect open AsyncClient AsyncCollection connect_async open_async
-    Near Rrf F Filter
+    Near Keyword Query Rrf RelativeScore DistributionScore F Filter
+    Highlight Snippet Decay Boost Mmr Rerank Token
     Clear Delete Insert Update Upsert
     Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
     Schema TextField VectorField

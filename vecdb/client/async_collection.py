@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Sized
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from vecdb.client.collection import Payloads
 from vecdb.client.examples import Ids
 from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
+from vecdb.client.keyword import Fields, Keyword, Query
 from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
+from vecdb.client.modifiers import Boost, Decay
 from vecdb.client.near import Near, Vector
 from vecdb.client.operations import (
     Delete,
@@ -32,15 +34,19 @@ from vecdb.client.operations import (
     Version,
 )
 from vecdb.client.progress import Progress, in_loop, reporting
+from vecdb.client.reranking import Rerank, Scorer, SecondStage
 from vecdb.client.run import Budget
 from vecdb.client.transport import AsyncTransport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.facet import Facet
-from vecdb.model.fusion import Rrf
+from vecdb.model.fusion import Fusion
+from vecdb.model.highlight import Highlight
 from vecdb.model.hit import Page, Point, SearchResult
+from vecdb.model.modifier import Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.schema import TextField, VectorField
+from vecdb.model.token import Token
 
 if TYPE_CHECKING:
     from vecdb.client.load.options import LoadMore
@@ -203,9 +209,11 @@ class AsyncCollection:
         self,
         vector: Vector | None = None,
         *,
+        text: str | Query | None = None,
+        fields: Fields | None = None,
         id: Ids | None = None,
         unlike: Ids | None = None,
-        legs: Sequence[Near] | None = None,
+        legs: Sequence[Near | Keyword] | None = None,
         filter: Where | None = None,
         limit: int = 10,
         offset: int = 0,
@@ -214,27 +222,38 @@ class AsyncCollection:
         ef: int | None = None,
         exact: bool = False,
         min_score: float | None = None,
-        fusion: Rrf | None = None,
+        fusion: Fusion | None = None,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
         group_by: str | Sequence[str] | None = None,
         group_size: int = 3,
+        highlight: bool | Highlight = False,
+        modifiers: Decay | Boost | Sequence[Decay | Boost] | None = None,
+        mmr: float | Mmr | None = None,
+        rerank: Scorer | Rerank | None = None,
         timeout: float | None = None,
     ) -> SearchResult:
-        """The nearest points to ``vector`` (``[dim]``), best first: exactly min(limit, matches) hits."""
+        """The points nearest to ``vector`` (``[dim]``), that hold words of ``text``, or both: min(limit, matches) hits.
+
+        ``rerank`` may be a coroutine function.
+        """
+        second = SecondStage(rerank, limit, offset, group_by, awaits=True)
+        budget = Budget(timeout, self._timeout)
         found = steps.search(
             self._name,
             vector,
             legs,
+            text=text,
+            fields=fields,
             id=id,
             unlike=unlike,
             using=using,
             model=model,
             filter=filter,
-            limit=limit,
-            offset=offset,
+            limit=second.limit,
+            offset=second.offset,
             ef=ef,
             exact=exact,
             min_score=min_score,
@@ -243,13 +262,18 @@ class AsyncCollection:
             explain=explain,
             group_by=group_by,
             group_size=group_size,
+            highlight=highlight,
+            modifiers=modifiers,
+            mmr=mmr,
         )
-        return await self._run(found, timeout)
+        return (await second.run_async(await self._transport.run(found, budget, READ), budget))[0]
 
     async def search_batch(
         self,
         vectors: Any = None,
+        texts: Iterable[str | Query] | None = None,
         *,
+        fields: Fields | None = None,
         ids: Iterable[Ids] | None = None,
         filter: Where | None = None,
         filters: Sequence[Where | None] | None = None,
@@ -260,35 +284,47 @@ class AsyncCollection:
         ef: int | None = None,
         exact: bool = False,
         min_score: float | None = None,
+        fusion: Fusion | None = None,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
         group_by: str | Sequence[str] | None = None,
         group_size: int = 3,
+        highlight: bool | Highlight = False,
+        modifiers: Decay | Boost | Sequence[Decay | Boost] | None = None,
+        mmr: float | Mmr | None = None,
+        rerank: Scorer | Rerank | None = None,
         timeout: float | None = None,
     ) -> list[SearchResult]:
-        """One result for each row of ``vectors`` (``[q, dim]``); see ``search``."""
+        """One result for each row of ``vectors`` (``[q, dim]``), each of ``texts``, or both of each; see ``search``."""
+        second = SecondStage(rerank, limit, offset, group_by, awaits=True)
+        budget = Budget(timeout, self._timeout)
         found = steps.search_batch(
             self._name,
             vectors,
+            texts=texts,
+            fields=fields,
             ids=ids,
             using=using,
             model=model,
             filter=filter,
             filters=filters,
-            limit=limit,
-            offset=offset,
+            limit=second.limit,
+            offset=second.offset,
             ef=ef,
             exact=exact,
             min_score=min_score,
-            fusion=None,
+            fusion=fusion,
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
             group_by=group_by,
             group_size=group_size,
+            highlight=highlight,
+            modifiers=modifiers,
+            mmr=mmr,
         )
-        return await self._run(found, timeout, BULK)
+        return await second.run_async(await self._transport.run(found, budget, BULK), budget)
 
     # -- reading --
 
@@ -361,6 +397,24 @@ class AsyncCollection:
     ) -> Facet:
         """How many of the points that match have which value at ``key``, exactly."""
         return await self._run(steps.facet(self._name, key, filter, limit), timeout)
+
+    @overload
+    async def analyze(  # type: ignore[overload-overlap]
+        self, text: str, *, field: str = "", timeout: float | None = None
+    ) -> list[Token]: ...
+
+    @overload
+    async def analyze(
+        self, text: Iterable[str], *, field: str = "", timeout: float | None = None
+    ) -> list[list[Token]]: ...
+
+    async def analyze(
+        self, text: str | Iterable[str], *, field: str = "", timeout: float | None = None
+    ) -> list[Token] | list[list[Token]]:
+        """The terms that a text, or each of several, of text field ``field`` is found by, and where they stand."""
+        if isinstance(text, str):
+            return (await self._run(steps.analyze(self._name, [text], field), timeout))[0]
+        return await self._run(steps.analyze(self._name, text, field), timeout, BULK)
 
     # -- whole files --
 
@@ -447,6 +501,10 @@ class AsyncCollection:
     async def add_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
         """Add a text field while the collection serves."""
         return await self._run(calls.ChangeSchema(self._name, changes.add_text(name, field)), timeout, WRITE)
+
+    async def set_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
+        """Declare a text field anew; what is indexed is indexed anew in the background, while searches go on."""
+        return await self._run(calls.ChangeSchema(self._name, changes.set_text(name, field)), timeout, WRITE)
 
     async def set_ttl(self, ttl: float | timedelta | None, *, timeout: float | None = None) -> CollectionInfo:
         """How long points stay, in seconds, that are written from now on without a time of their own."""

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from vecdb.client import changes
-from vecdb.client.examples import batch, by_example, to_examples
-from vecdb.client.filters import Where, to_filter, to_filters, to_tree
+from vecdb.client.filters import to_tree
 from vecdb.client.ids import to_ids
-from vecdb.client.near import Near
+from vecdb.client.numbers import whole
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Put, Update, Upsert
 from vecdb.client.payloads import to_payload, to_payloads
 from vecdb.client.texts import to_texts
 from vecdb.client.ttl import lifetime, lifetimes, of_collection
-from vecdb.client.vectors import to_columns, to_matrix, to_query
+from vecdb.client.vectors import to_columns
 from vecdb.errors import InvalidArgument
-from vecdb.model import point, query
+from vecdb.model import point
 from vecdb.model.collection import INDEXING, Indexing
-from vecdb.model.filter import Filter, Key, Path, path_of
+from vecdb.model.filter import Key, Path, path_of
 from vecdb.model.filter.expression import key_of
-from vecdb.model.fusion import Rrf
 from vecdb.model.point import (
     Condition,
     DeleteIds,
@@ -31,10 +27,8 @@ from vecdb.model.point import (
     PayloadMode,
     PutMode,
     Rows,
-    Select,
     UpdateWhere,
 )
-from vecdb.model.query import DEFAULT_GROUP_SIZE, GroupBy, SearchRequest
 from vecdb.model.schema import Metric, Schema, TextField, VectorField, validate_collection_name
 
 _MODES = {Upsert: PutMode.UPSERT, Insert: PutMode.INSERT, Update: PutMode.UPDATE}
@@ -234,116 +228,6 @@ def _operation(given: Operation) -> point.Operation:
     )
 
 
-def search(
-    vector: Any,
-    legs: Sequence[Near] | None,
-    *,
-    id: object = None,
-    unlike: object = None,
-    using: str | None,
-    model: str | None,
-    **more: Any,
-) -> SearchRequest:
-    """A search of one query, by a vector, by examples or by legs."""
-    if legs is None:
-        return request([_near(vector, id, unlike, "vector", "id", using, model)], **more)
-    _only_one({"legs": legs, "vector": vector, "id": id, "unlike": unlike}, "vector")
-    if using is not None or model is not None:
-        raise InvalidArgument(
-            "each leg names its own field and model",
-            field="using",
-            expected="legs alone",
-            received="legs and using or model",
-        )
-    return request([_leg(leg, f"legs[{i}]") for i, leg in enumerate(legs)], **more)
-
-
-def search_batch(
-    vectors: Any,
-    *,
-    ids: object = None,
-    using: str | None,
-    model: str | None,
-    filters: Sequence[Where | None] | None = None,
-    **more: Any,
-) -> SearchRequest | None:
-    """A search of one query for each row of ``vectors``, or each of ``ids``; None when there is none."""
-    _only_one({"vectors": vectors, "ids": ids}, "vectors")
-    if ids is None and not hasattr(vectors, "__array__") and not isinstance(vectors, str | bytes | Mapping):
-        vectors = list(vectors)
-    if ids is not None:
-        near = by_example(batch(ids), using, model)
-    elif hasattr(vectors, "__len__") and len(vectors) == 0:
-        near = by_example([], using, model)
-    else:
-        near = query.Near(to_matrix(vectors, "vectors"), using, model=model)
-    query_filters = to_filters(filters, near.queries, "filters")
-    return request([near], query_filters=query_filters, **more) if near.queries else None
-
-
-def _near(
-    vector: object, id: object, unlike: object, at_vector: str, at_id: str, using: str | None, model: str | None
-) -> query.Near:
-    """A leg by a vector or by examples."""
-    if unlike is not None and id is None:
-        raise InvalidArgument(
-            "unlike needs something to be near to", field=at_id, expected="an id beside unlike", received="none"
-        )
-    _only_one({"vector": vector, "id": id}, at_vector)
-    if id is not None:
-        return by_example([to_examples(id, unlike, at_id)], using, model)
-    return query.Near(to_query(vector, at_vector), using, model=model)
-
-
-def _only_one(given: Mapping[str, object], path: str) -> None:
-    """Refuse none of several, and more than one."""
-    there = [name for name, value in given.items() if value is not None]
-    if len(there) != 1:
-        raise InvalidArgument(
-            "say what to search for",
-            field=path,
-            expected=f"one of {', '.join(given)}",
-            received=" and ".join(there) or "none of them",
-        )
-
-
-def request(
-    legs: Sequence[query.Leg],
-    *,
-    filter: Where | None = None,
-    query_filters: Sequence[Filter | None] | None = None,
-    limit: int,
-    offset: int,
-    ef: int | None,
-    exact: bool,
-    min_score: float | None,
-    fusion: Rrf | None,
-    select: Select,
-    explain: bool,
-    group_by: object = None,
-    group_size: object = DEFAULT_GROUP_SIZE,
-) -> SearchRequest:
-    """A search whose form is right. Raises InvalidArgument."""
-    if fusion is not None and not isinstance(fusion, Rrf):
-        raise InvalidArgument("unknown fusion", field="fusion", expected="Rrf", received=type(fusion).__name__)
-    made = SearchRequest(
-        legs=legs,
-        fusion=fusion or Rrf(),
-        filter=to_filter(filter),
-        query_filters=query_filters,
-        limit=whole(limit, "limit"),
-        offset=whole(offset, "offset"),
-        ef=None if ef is None else whole(ef, "ef"),
-        exact=bool(exact),
-        min_score=None if min_score is None else _real(min_score, "min_score"),
-        select=select,
-        explain=bool(explain),
-        group_by=None if group_by is None else GroupBy(key(group_by, "group_by"), whole(group_size, "group_size")),
-    )
-    made.validate()
-    return made
-
-
 def durability(value: object) -> str | None:
     """What a write must survive. Raises InvalidArgument."""
     if value is None or (isinstance(value, str) and value in ("fsync", "os")):
@@ -380,18 +264,6 @@ def different(ids: Sequence[str]) -> None:
         seen.add(point_id)
 
 
-def _leg(leg: Near, path: str) -> query.Near:
-    if not isinstance(leg, Near):
-        raise InvalidArgument("not a leg", field=path, expected="Near", received=type(leg).__name__)
-    near = _near(leg.vector, leg.id, leg.unlike, f"{path}.vector", f"{path}.id", leg.using, leg.model)
-    return replace(
-        near,
-        weight=_real(leg.weight, f"{path}.weight"),
-        depth=None if leg.depth is None else whole(leg.depth, f"{path}.depth"),
-        filter=to_filter(leg.filter, f"{path}.filter"),
-    )
-
-
 def name(value: object, path: str) -> str:
     """The name of a collection or alias. Raises InvalidArgument."""
     if not isinstance(value, str):
@@ -405,16 +277,3 @@ def key(given: object, path: str) -> Key:
     if not isinstance(given, str | list | tuple):
         raise InvalidArgument("not a path", field=path, expected="str | list of keys", received=type(given).__name__)
     return key_of(given)
-
-
-def whole(value: Any, path: str) -> int:
-    """An int from an int of Python or numpy. Raises InvalidArgument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InvalidArgument("not a whole number", field=path, expected="int", received=repr(value)[:40])
-    return int(value)
-
-
-def _real(value: Any, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise InvalidArgument("not a number", field=path, expected="float", received=repr(value)[:40])
-    return float(value)

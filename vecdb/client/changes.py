@@ -14,6 +14,7 @@ from vecdb.model.schema_change import (
     RenameVectorField,
     SetDefaultVector,
     SetPayloadColumns,
+    SetTextField,
     SetTtl,
 )
 
@@ -44,7 +45,12 @@ def set_default(name: object) -> SetDefaultVector:
 
 def add_text(name: object, field: object) -> AddTextField:
     """A new text field. Raises InvalidArgument."""
-    return AddTextField(field_name(name, "name"), _instance(field, TextField, "field"))
+    return AddTextField(field_name(name, "name"), _text_field(field))
+
+
+def set_text(name: object, field: object) -> SetTextField:
+    """Another declaration of a text field. Raises InvalidArgument."""
+    return SetTextField(field_name(name, "name"), _text_field(field))
 
 
 def set_ttl(ttl: object) -> SetTtl:
@@ -60,6 +66,12 @@ def set_columns(on: object) -> SetPayloadColumns:
 def field_name(value: object, path: str) -> str:
     """The name of a field, "" for the unnamed one. Raises InvalidArgument."""
     return _instance(value, str, path)
+
+
+def _text_field(field: object) -> TextField:
+    given = _instance(field, TextField, "field")
+    given.validate("field")
+    return given
 
 
 def _instance(value: Any, kind: type[T], path: str) -> T:

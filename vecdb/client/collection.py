@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from vecdb.client.calls import Call, Steps
 from vecdb.client.examples import Ids
 from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
+from vecdb.client.keyword import Fields, Keyword, Query
+from vecdb.client.modifiers import Boost, Decay
 from vecdb.client.near import Near, Vector
 from vecdb.client.operations import (
     Delete,
@@ -30,15 +32,19 @@ from vecdb.client.operations import (
     Version,
 )
 from vecdb.client.progress import Progress, reporting
+from vecdb.client.reranking import Rerank, Scorer, SecondStage
 from vecdb.client.run import Budget, run
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.facet import Facet
-from vecdb.model.fusion import Rrf
+from vecdb.model.fusion import Fusion
+from vecdb.model.highlight import Highlight
 from vecdb.model.hit import Page, Point, SearchResult
+from vecdb.model.modifier import Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.schema import TextField, VectorField
+from vecdb.model.token import Token
 
 if TYPE_CHECKING:
     from vecdb.client.load.options import LoadMore
@@ -229,9 +235,11 @@ class Collection:
         self,
         vector: Vector | None = None,
         *,
+        text: str | Query | None = None,
+        fields: Fields | None = None,
         id: Ids | None = None,
         unlike: Ids | None = None,
-        legs: Sequence[Near] | None = None,
+        legs: Sequence[Near | Keyword] | None = None,
         filter: Where | None = None,
         limit: int = 10,
         offset: int = 0,
@@ -240,41 +248,59 @@ class Collection:
         ef: int | None = None,
         exact: bool = False,
         min_score: float | None = None,
-        fusion: Rrf | None = None,
+        fusion: Fusion | None = None,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
         group_by: str | Sequence[str] | None = None,
         group_size: int = 3,
+        highlight: bool | Highlight = False,
+        modifiers: Decay | Boost | Sequence[Decay | Boost] | None = None,
+        mmr: float | Mmr | None = None,
+        rerank: Scorer | Rerank | None = None,
         timeout: float | None = None,
     ) -> SearchResult:
-        """The nearest points to ``vector`` (``[dim]``), best first: exactly min(limit, matches) hits.
+        """The points nearest to ``vector`` (``[dim]``), or with words of ``text``: exactly min(limit, matches) hits.
+
+        Both together are a hybrid search of two legs, fused by ``fusion`` (Rrf(), RelativeScore() or
+        DistributionScore(); Rrf() unless given); ``legs`` are any of Near and Keyword instead. Each hit of several legs
+        has its rank and score in each of them, in ``Hit.legs``. ``text``: plain words, in which no character is an
+        operator, or a Query. ``fields``: the text fields searched (None: all), as a name, a list, or a dict of how much
+        each counts.
 
         ``filter``: only points that match, a dict such as ``{"year": {"$gte": 2020}}`` or what ``vecdb.F`` makes; the
         language is in docs/filters.md. ``using``: the vector field (None: the collection's default).
-        ``legs``: several vectors instead of one, fused by
-        ``fusion`` (Rrf() unless given). ``offset + limit`` is at most 10,000. ``ef`` (1..10,000): how widely the
-        graph is searched, None for the default; ``exact`` scans instead. ``min_score``: no hits below it.
+        ``offset + limit`` is at most 10,000. ``ef`` (1..10,000): how widely the graph is searched, None for the
+        default; ``exact`` scans instead. ``min_score``: no hits below it.
 
         ``id`` instead of a vector: the nearest to a point, or to the mean of several, and far from those of ``unlike``;
         these are no hits. ``group_by``: gather hits by the value at a key (a path as in ``F``), the best ``group_size``
         (1..100) of each group; ``limit`` is then the number of groups, and the result has them as ``groups``. Both are
         told in docs/searching.md.
 
+        ``highlight``: True, or a Highlight, for where the words stand, in ``Hit.snippets``. ``modifiers``: Decay and
+        Boost, which change the scores of what the legs found, in order. ``mmr`` (0..1, or Mmr): hits that differ; 1 is
+        as relevant as can be. ``rerank``: what is called with the query and the first 50 hits (Rerank: more or fewer)
+        and returns a score for each; if it fails the hits come as found, and ``warnings`` says so.
+
         Raises DimensionMismatch, InvalidVector, FieldNotFound, PointNotFound, ModelMismatch and InvalidArgument.
         """
+        second = SecondStage(rerank, limit, offset, group_by, awaits=False)
+        budget = Budget(timeout, self._timeout)
         found = steps.search(
             self._name,
             vector,
             legs,
+            text=text,
+            fields=fields,
             id=id,
             unlike=unlike,
             using=using,
             model=model,
             filter=filter,
-            limit=limit,
-            offset=offset,
+            limit=second.limit,
+            offset=second.offset,
             ef=ef,
             exact=exact,
             min_score=min_score,
@@ -283,13 +309,18 @@ class Collection:
             explain=explain,
             group_by=group_by,
             group_size=group_size,
+            highlight=highlight,
+            modifiers=modifiers,
+            mmr=mmr,
         )
-        return self._run(found, timeout)
+        return second.run(run(found, self._transport.send, budget), budget)[0]
 
     def search_batch(
         self,
         vectors: Any = None,
+        texts: Iterable[str | Query] | None = None,
         *,
+        fields: Fields | None = None,
         ids: Iterable[Ids] | None = None,
         filter: Where | None = None,
         filters: Sequence[Where | None] | None = None,
@@ -300,39 +331,53 @@ class Collection:
         ef: int | None = None,
         exact: bool = False,
         min_score: float | None = None,
+        fusion: Fusion | None = None,
         with_payload: bool = True,
         with_text: bool = True,
         with_vectors: bool = False,
         explain: bool = False,
         group_by: str | Sequence[str] | None = None,
         group_size: int = 3,
+        highlight: bool | Highlight = False,
+        modifiers: Decay | Boost | Sequence[Decay | Boost] | None = None,
+        mmr: float | Mmr | None = None,
+        rerank: Scorer | Rerank | None = None,
         timeout: float | None = None,
     ) -> list[SearchResult]:
-        """One result for each row of ``vectors`` (``[q, dim]``), or each of ``ids`` (an id or several); see ``search``.
+        """One result for each row of ``vectors`` (``[q, dim]``), each of ``ids`` (an id or several), or of ``texts``.
 
+        Texts beside vectors or ids, as many: hybrid searches. They are all plain words, or all Query with the same
+        fields and edits. See ``search``.
         ``filter`` narrows all queries, ``filters`` (one for each, or None) each of them alone.
         As many queries travel in one call as fit a message and its answer.
         """
+        second = SecondStage(rerank, limit, offset, group_by, awaits=False)
+        budget = Budget(timeout, self._timeout)
         found = steps.search_batch(
             self._name,
             vectors,
+            texts=texts,
+            fields=fields,
             ids=ids,
             using=using,
             model=model,
             filter=filter,
             filters=filters,
-            limit=limit,
-            offset=offset,
+            limit=second.limit,
+            offset=second.offset,
             ef=ef,
             exact=exact,
             min_score=min_score,
-            fusion=None,
+            fusion=fusion,
             select=Select(with_payload, with_text, with_vectors),
             explain=explain,
             group_by=group_by,
             group_size=group_size,
+            highlight=highlight,
+            modifiers=modifiers,
+            mmr=mmr,
         )
-        return self._run(found, timeout)
+        return second.run(run(found, self._transport.send, budget), budget)
 
     # -- reading --
 
@@ -418,6 +463,26 @@ class Collection:
         an array counts for each different element once.
         """
         return self._run(steps.facet(self._name, key, filter, limit), timeout)
+
+    @overload
+    def analyze(  # type: ignore[overload-overlap]
+        self, text: str, *, field: str = "", timeout: float | None = None
+    ) -> list[Token]: ...
+
+    @overload
+    def analyze(self, text: Iterable[str], *, field: str = "", timeout: float | None = None) -> list[list[Token]]: ...
+
+    def analyze(
+        self, text: str | Iterable[str], *, field: str = "", timeout: float | None = None
+    ) -> list[Token] | list[list[Token]]:
+        """The terms that a text, or each of several, of text field ``field`` is found by, and where they stand.
+
+        Places are in characters. A query is asked for the same terms, less those that only a document needs
+        (docs/analyzers.md). Raises FieldNotFound.
+        """
+        if isinstance(text, str):
+            return self._run(steps.analyze(self._name, [text], field), timeout)[0]
+        return self._run(steps.analyze(self._name, text, field), timeout)
 
     # -- whole files --
 
@@ -546,6 +611,15 @@ class Collection:
         Raises AlreadyExists if the name is taken, InvalidArgument for a bad name and for the 65th field.
         """
         return self._run(calls.ChangeSchema(self._name, changes.add_text(name, field)), timeout)
+
+    def set_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
+        """Declare a text field anew: another analyzer, other options or numbers of BM25, with keywords or without.
+
+        Where another analyzer is named, what is indexed is indexed anew in the background. Meanwhile searches go on:
+        each text is found by the analyzer that it is indexed with. Raises FieldNotFound, and InvalidArgument for what
+        can be no field.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.set_text(name, field)), timeout)
 
     def set_ttl(self, ttl: float | timedelta | None, *, timeout: float | None = None) -> CollectionInfo:
         """How long points stay, in seconds, that are written from now on without a time of their own; None: for ever.

@@ -12,19 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, calls, parse, split
+from vecdb.client import build, calls, changes, parse, searching, split
 from vecdb.client import cursor as cursors
 from vecdb.client.calls import Steps
 from vecdb.client.content import complete
 from vecdb.client.filters import to_filter
 from vecdb.client.ids import to_ids
-from vecdb.client.near import Near
+from vecdb.client.keyword import a_text, text_list
+from vecdb.client.numbers import whole
 from vecdb.client.operations import Delete, Operation, Put
+from vecdb.client.reranking import Found, asked
+from vecdb.client.searching import Leg
 from vecdb.errors import InvalidArgument, PartialWrite, VecdbError
 from vecdb.model import point
 from vecdb.model.facet import Facet, FacetRequest
 from vecdb.model.hit import Page, Point, SearchResult, points_in
-from vecdb.model.info import MAX_SCROLL_POINTS
+from vecdb.model.info import MAX_ANALYZED_TEXTS, MAX_SCROLL_POINTS
 from vecdb.model.order import order_of
 from vecdb.model.point import (
     Clear,
@@ -37,6 +40,7 @@ from vecdb.model.point import (
     WriteBatch,
     WriteResult,
 )
+from vecdb.model.token import Token
 
 # Ids of 512 bytes each, so many just fit one message.
 IDS_PER_CALL = 100_000
@@ -128,22 +132,33 @@ def _batch(
 # -- searching --
 
 
-def search(collection: str, vector: Any, legs: Sequence[Near] | None, **options: Any) -> Steps[SearchResult]:
-    """The hits of one query; ``options`` are those of ``build.search``."""
-    request = build.search(vector, legs, **options)
-    return parse.results((yield from complete(calls.Search(collection, request))))[0]
+def search(collection: str, vector: Any, legs: Sequence[Leg] | None, **options: Any) -> Steps[Found]:
+    """The hits of one query; ``options`` are those of ``searching.search``."""
+    request = searching.search(vector, legs, **options)
+    answer = yield from complete(calls.Search(collection, request))
+    return Found(parse.results(answer), asked(request))
 
 
-def search_batch(collection: str, vectors: Any, **options: Any) -> Steps[list[SearchResult]]:
+def search_batch(collection: str, vectors: Any, **options: Any) -> Steps[Found]:
     """The hits of each query, as many queries a call as fit a message and its answer."""
-    request = build.search_batch(vectors, **options)
+    request = searching.search_batch(vectors, **options)
     if request is None:
-        return []
+        return Found([], [])
     limits = (yield from calls.Info()).limits
     results: list[SearchResult] = []
     for part in split.queries(request, limits.message_bytes, limits.search_hits):
         results += parse.results((yield from complete(calls.Search(collection, part))))
-    return results
+    return Found(results, asked(request))
+
+
+def analyze(collection: str, texts: object, field: object) -> Steps[list[list[Token]]]:
+    """The terms of each text, in as many calls as it takes."""
+    given, name = text_list(texts), changes.field_name(field, "field")
+    wanted = [a_text(one, f"texts[{i}]") for i, one in enumerate(given)]
+    found: list[list[Token]] = []
+    for start in range(0, len(wanted), MAX_ANALYZED_TEXTS):
+        found += yield from calls.Analyze(collection, name, wanted[start : start + MAX_ANALYZED_TEXTS])
+    return found
 
 
 # -- reading --
@@ -189,7 +204,7 @@ def page(
 
 def facet(collection: str, key: object, filter: object, limit: object) -> Steps[Facet]:
     """How many points have which values."""
-    request = FacetRequest(build.key(key, "key"), build.whole(limit, "limit"))
+    request = FacetRequest(build.key(key, "key"), whole(limit, "limit"))
     return (yield from calls.Facet(collection, request, to_filter(filter)))
 
 
@@ -238,7 +253,7 @@ class Walk:
 
 def points_at_once(value: int, path: str) -> int:
     """How many points a call asks for. Raises InvalidArgument."""
-    number = build.whole(value, path)
+    number = whole(value, path)
     if not 1 <= number <= MAX_SCROLL_POINTS:
         raise InvalidArgument(
             f"{path} out of range", field=path, expected=f"1..{MAX_SCROLL_POINTS}", received=str(number)

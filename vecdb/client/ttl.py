@@ -13,25 +13,30 @@ from vecdb.model.point import FOR_EVER
 from vecdb.model.schema import MAX_TTL_MS
 
 
+def seconds(given: object) -> float:
+    """A timedelta or number as seconds; NaN for what is neither."""
+    if isinstance(given, timedelta):
+        return given.total_seconds()
+    if isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool):
+        return float(given)
+    return math.nan
+
+
 def lifetime(ttl: object, path: str) -> int:
     """A time to live in milliseconds: FOR_EVER for math.inf, 0 for None. Raises InvalidArgument."""
     if ttl is None:
         return 0
-    seconds = math.nan
-    if isinstance(ttl, timedelta):
-        seconds = ttl.total_seconds()
-    elif isinstance(ttl, int | float | np.integer | np.floating) and not isinstance(ttl, bool):
-        seconds = float(ttl)
-    if seconds == math.inf:
+    given = seconds(ttl)
+    if given == math.inf:
         return FOR_EVER
-    if not 0 < seconds <= MAX_TTL_MS / 1000:
+    if not 0 < given <= MAX_TTL_MS / 1000:
         raise InvalidArgument(
             "not a time to live",
             field=path,
             expected="seconds above 0, a timedelta, math.inf or None",
             received=repr(ttl)[:40],
         )
-    return max(1, round(1000 * seconds))
+    return max(1, round(1000 * given))
 
 
 def lifetimes(ttl: object, n: int) -> list[int]:

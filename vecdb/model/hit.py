@@ -216,16 +216,17 @@ class SearchResult(Sequence[Hit]):
             rerank_score=None if self.rerank_scores is None else _number(self.rerank_scores[i]),
         )
 
-    def reranked(self, order: NDArray[np.int64], scores: NDArray[np.float64]) -> SearchResult:
-        """The hits at the positions ``order``, with the scores (NaN for none) that a re-ranker gave those."""
+    def at(self, positions: NDArray[np.int64]) -> SearchResult:
+        """The hits at ``positions``, different ones, in that order, without groups."""
         return replace(
             self,
-            points=self.points.at(order),
-            scores=self.scores[order],
-            distances=None if self.distances is None else self.distances[order],
-            legs=None if self.legs is None else [leg.at(order) for leg in self.legs],
-            snippets=None if self.snippets is None else [self.snippets[i] for i in order.tolist()],
-            rerank_scores=scores,
+            points=self.points.at(positions),
+            scores=self.scores[positions],
+            distances=None if self.distances is None else self.distances[positions],
+            group_counts=None,
+            legs=None if self.legs is None else [leg.at(positions) for leg in self.legs],
+            snippets=None if self.snippets is None else [self.snippets[i] for i in positions.tolist()],
+            rerank_scores=None if self.rerank_scores is None else self.rerank_scores[positions],
         )
 
     def to_pandas(self) -> DataFrame:

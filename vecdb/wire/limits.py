@@ -7,12 +7,9 @@ tells them. How large a message is, gRPC checks.
 from __future__ import annotations
 
 from vecdb.errors import InvalidArgument, TooLarge
-from vecdb.model.info import Limits
+from vecdb.model.info import MAX_ANALYZED_TEXTS, Limits
 from vecdb.model.query import SearchRequest
 from vecdb.model.schema import Schema
-
-MAX_ANALYZED = 1_000
-"""Texts that one call shows the terms of."""
 
 
 def check_schema(schema: Schema, limits: Limits) -> None:
@@ -42,7 +39,7 @@ def check_search(request: SearchRequest, limits: Limits) -> None:
 
 def check_texts(n: int, field: str) -> None:
     """Refuse more texts than one call analyzes. Raises InvalidArgument."""
-    _at_most(n, MAX_ANALYZED, "too many texts", field)
+    _at_most(n, MAX_ANALYZED_TEXTS, "too many texts", field)
 
 
 def _at_most(value: int, limit: int, message: str, field: str) -> None:
