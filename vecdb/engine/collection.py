@@ -25,6 +25,7 @@ from vecdb.engine.finding import find
 from vecdb.engine.grouping import Grouping
 from vecdb.engine.growing import Growing, NewRows
 from vecdb.engine.kept import Kept
+from vecdb.engine.keyword.leg import KeywordLegs
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
 from vecdb.engine.memory import MemoryGuard
@@ -470,7 +471,9 @@ class Collection:
         lookup = Lookup(self.kv, self.number, {field_id: field.dim for field_id, field in self.fields.items()})
         matcher = Matcher(lookup, shape.fields, self._kept)
         near = NearLegs(lookup, matcher, shape.fields, shape.schema, options.search_threads)
-        executor = Executor(lookup, near, None, shape.fields, shape.schema, why_no_graphs(options))
+        texts = Texts(lookup.raw_bodies, self.texts)
+        words = KeywordLegs(lookup, matcher, texts, shape.fields, shape.schema)
+        executor = Executor(lookup, near, words, shape.fields, shape.schema, why_no_graphs(options))
         return Reading(
             view,
             shape.schema,
@@ -483,7 +486,7 @@ class Collection:
             Scrolling(lookup, matcher, shape.fields),
             Ordering(lookup, matcher, self._values, shape.fields),
             Facets(matcher, self._values),
-            Texts(lookup.raw_bodies, self.texts),
+            texts,
         )
 
     def oldest_view(self) -> int:

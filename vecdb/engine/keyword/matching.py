@@ -63,6 +63,15 @@ class Asked:
 
         return best_first(context, (documents, possible), need, judge)
 
+    @property
+    def plan(self) -> str:
+        """How hits are found. ``terms``: what the rarest leave undecided is scored; ``all``: every document that
+        postings allow; ``texts``: of these, best first, the texts are read to see phrases in them.
+        """
+        if any(scorer.unit.phrase for scorer in (*self.adding, *self.barring)):
+            return "texts"
+        return "all" if self._musts() else "terms"
+
     def _musts(self) -> list[list[Scorer]]:
         """By clause that must hold, the scorers of which one has to."""
         out: dict[int, list[Scorer]] = {}
