@@ -98,3 +98,24 @@ def test_only_what_makes_a_collection_makes_a_directory(tmp_path: Path) -> None:
     assert not new.exists()
     assert run("collections", "create", "docs", "--dim", 2, "--data", new).status == 0
     assert run("count", "docs", "--data", new).out == "0\n"
+
+
+def test_text_fields(vec: CommandLine) -> None:
+    how = ("--dim", 2, "--analyzer", "english", "--text-field", "title:chinese", "--text-field", "raw")
+    (made,) = vec("collections", "create", "new", *how, "--json").documents()
+    assert {name: field["analyzer"] for name, field in made["schema"]["texts"].items()} == {
+        "": "english",
+        "title": "chinese",
+        "raw": "multilingual",
+    }
+    assert "analyzer exact\n" in vec("collections", "set-text", "new", "--analyzer", "exact").out
+
+
+def test_a_text_field_that_cannot_be_is_refused(vec: CommandLine) -> None:
+    assert "NAME:ANALYZER" in vec("collections", "create", "new", "--text-field", ":english", status=2).err
+    assert "there is nothing to set" in vec("collections", "set-text", "docs", status=2).err
+    assert "an object is expected" in vec("collections", "set-text", "docs", "--options", "[]", status=2).err
+    assert "not JSON" in vec("collections", "set-text", "docs", "--options", "{", status=2).err
+    refused = vec("collections", "set-text", "docs", "nothing", "--k1", 1, status=1).err
+    assert "FIELD_NOT_FOUND: unknown text field" in refused
+    assert "k1" in vec("collections", "set-text", "docs", "--k1", -1, status=1).err

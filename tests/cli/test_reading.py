@@ -167,3 +167,34 @@ def test_search_by_id_and_in_groups(vec: CommandLine) -> None:
     assert "one of them" in vec("search", "docs", "--id", "a", "--vector", "[1, 2]", status=2).err
     assert "needs --id" in vec("search", "docs", "--vector", "[1, 2]", "--unlike", "a", status=2).err
     assert "POINT_NOT_FOUND" in vec("search", "docs", "--id", "nobody", status=1).err
+
+
+def test_analyze(vec: CommandLine) -> None:
+    (first, second) = vec("analyze", "docs", "Running dogs", "", "--json").documents()
+    assert first == {
+        "text": "Running dogs",
+        "tokens": [
+            {"term": "run", "position": 0, "start": 0, "end": 7, "kind": "word"},
+            {"term": "dog", "position": 1, "start": 8, "end": 12, "kind": "word"},
+        ],
+    }
+    assert second == {"text": "", "tokens": []}
+    lines = vec("analyze", "docs", "Running dogs", "").out.splitlines()
+    assert lines[0].split() == ["term", "position", "start", "end", "kind"]
+    assert lines[2].split() == ["dog", "1", "8", "12", "word"]
+    assert lines[-1] == "no terms"
+    assert "FIELD_NOT_FOUND" in vec("analyze", "docs", "a", "--field", "nothing", status=1).err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--query-language",), "--text"),
+        (("--vector", "[1, 2]", "--field", "title"), "--text"),
+        (("--text", "a", "--fuzzy", "1"), "--query-language"),
+        (("--text", "a", "--field", "title^high"), "NAME^BOOST"),
+        (("--text", "a", "--fusion", "sum"), "--fusion"),
+    ],
+)
+def test_words_that_cannot_be_asked_for(vec: CommandLine, words: tuple[str, ...], said: str) -> None:
+    assert said in vec("search", "docs", *words, status=2).err

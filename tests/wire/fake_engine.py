@@ -17,6 +17,7 @@ from vecdb.model.collection import CollectionInfo, CollectionStats, DatabaseStat
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter
 from vecdb.model.filter.expression import F
+from vecdb.model.highlight import Snippet
 from vecdb.model.point import (
     Clear,
     DeleteIds,
@@ -29,8 +30,9 @@ from vecdb.model.point import (
     WriteBatch,
     WriteResult,
 )
-from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
+from vecdb.model.token import Token
 
 
 @dataclass
@@ -181,12 +183,17 @@ class FakeDatabase:
         return self._points(kept, rest[:limit], select), len(rest) <= limit
 
     def search(self, context: CallContext, name: str, request: SearchRequest) -> SearchAnswer:
-        """Every point, in the order of ids, is a hit of every query; scores fall from 1."""
+        """Every point, in the order of ids, is a hit of every query; scores fall from 1.
+
+        Of several legs the first has them all at their ranks, the others none; highlighted is the first character.
+        """
         self._met("search", context, name, request)
         request.validate()
         kept = self._kept(name)
         ids = sorted(kept.rows)[request.offset : request.offset + request.limit]
         scores = np.tile(1 / np.arange(1, len(ids) + 1, dtype=np.float32), request.queries)
+        ranks = np.tile(np.arange(1, len(ids) + 1, dtype=np.uint32), request.queries)
+        absent = LegColumns(np.zeros(len(ranks), np.uint32), np.full(len(ranks), np.nan, np.float32))
         return SearchAnswer(
             counts=np.full(request.queries, len(ids), dtype=np.int64),
             scores=scores,
@@ -195,7 +202,15 @@ class FakeDatabase:
             seq=kept.seq,
             took_ms=0.25,
             explain={"plan": "all"} if request.explain else None,
+            legs=[LegColumns(ranks, scores), *[absent] * (len(request.legs) - 1)] if len(request.legs) > 1 else None,
+            snippets=[_snippets(kept.rows[id]) for id in ids] * request.queries if request.highlight else None,
         )
+
+    def analyze(self, context: CallContext, name: str, field: str, texts: Sequence[str]) -> list[list[Token]]:
+        """The whole text is one term."""
+        self._met("analyze", context, name, field, texts)
+        self._kept(name)
+        return [[Token(text, 0, 0, len(text), "whole")] for text in texts]
 
     def stats(self, context: CallContext, name: str) -> CollectionStats:
         self._met("stats", context, name)
@@ -228,6 +243,10 @@ class FakeDatabase:
 
     def close(self) -> None:
         self.closed = True
+
+
+def _snippets(row: Row) -> list[Snippet]:
+    return [Snippet(name, text, 0, [(0, 1)]) for name, text in row.texts.items()]
 
 
 def scope_of_header(metadata: Any) -> Filter | None:

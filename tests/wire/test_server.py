@@ -22,7 +22,8 @@ from vecdb.client.health import health
 from vecdb.client.transport_grpc import GrpcTransport
 from vecdb.model.filter.expression import F
 from vecdb.model.info import Limits, ServerInfo
-from vecdb.v1 import points_pb2, points_pb2_grpc
+from vecdb.model.token import Token
+from vecdb.v1 import points_pb2, points_pb2_grpc, search_pb2, search_pb2_grpc
 from vecdb.wire.server import SERVICES, Server
 from vecdb.wire.status import from_rpc
 
@@ -324,6 +325,45 @@ def test_a_batch_of_searches_fetches_it_too(engine: FakeDatabase, small: Server)
         for result in client.collection("docs").search_batch(np.ones((3, 4)), with_vectors=True):
             assert [hit.payload["i"] for hit in result] == list(range(9))
             assert result[1].vector.tolist() == [1, 1, 1, 1]
+
+
+def test_snippets_and_legs_come_with_what_did_not_fit(engine: FakeDatabase, small: Server) -> None:
+    with fill(engine, small, 12) as client:
+        docs = client.collection("docs")
+        got = docs.search([1, 2, 3, 4], text="text", limit=12, highlight=True)
+        searches = [given[1] for name, _, given in engine.calls if name == "search"]
+        assert [request.select.payload for request in searches] == [True, False]
+        assert [name for name, _, _ in engine.calls].count("get") > 0
+        for i, hit in enumerate(got):
+            assert hit.payload["i"] == i
+            assert [snippet.marked("<", ">") for snippet in hit.snippets] == ([f"<t>ext {i}"] if i % 3 else [])
+            assert hit.legs == [(i + 1, hit.score), (None, None)]
+        engine.calls.clear()
+        few = docs.search([1, 2, 3, 4], text="text", limit=2, highlight=True)
+        assert [len(hit.snippets) for hit in few] == [0, 1]
+        assert [name for name, _, _ in engine.calls] == ["search"]
+        (whole,) = docs.search_batch(texts=["text"], limit=2, highlight=True)
+        assert (whole[1].snippets, whole[1].legs) == (few[1].snippets, None)
+
+
+def test_snippets_that_no_message_holds_are_told(engine: FakeDatabase, small: Server) -> None:
+    with fill(engine, small, 20) as client:
+        for row in engine.collections["docs"].rows.values():
+            row.texts[""] = "x" * 300
+        with pytest.raises(errors.TooLarge) as refused:
+            client.collection("docs").search(text="x", limit=20, highlight=True)
+        assert refused.value.field == "highlight"
+
+
+def test_terms_of_texts_cross(engine: FakeDatabase, client: Client, channel: grpc.Channel) -> None:
+    docs = client.create_collection("docs", dim=4)
+    assert docs.analyze("一 word") == [Token("一 word", 0, 0, 6, "whole")]
+    assert docs.analyze(["a"] * 1_001, field="title") == [[Token("a", 0, 0, 1, "whole")]] * 1_001
+    assert [len(given[2]) for name, _, given in engine.calls if name == "analyze"] == [1, 1_000, 1]
+    stub = search_pb2_grpc.SearchServiceStub(channel)
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.Analyze(search_pb2.AnalyzeRequest(collection="docs", texts=["a"] * 1_001))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_search_starts_again_when_a_point_changed_under_it(engine: FakeDatabase, small: Server) -> None:

@@ -12,7 +12,7 @@ from vecdb.cli import printed
 from vecdb.cli.target import Target, target
 
 if TYPE_CHECKING:
-    from vecdb import CollectionInfo, VectorField
+    from vecdb import CollectionInfo, TextField, VectorField
 
 
 @click.group()
@@ -74,17 +74,22 @@ def describe(where: Target, name: str, as_json: bool) -> None:
 @click.option(
     "--vector", "named", multiple=True, metavar="NAME:DIM[:METRIC]", help="One more vector field; may be repeated."
 )
+@click.option("--analyzer", default="multilingual", show_default=True, help="How the unnamed text field is searched.")
+@click.option(
+    "--text-field", "texts", multiple=True, metavar="NAME[:ANALYZER]", help="One more text field; may be repeated."
+)
 @click.option("--exist-ok", is_flag=True, help="No error when there is such a collection with the same schema.")
 @target
 @printed.as_json
-def create(where: Target, name: str, named: tuple[str, ...], as_json: bool, **how: Any) -> None:
+def create(where: Target, name: str, named: tuple[str, ...], texts: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Create the collection NAME. With --data, the directory is made if it is not there.
 
     Example: vecdb collections create docs --dim 384 --metric dot
     """
     fields = dict(_named(text) for text in named)
+    words = dict(_text_field(text) for text in texts)
     with where.open(make=True) as db:
-        info = db.create_collection(name, vectors=fields or None, **how).describe()
+        info = db.create_collection(name, vectors=fields or None, texts=words or None, **how).describe()
     if as_json:
         printed.document(info)
     else:
@@ -238,6 +243,57 @@ def rename_vector(where: Target, name: str, field: str, new_field: str, as_json:
     _changed(info, as_json)
 
 
+@collections.command("set-text")
+@click.argument("name")
+@click.argument("field", default="")
+@click.option("--analyzer", metavar="NAME", help="How its words are found.")
+@click.option("--options", metavar="JSON", help="Options of the analyzer, all of them: an object.")
+@click.option("--k1", type=float, metavar="NUMBER", help="BM25: how much repetitions of a word count, from 0.")
+@click.option("--b", type=float, metavar="NUMBER", help="BM25: how much the length of a text counts, 0..1.")
+@click.option("--keywords", type=click.Choice(("on", "off")), help="Whether its words are indexed.")
+@target
+@printed.as_json
+def set_text(
+    where: Target,
+    name: str,
+    field: str,
+    analyzer: str | None,
+    options: str | None,
+    keywords: str | None,
+    as_json: bool,
+    **numbers: float | None,
+) -> None:
+    """Change how the text field FIELD of NAME is searched.
+
+    FIELD is the unnamed one if it is left out. What is not said stays as it is, but another analyzer begins without
+    options. With another analyzer the texts are indexed anew in the background, while searches go on.
+
+    Example: vecdb collections set-text docs title --analyzer english --k1 1.5
+    """
+    from dataclasses import replace
+
+    from vecdb import FieldNotFound
+
+    changes: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+    if analyzer is not None:
+        changes |= {"analyzer": analyzer, "options": {}}
+    if options is not None:
+        changes["options"] = _object(options)
+    if keywords is not None:
+        changes["keywords"] = keywords == "on"
+    if not changes:
+        raise click.UsageError("there is nothing to set: say --analyzer, --options, --k1, --b or --keywords")
+    with where.open() as db:
+        collection = db.collection(name)
+        texts = collection.describe().schema.texts
+        if field not in texts:
+            raise FieldNotFound(
+                "unknown text field", field="field", expected=" | ".join(map(repr, texts)), received=repr(field)
+            )
+        info = collection.set_text_field(field, replace(texts[field], **changes))
+    _changed(info, as_json)
+
+
 @collections.command("set")
 @click.argument("name")
 @click.option("--default-vector", metavar="FIELD", help="The vector field meant where none is named.")
@@ -279,7 +335,7 @@ def _schema(info: CollectionInfo) -> dict[str, Any]:
     """What a collection is made of; what is as usual is left out."""
     schema = info.schema
     told: dict[str, Any] = {f"vector {name}".strip(): _field(field) for name, field in schema.vectors.items()}
-    told |= {f"text {name}".strip(): f"analyzer {field.analyzer}" for name, field in schema.texts.items()}
+    told |= {f"text {name}".strip(): _words(field) for name, field in schema.texts.items()}
     if schema.default_vector is not None:
         told["default vector"] = schema.default_vector or '""'
     if schema.ttl_ms:
@@ -320,6 +376,37 @@ def _fields(info: CollectionInfo) -> str:
 def _field(field: VectorField) -> str:
     model = f", model {field.model}" if field.model else ""
     return f"{field.dim} {field.metric}, m {field.m}, ef_construction {field.ef_construction}{model}"
+
+
+def _words(field: TextField) -> str:
+    import orjson
+
+    options = f", options {orjson.dumps(dict(field.options)).decode()}" if field.options else ""
+    if not field.keywords:
+        return f"analyzer {field.analyzer}{options}, no keywords"
+    numbers = "" if (field.k1, field.b) == (1.2, 0.75) else f", k1 {field.k1:g}, b {field.b:g}"
+    return f"analyzer {field.analyzer}{options}{numbers}"
+
+
+def _object(text: str) -> dict[str, Any]:
+    import orjson
+
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint="--options") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter('an object is expected, such as {"stop_words": []}', param_hint="--options")
+    return found
+
+
+def _text_field(text: str) -> tuple[str, TextField]:
+    from vecdb import TextField
+
+    name, _, analyzer = text.partition(":")
+    if not name:
+        raise click.BadParameter(f"{text!r} is not NAME or NAME:ANALYZER", param_hint="--text-field")
+    return name, TextField(analyzer) if analyzer else TextField()
 
 
 def _named(text: str) -> tuple[str, VectorField]:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from vecdb.cli import exits
+from vecdb.cli.analyze import analyze
 from vecdb.cli.bench.command import bench
 from vecdb.cli.check import check
 from vecdb.cli.collections import collections
@@ -78,6 +79,7 @@ def main(traceback: bool) -> None:
 
 
 for _command in (
+    analyze,
     bench,
     check,
     collections,

@@ -27,8 +27,9 @@ def as_document(point: Point) -> dict[str, Any]:
 
 
 def hit_document(hit: Hit) -> dict[str, Any]:
-    """As ``as_document``, with what a search adds."""
-    return {"score": hit.score, "distance": hit.distance} | as_document(hit)
+    """As ``as_document``, with what a search adds; null for what it has not."""
+    legs = None if hit.legs is None else [leg._asdict() for leg in hit.legs]
+    return {"score": hit.score, "distance": hit.distance, "legs": legs, "snippets": hit.snippets} | as_document(hit)
 
 
 def as_facts(point: Point) -> dict[str, str]:
