@@ -21,6 +21,7 @@ import numpy as np
 
 from vecdb.index import bm25
 from vecdb.index.analysis.analyzer import NAMES, analyzer
+from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.contract import Analyzer
 
 DEPTH = 10
@@ -45,23 +46,21 @@ def read(folder: Path) -> tuple[list[Record], list[Record], Judgements]:
 
 
 class Postings:
-    """BM25 over documents of terms, in memory."""
+    """BM25 over a column of documents, in memory."""
 
-    def __init__(self, documents: Sequence[Sequence[str]]) -> None:
-        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for number, terms in enumerate(documents):
-            for term, count in Counter(terms).items():
-                found[term].append((number, count))
-        self._found = {term: np.array(pairs).T for term, pairs in found.items()}
-        self._lengths = np.array([len(terms) for terms in documents])
-        self.count = sum(len(pairs) for pairs in found.values())
+    def __init__(self, column: Column) -> None:
+        self._column = column
+        self._numbers = {term: number for number, term in enumerate(column.terms)}
+        self._lengths = column.lengths.astype(np.int64)
+        self.count = len(column.rows)
 
     def top(self, terms: Sequence[str]) -> list[int]:
         """The numbers of the DEPTH best documents that hold any of the terms, best first."""
         scores = np.zeros(len(self._lengths))
         for term, times in Counter(terms).items():
-            if term in self._found:
-                numbers, counts = self._found[term]
+            if (number := self._numbers.get(term)) is not None:
+                some = slice(self._column.starts[number], self._column.starts[number + 1])
+                numbers, counts = self._column.rows[some], self._column.counts[some]
                 weight = times * bm25.idf(len(scores), len(numbers))
                 scores[numbers] += bm25.score(counts, self._lengths[numbers], weight, float(self._lengths.mean()))
         best = np.argsort(-scores, kind="stable")[:DEPTH]
@@ -80,12 +79,12 @@ def ndcg(grades: Sequence[float], judged: Sequence[float]) -> float:
 def measure(by: Analyzer, documents: list[Record], queries: list[Record], grades: Judgements) -> str:
     texts = [f"{document.get('title', '')} {document['text']}" for document in documents]
     characters = sum(map(len, texts))
-    by.terms(texts[0])  # loads the dictionaries
+    by.column(["数据", "data"])  # loads the dictionaries
     start = time.process_time()
-    analyzed = [by.terms(text) for text in texts]
+    column = by.column(texts)
     taken = time.process_time() - start
-    terms = sum(map(len, analyzed))
-    index = Postings(analyzed)
+    terms = int(column.lengths.sum(dtype=np.int64))
+    index = Postings(column)
     found = []
     for query in queries:
         judged = grades[query["id"]]

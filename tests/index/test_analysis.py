@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.docs.pages import read
 from vecdb.errors import InvalidArgument
-from vecdb.index.analysis import folding
+from vecdb.index.analysis import dictionary, folding
 from vecdb.index.analysis.analyzer import NAMES, analyzer
 from vecdb.index.analysis.scripts import HAN
 
@@ -61,6 +62,43 @@ def test_terms_and_query_are_those_of_analyze(text: str) -> None:
         assert by.query(text) == analyzed.query()
         assert set(by.query(text)) <= set(by.terms(text)), "a text is found by itself"
         assert "" not in by.terms(text)
+
+
+@given(st.lists(texts, max_size=6))
+@example(["数\u200d据库", "数々据", "数据\u3099库の", "⼀数据", "i̇数", "鿿数鿿", "中华人民共和国的我们", "的", "の"])
+@example(["数据" * 5_000 + "库", "x " * 20_000 + "数据"])
+def test_a_column_counts_the_terms_of_each_text(column: list[str]) -> None:
+    for by in (MULTILINGUAL, TRADITIONAL, CHINESE, FRENCH, WHITESPACE):
+        counted = by.column(column)
+        held: list[dict[str, int]] = [{} for _ in column]
+        for i, term in enumerate(counted.terms):
+            begin, end = counted.starts[i], counted.starts[i + 1]
+            rows = counted.rows[begin:end].tolist()
+            assert rows and rows == sorted(set(rows))
+            for row, count in zip(rows, counted.counts[begin:end].tolist(), strict=True):
+                assert term not in held[row]
+                held[row][term] = count
+        expected = [Counter(by.terms(text)) for text in column]
+        assert held == expected
+        assert counted.lengths.tolist() == [counts.total() for counts in expected]
+
+
+def test_words_of_many_runs_are_those_of_each() -> None:
+    runs = ["中华人民共和国", "的", "向量数据库" * 1_000, "々〇", "資料庫", "北京大学生前来应聘"] * 3
+    words = dictionary.words_of_many(runs)
+    assert [word for word in words if word != dictionary.BREAK] == [
+        word for run in runs for word in dictionary.words(run)
+    ]
+    assert words.count(dictionary.BREAK) == len(runs) - 1
+    assert dictionary.words_of_many([]) == []
+
+
+def test_what_folding_passes_over_would_stay_as_it_is() -> None:
+    for code in range(0x4E00, 0xA000):
+        assert folding.fold(chr(code)) == chr(code)
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    assert [character for character in every if folding.PLACE in folding.fold(character)] == [folding.PLACE]
+    assert all(folding._NOT_SAME.search(chr(code)) for code in folding._SAME if isinstance(code, int))
 
 
 @given(texts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.terms import Terms
 
 VERSION = 1
@@ -28,6 +30,10 @@ class Analyzer(Protocol):
 
     def terms(self, text: str) -> list[str]:
         """What a document is indexed under, with repetitions: ``analyze(text).index()``, faster."""
+        ...
+
+    def column(self, texts: Sequence[str]) -> Column:
+        """The same of many documents, faster still: what becomes of a write."""
         ...
 
     def query(self, text: str) -> list[str]:

@@ -47,6 +47,10 @@ _PLAIN = str.maketrans(
     }
 )  # fmt: skip
 _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc]")
+PLACE = "\u9fff"
+"""The last of the characters of _UNIFIED: no other folds to it."""
+_UNIFIED = re.compile("([\u4e00-\u9fff]+)")  # folding leaves these as they are, and nothing joins them
+_NOT_SAME = re.compile("[^\x00-\xac\u3000-\u9fff\u2014\u201c\u201d\u2026]")  # and what else is not in _SAME
 _PIECE = re.compile(f".[{MARKS}]*", re.DOTALL)
 
 
@@ -54,8 +58,19 @@ def fold(text: str) -> str:
     """``text`` without differences of width, case and typography. Folding again changes nothing."""
     if text.isascii():
         return text.lower()
-    folded = normalize("NFKC", normalize("NFKC", text).casefold()).translate(_SAME)
+    folded = normalize("NFKC", normalize("NFKC", text).casefold())
+    if _NOT_SAME.search(folded):
+        folded = folded.translate(_SAME)
     return normalize("NFKC", folded.replace("i\u0307", "i"))  # the Turkish İ is two characters in lower case
+
+
+def chinese_apart(text: str) -> tuple[list[str], str]:
+    """The longest runs of Chinese in a text, whose folding is themselves, and the fold of the text with PLACE for each.
+
+    Folding is slow where much of a text is not ASCII, and does nothing to most of a Chinese one.
+    """
+    pieces = _UNIFIED.split(text)
+    return pieces[1::2], fold(PLACE.join(pieces[::2]))
 
 
 def plain(folded: str) -> str:

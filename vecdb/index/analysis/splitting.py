@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from typing import Literal, NamedTuple
 
+from vecdb.index.analysis import folding
 from vecdb.index.analysis.scripts import HAN, HANGUL, KANA, LETTERS, MARKS, UNSPACED
 
 MAX_TERM = 128
 """Characters of a term; what is longer is cut, in documents and queries alike. No person types it, encodings do."""
+
+PIECE = 1 << 14
+_SPACE = re.compile(r"\s")
 
 _MAX_WHOLE = 64  # characters of a compound that is a term itself, beside its parts
 
@@ -21,9 +26,21 @@ _COMPOUND = rf"{_ELEMENT}(?:(?:[-._'@&]|(?<=\+\+)){_ELEMENT})*"
 _RUNS = re.compile(
     rf"(?P<words>{_COMPOUND})|(?P<cjk>[{HAN}{KANA}]+)|(?P<hangul>[{HANGUL}]+)|(?P<unspaced>[{UNSPACED}]+)"
 )
+_CJK_RUNS = re.compile(f"([{HAN}{KANA}]+)")
+_OTHER_CJK = re.compile(f"(?!{folding.PLACE})[{HAN}{KANA}]")
 _ELEMENTS = re.compile(_ELEMENT)
 _HAN = re.compile(f"[{HAN}]+")
 _CLUSTER = re.compile(f".[{MARKS}]*", re.DOTALL)
+
+
+def pieces(text: str) -> list[str]:
+    """The text in pieces of about PIECE characters where white space allows it: one call for each holds the GIL."""
+    out = []
+    start = 0
+    while len(text) - start > PIECE and (space := _SPACE.search(text, start + PIECE)):
+        out.append(text[start : space.start()])
+        start = space.end()
+    return [*out, text[start:]] if out else [text]
 
 
 class Part(NamedTuple):
@@ -40,6 +57,19 @@ def runs(folded: str) -> Iterator[tuple[Script, str, int]]:
     """(script, run, start) of what is not space or punctuation."""
     for match in _RUNS.finditer(folded):
         yield match.lastgroup, match[0], match.start()  # type: ignore[misc]
+
+
+def cjk_apart(text: str) -> tuple[list[str], str]:
+    """The runs of Han and kana of a text, folded, and what else there is of it, folded, with a space for each run."""
+    if text.isascii():
+        return [], folding.fold(text)
+    runs, skeleton = folding.chinese_apart(text)
+    place = folding.PLACE
+    if runs and place + place not in skeleton and not _OTHER_CJK.search(skeleton):
+        return runs, skeleton.replace(place, " ")
+    around = skeleton.split(place)
+    pieces = _CJK_RUNS.split("".join(chain.from_iterable(zip_longest(around, runs, fillvalue=""))))
+    return pieces[1::2], " ".join(pieces[::2])
 
 
 def is_han(run: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.contract import Identity
 from vecdb.index.analysis.terms import Terms
 from vecdb.model.token import Token
@@ -18,6 +19,9 @@ class Verbatim:
 
     def terms(self, text: str) -> list[str]:
         return self._split(text)
+
+    def column(self, texts: Sequence[str]) -> Column:
+        return Column.of(map(self._split, texts), len(texts))
 
     def query(self, text: str) -> list[str]:
         return self._split(text)

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.index.analysis.column import new_codes, numbered
 from vecdb.index.appended import Appended
 from vecdb.index.contract import Mask
-from vecdb.index.postings.chunk import Chunk, new_codes, numbered
+from vecdb.index.postings.chunk import Chunk
 from vecdb.index.postings.contract import Counts, Posting, TermTable, UInt32
 from vecdb.index.postings.lexicon import Lexicon
 from vecdb.index.postings.packed import PackedTerms, spread
