@@ -29,6 +29,8 @@ from vecdb.engine.keyword.leg import KeywordLegs
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
 from vecdb.engine.memory import MemoryGuard
+from vecdb.engine.mmr import Choosing
+from vecdb.engine.modifying import Modifying, at_moment
 from vecdb.engine.near_leg import NearLegs
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints, Ordering
@@ -473,7 +475,10 @@ class Collection:
         near = NearLegs(lookup, matcher, shape.fields, shape.schema, options.search_threads)
         texts = Texts(lookup.raw_bodies, self.texts)
         words = KeywordLegs(lookup, matcher, texts, shape.fields, shape.schema)
-        executor = Executor(lookup, near, words, shape.fields, shape.schema, why_no_graphs(options))
+        modifying, choosing = Modifying(self._values), Choosing(lookup, shape.fields, shape.schema)
+        executor = Executor(
+            lookup, near, words, modifying, choosing, shape.fields, shape.schema, why_no_graphs(options)
+        )
         return Reading(
             view,
             shape.schema,
@@ -513,7 +518,7 @@ class Collection:
     def search(self, context: CallContext, request: SearchRequest) -> SearchAnswer:
         """Answer every query of the request at the newest view."""
         now = self._look()
-        request, narrowing = now.examples.resolved(now.view, request, context.scope)
+        request, narrowing = now.examples.resolved(now.view, at_moment(request, self.now_ms), context.scope)
         if request.group_by is None:
             return now.executor.search(context, now.view, request, narrowing)
         return now.grouping.search(context, now.view, request, request.group_by, narrowing)

@@ -13,24 +13,28 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vecdb.engine import fusion
+from vecdb.engine.fusion import Given, fuse
 from vecdb.engine.lookup import Lookup
+from vecdb.engine.mmr import Choosing
+from vecdb.engine.modifying import Modifying
 from vecdb.engine.near_leg import NearLegs
 from vecdb.engine.prepare import FieldIds, check_filter
-from vecdb.engine.ranked import EVERYTHING, Narrowing, Ranked, by_score_and_id, by_segment, ids_of, in_order
+from vecdb.engine.ranked import EVERYTHING, Narrowing, Ranked, by_segment, ids_of, in_order
 from vecdb.engine.segment import UInt64
 from vecdb.engine.view import View
 from vecdb.errors import DataLoss, Unimplemented
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter, both
-from vecdb.model.fusion import Rrf
 from vecdb.model.keyword import Keyword
-from vecdb.model.point import Float32, Int64, Points, Select
-from vecdb.model.query import Leg, SearchAnswer, SearchRequest
+from vecdb.model.modifier import MAX_MMR_CANDIDATES
+from vecdb.model.point import Int64, Points, Select
+from vecdb.model.query import MAX_WINDOW, Leg, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
 
-FUSION_DEPTH = 100
-"""Hits each leg gives the fusion when it does not say: what RRF was studied with, and cheap."""
+LEAST_DEPTH = 100
+"""Hits each leg gives when it does not say: what RRF was studied with, and cheap."""
+STAGE_WINDOWS = 4
+"""Windows that each leg gives to what reorders hits: modifiers, and the choice of hits that differ."""
 
 
 class FindsWords(Protocol):
@@ -65,6 +69,8 @@ class Executor:
         lookup: Lookup,
         near: NearLegs,
         words: FindsWords | None,
+        modifying: Modifying,
+        choosing: Choosing,
         fields: FieldIds,
         schema: Schema,
         no_graphs: str | None = None,
@@ -72,6 +78,8 @@ class Executor:
         self._lookup = lookup
         self._near = near
         self._words = words
+        self._modifying = modifying
+        self._choosing = choosing
         self._fields = fields
         self._schema = schema
         self._no_graphs = no_graphs
@@ -85,21 +93,27 @@ class Executor:
         explain = self.story(request)
         window = request.offset + request.limit
         context.check("planning the search")
-        if len(request.legs) == 1:
-            leg = request.legs[0]
-            ranked = self.leg(context, view, request, leg, window, narrowing, explain, request.min_score)
-        else:
-            ranked = self._fused(context, view, request, window, narrowing, explain)
-        context.check("searching")
-        if request.offset:
-            ranked = ranked.window(request.offset, window)
-        return self.answer(view, request, ranked, started, explain)
+        found = []
+        for leg in request.legs:
+            depth = depth_of(request, leg)
+            found.append(self.leg(context, view, request, leg, depth, narrowing, explain, least_of_leg(request)))
+            context.check("searching a leg")
+        ranked = self.together(context, view, request, found, explain)
+        if least_of_leg(request) is None:
+            ranked = ranked.at_least(request.min_score)
+        if request.mmr is not None and request.queries:
+            began = time.perf_counter()
+            ranked = self._choosing.chosen(context, view, ranked, request.mmr, candidates(request), window)
+            _note(explain, "mmr_ms", began)
+        return self.answer(view, request, ranked.window(request.offset, window), started, explain)
 
     def check(self, request: SearchRequest) -> None:
         """Refuse what does not fit the schema. Raises InvalidArgument and its kin."""
         request.validate()
-        if not isinstance(request.fusion, Rrf) or request.modifiers or request.mmr or request.highlight:
+        if request.highlight:
             raise Unimplemented("this part of a search is not there yet")
+        if request.mmr is not None:
+            self._choosing.check(request.mmr)
         for i, leg in enumerate(request.legs):
             where = f"legs[{i}]"
             if not isinstance(leg, Keyword):
@@ -132,10 +146,16 @@ class Executor:
         if explain is not None:
             explain["fetch_ms"] = 1000 * (ended - fetching)
             explain["total_ms"] = 1000 * (ended - started)
-        took_ms = 1000 * (ended - started)
-        warnings = list(ranked.warnings)
         return SearchAnswer(
-            ranked.counts, ranked.scores, ranked.distances, points, view.seq, took_ms, explain, warnings
+            ranked.counts,
+            ranked.scores,
+            ranked.distances,
+            points,
+            view.seq,
+            took_ms=1000 * (ended - started),
+            explain=explain,
+            warnings=list(ranked.warnings),
+            legs=ranked.legs,
         )
 
     def leg(
@@ -182,48 +202,35 @@ class Executor:
         assert self._words is not None
         return self._words.leg(context, view, request, leg, need, narrowing, explain, min_score)
 
-    # -- several legs
-
-    def _fused(
+    def together(
         self,
         context: CallContext,
         view: View,
         request: SearchRequest,
-        window: int,
-        narrowing: Narrowing,
-        explain: dict[str, Any] | None,
+        found: Sequence[Ranked],
+        explain: dict[str, Any] | None = None,
+        depth: int | None = None,
     ) -> Ranked:
-        ranked, warnings = [], list[str]()
-        for leg in request.legs:
-            # A leg never gives less than the window: else fewer than min(k, matches) could come out.
-            depth = max(leg.depth or FUSION_DEPTH, window)
-            found = self.leg(context, view, request, leg, depth, narrowing, explain)
-            warnings += found.warnings
-            ranked.append((np.split(found.rows, np.cumsum(found.counts)[:-1]), leg.weight))
-            context.check("searching a leg")
-        all_rows: list[UInt64] = [np.zeros(0, dtype=np.uint64)]
-        all_scores: list[Float32] = [np.zeros(0, dtype=np.float32)]
-        for query in range(request.queries):
-            rows, scores = self.fuse(view, request, [(some[query], weight) for some, weight in ranked])
-            all_rows.append(rows[:window])
-            all_scores.append(scores[:window])
-        counts = np.array([len(rows) for rows in all_rows[1:]], dtype=np.int64)
-        rows = np.concatenate(all_rows)
-        segments, ordinals = view.locate(rows)
-        told = tuple(dict.fromkeys(warnings))
-        return Ranked(counts, rows, segments, ordinals, np.concatenate(all_scores), None, told)
+        """What the legs of a request gave as one list for each query, with modified scores, in order.
 
-    def fuse(
-        self, view: View, request: SearchRequest, ranked: Sequence[tuple[UInt64, float]]
-    ) -> tuple[UInt64, Float32]:
-        """The hits of one query's legs, (rows best first, weight) each, as one list: rows and scores, best first."""
-        assert isinstance(request.fusion, Rrf)
-        rows, scores = fusion.reciprocal_rank(ranked, request.fusion.k)
-        if request.min_score is not None:
-            keep = scores.astype(np.float64) >= request.min_score
-            rows, scores = rows[keep], scores[keep]
-        order = by_score_and_id(view, *view.locate(rows), scores)
-        return rows[order], scores[order]
+        Scores are stretched by the best ``depth`` hits of each leg; None: by all.
+        """
+        began = time.perf_counter()
+        ranked = found[0]
+        if len(found) > 1:
+            given = [Given(f.counts, f.rows, f.scores, leg.weight) for f, leg in zip(found, request.legs, strict=True)]
+            fused = fuse(request.fusion, given, depth)
+            warnings = tuple(dict.fromkeys(warning for each in found for warning in each.warnings))
+            segments, ordinals = view.locate(fused.rows)
+            ranked = Ranked(fused.counts, fused.rows, segments, ordinals, fused.scores, None, fused.legs, warnings)
+            ranked = ranked.sorted(view)
+            _note(explain, "fusion_ms", began)
+        if request.modifiers:
+            began = time.perf_counter()
+            context.check("changing scores")
+            ranked = self._modifying.modified(view, ranked, request.modifiers)
+            _note(explain, "modifiers_ms", began)
+        return ranked
 
     # -- from addresses to points
 
@@ -240,3 +247,35 @@ class Executor:
         bodies = self._lookup.bodies(wanted)
         payloads, texts, vectors = self._lookup.columns(bodies, wanted, select, self._fields)
         return Points(ids, versions, payloads, texts, vectors)
+
+
+def depth_of(request: SearchRequest, leg: Leg) -> int:
+    """How many hits of each query a leg gives; never fewer than the window, so that min(k, matches) come out."""
+    window = request.offset + request.limit
+    if request.modifiers or request.mmr is not None:
+        depth = max(LEAST_DEPTH, STAGE_WINDOWS * window)
+        if request.mmr is not None:
+            depth = max(depth, request.mmr.candidates or 0)
+    elif len(request.legs) > 1:
+        depth = LEAST_DEPTH
+    else:
+        return window
+    return max(window, min(leg.depth or depth, MAX_WINDOW))
+
+
+def least_of_leg(request: SearchRequest) -> float | None:
+    """The threshold where it is one of the leg's own scores; else it is asked of those that come out at the end."""
+    return request.min_score if len(request.legs) == 1 and not request.modifiers else None
+
+
+def candidates(request: SearchRequest) -> int:
+    """How many hits of each query those that differ are chosen from."""
+    assert request.mmr is not None
+    default = max(LEAST_DEPTH, STAGE_WINDOWS * (request.offset + request.limit))
+    return request.mmr.candidates or min(default, MAX_MMR_CANDIDATES)
+
+
+def _note(explain: dict[str, Any] | None, what: str, began: float) -> None:
+    """Add the milliseconds since ``began`` (on ``time.perf_counter``'s clock) to ``what``."""
+    if explain is not None:
+        explain[what] = explain.get(what, 0.0) + 1000 * (time.perf_counter() - began)

@@ -15,6 +15,7 @@ from vecdb.engine.segment import UInt64
 from vecdb.engine.view import View
 from vecdb.index.contract import Mask
 from vecdb.model.point import Float32, Int64
+from vecdb.model.query import LegColumns
 
 Flags = NDArray[np.bool_]
 
@@ -47,7 +48,8 @@ class Ranked:
     """Ranked bodies of q queries, one run after another: rows, their segment indexes and ordinals, best first.
 
     ``counts`` int64 ``[q]``; the other columns have ``counts.sum()`` entries. ``distances`` is None where hits have
-    none. ``warnings``: what a person should be told of how they were found.
+    none. ``legs``: what each leg says of the hits, once they are fused. ``warnings``: what a person should be told of
+    how they were found.
     """
 
     counts: Int64
@@ -56,29 +58,48 @@ class Ranked:
     ordinals: Int64
     scores: Float32
     distances: Float32 | None
+    legs: tuple[LegColumns, ...] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def queries(self) -> Int64:
+        """The query of each hit, by its number."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @property
+    def places(self) -> Int64:
+        """The place of each hit among those of its query, from 0."""
+        return np.arange(len(self.rows)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+
+    def take(self, at: Int64, counts: Int64) -> Ranked:
+        """The hits at positions ``at``, of which each query has so many as ``counts`` says."""
+        return Ranked(
+            counts,
+            self.rows[at],
+            self.segments[at],
+            self.ordinals[at],
+            self.scores[at],
+            None if self.distances is None else self.distances[at],
+            None if self.legs is None else tuple(LegColumns(leg.ranks[at], leg.scores[at]) for leg in self.legs),
+            self.warnings,
+        )
 
     def keep(self, keep: Flags) -> Ranked:
         """Those of ``keep``, bool by entry."""
         kept = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(keep, dtype=np.int64)])
         ends = np.cumsum(self.counts)
-        return Ranked(
-            kept[ends] - kept[ends - self.counts],
-            self.rows[keep],
-            self.segments[keep],
-            self.ordinals[keep],
-            self.scores[keep],
-            None if self.distances is None else self.distances[keep],
-            self.warnings,
-        )
+        return self.take(np.flatnonzero(keep), kept[ends] - kept[ends - self.counts])
 
     def window(self, start: int, stop: int) -> Ranked:
         """Of each query the hits from place ``start`` up to ``stop``."""
         if start == 0 and (not len(self.counts) or int(self.counts.max()) <= stop):
             return self
-        starts = np.cumsum(self.counts) - self.counts
-        place = np.arange(len(self.rows)) - np.repeat(starts, self.counts)
-        return self.keep((place >= start) & (place < stop))
+        places = self.places
+        return self.keep((places >= start) & (places < stop))
+
+    def at_least(self, min_score: float | None) -> Ranked:
+        """Those with a score of at least ``min_score``; None: all."""
+        return self if min_score is None else self.keep(self.scores.astype(np.float64) >= min_score)
 
     def without(self, rows: Sequence[UInt64]) -> Ranked:
         """Of each query what is not among its ``rows``."""
@@ -88,21 +109,53 @@ class Ranked:
             keep[end - count : end] = ~np.isin(self.rows[end - count : end], gone)
         return self.keep(keep)
 
+    def each(self) -> list[Ranked]:
+        """The hits of each query by themselves."""
+        ends = np.cumsum(self.counts).tolist()
+        runs = zip(ends, self.counts.tolist(), strict=True)
+        return [self.take(np.arange(end - count, end), np.array([count])) for end, count in runs]
+
+    def sorted(self, view: View) -> Ranked:
+        """The same in order: score, then id bytes."""
+        at = by_score_and_id(view, self.segments, self.ordinals, self.scores, self.queries)
+        return self.take(at, self.counts)
+
 
 def in_order(found: Sequence[Ranked], queries: Sequence[int]) -> Ranked:
-    """The hits of ``found`` one after another, whose queries are numbered ``queries``, by these numbers."""
+    """The hits of ``found`` (at least one) one after another, whose queries are numbered ``queries``, by these."""
     counts = np.concatenate([ranked.counts for ranked in found])
     starts = np.cumsum(counts) - counts
     order = np.argsort(queries)
     counts, starts = counts[order], starts[order]
     at = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+    return end_to_end(found).take(at, counts)
+
+
+def end_to_end(found: Sequence[Ranked]) -> Ranked:
+    """The queries of ``found`` (at least one, all alike in what their hits have) one after another."""
+    if len(found) == 1:
+        return found[0]
 
     def column(name: str) -> Any:
-        return np.concatenate([getattr(ranked, name) for ranked in found])[at]
+        return np.concatenate([getattr(ranked, name) for ranked in found])
 
     distances = None if any(ranked.distances is None for ranked in found) else column("distances")
+    by_query = [ranked.legs for ranked in found if ranked.legs is not None]
+    legs = [
+        LegColumns(np.concatenate([leg.ranks for leg in each]), np.concatenate([leg.scores for leg in each]))
+        for each in zip(*by_query, strict=True)
+    ]
     warnings = tuple(dict.fromkeys(warning for ranked in found for warning in ranked.warnings))
-    return Ranked(counts, column("rows"), column("segments"), column("ordinals"), column("scores"), distances, warnings)
+    return Ranked(
+        column("counts"),
+        column("rows"),
+        column("segments"),
+        column("ordinals"),
+        column("scores"),
+        distances,
+        tuple(legs) if by_query else None,
+        warnings,
+    )
 
 
 def by_segment(segments: Int64) -> Iterator[tuple[int, Any]]:
@@ -147,8 +200,20 @@ def ids_of(view: View, segments: Int64, ordinals: Int64) -> list[str]:
     return out
 
 
-def by_score_and_id(view: View, segments: Int64, ordinals: Int64, scores: Float32) -> Int64:
-    """The order of hits, given as bodies: score, then id bytes (the order of code points is the same)."""
-    ids = ids_of(view, segments, ordinals)
-    values = scores.tolist()
-    return np.array(sorted(range(len(ids)), key=lambda i: (-values[i], ids[i])), dtype=np.int64)
+def by_score_and_id(
+    view: View, segments: Int64, ordinals: Int64, scores: Float32, queries: Int64 | None = None
+) -> Int64:
+    """The order of hits, given as bodies: query (None: all of one), score, then id bytes.
+
+    The order of code points is that of UTF-8 bytes. Only the ids of equal scores are read.
+    """
+    if queries is None:
+        queries = np.zeros(len(scores), dtype=np.int64)
+    order = np.lexsort((-scores, queries))
+    tied = (np.diff(scores[order]) == 0) & (np.diff(queries[order]) == 0)
+    where = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+    if len(where):
+        some = order[where]
+        ids, values, of = ids_of(view, segments[some], ordinals[some]), scores[some].tolist(), queries[some].tolist()
+        order[where] = some[sorted(range(len(ids)), key=lambda i: (of[i], -values[i], ids[i]))]
+    return order

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vecdb.engine.kept import Kept
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.segment import Segment
-from vecdb.index.columns.contract import Entries
+from vecdb.index.columns.contract import Columns, Entries
 from vecdb.index.columns.contract import Values as InOrder
 from vecdb.index.columns.selector import Members
 from vecdb.index.columns.values import SortedValues
@@ -184,6 +184,40 @@ class Values:
             ordinals, scalars = [], []
         self._kept.put(held.ordinals.nbytes + held.codes.nbytes, (ordinals, scalars, held), *about)
         return held
+
+    def some(self, segment: Segment, path: Path, ordinals: Int64) -> tuple[Int64, Int64, list[Scalar]]:
+        """The values at ``path`` of a few bodies: pairs of a position in ``ordinals`` and a place in the values told.
+
+        Reads no body but those of ``ordinals`` that columns do not know, all of them where the segment still grows.
+        """
+        left = np.arange(len(ordinals))
+        positions, which, scalars = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), list[Scalar]()
+        if segment.columns is not None and segment.state != "growing":
+            entries = self._entries(segment, segment.columns, path)
+            held = Held(entries.ordinals, entries.codes, entries.values, len(segment))
+            unknown = np.isin(ordinals, entries.unknown)
+            known, left = np.flatnonzero(~unknown), np.flatnonzero(unknown)
+            at, codes = held.of(ordinals[known])
+            distinct, which = np.unique(codes, return_inverse=True)
+            positions, scalars = known[at], entries.values.take(distinct)
+        if not len(left):
+            return positions, which, scalars
+        bodies, places = np.unique(ordinals[left], return_inverse=True)
+        owners: list[int] = []
+        read: list[Any] = []
+        self._read(segment, path, bodies, owners, read)
+        held = Held(np.array(owners, dtype=np.int64), np.arange(len(read)) + len(scalars), _List(read), len(segment))
+        at, codes = held.of(bodies[places])
+        return np.concatenate([positions, left[at]]), np.concatenate([which, codes]), [*scalars, *read]
+
+    def _entries(self, segment: Segment, columns: Columns, path: Path) -> Entries:
+        """The entries of a segment that does not grow, kept."""
+        about = (self._owner, segment.number, "entries", path)
+        known: Entries | None = self._kept.get(*about)
+        if known is None:
+            known = columns.entries(path)
+            self._kept.put(known.ordinals.nbytes + known.codes.nbytes + known.unknown.nbytes, known, *about)
+        return known
 
     def _from_columns(self, segment: Segment, entries: Entries, path: Path) -> Held:
         """What columns know; what they do not is read from the bodies."""

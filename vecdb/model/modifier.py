@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vecdb.errors import InvalidArgument
 from vecdb.model.filter import Attribute, Key, Scalar
+from vecdb.model.filter.times import parse_time
 
 MAX_MODIFIERS = 16
 MAX_MMR_CANDIDATES = 1_000
@@ -18,7 +19,8 @@ class Decay:
     ``plateau``.
 
     Numbers, or RFC 3339 times with ``half`` and ``plateau`` in milliseconds; ``origin`` None: now. A point without such
-    a value keeps its score times ``missing``, 0..1.
+    a value keeps its score times ``missing``, 0..1; of several the nearest counts. A score below 0 falls by as much as
+    its opposite.
     """
 
     key: Key
@@ -30,6 +32,13 @@ class Decay:
     def validate(self, path: str) -> None:
         """Raise InvalidArgument naming ``path``."""
         _path_of_payload(self.key, path)
+        if not (self.origin is None or _is_place(self.origin)):
+            raise InvalidArgument(
+                "not a place to measure from",
+                field=f"{path}.origin",
+                expected="a finite number or an RFC 3339 time",
+                received=repr(self.origin)[:80],
+            )
         _within(self.half, f"{path}.half", self.half > 0, "> 0")
         _within(self.plateau, f"{path}.plateau", self.plateau >= 0, ">= 0")
         _within(self.missing, f"{path}.missing", 0 <= self.missing <= 1, "0..1")
@@ -37,7 +46,7 @@ class Decay:
 
 @dataclass(frozen=True, slots=True)
 class Boost:
-    """Add ``weight`` * ln(1 + max(value, 0)) to a score, of the number at ``key``; nothing where there is none."""
+    """Add ``weight`` * ln(1 + max(value, 0)) to a score, of the greatest number at ``key``; nothing without one."""
 
     key: Key
     weight: float
@@ -74,6 +83,15 @@ class Mmr:
                 expected=f"1..{MAX_MMR_CANDIDATES}",
                 received=str(self.candidates),
             )
+
+
+def _is_place(origin: Scalar) -> bool:
+    """Whether a distance can be measured from ``origin``."""
+    if isinstance(origin, str):
+        return parse_time(origin) is not None
+    if isinstance(origin, int):
+        return not isinstance(origin, bool) and -(2**63) <= origin < 2**64
+    return isinstance(origin, float) and math.isfinite(origin)
 
 
 def _path_of_payload(key: Key, path: str) -> None:

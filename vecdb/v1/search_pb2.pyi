@@ -227,7 +227,8 @@ global___Modifier = Modifier
 @typing.final
 class Decay(google.protobuf.message.Message):
     """Multiplies a score by 0.5 ^ (distance from origin / half), where distance below `plateau` is none: Elasticsearch's
-    exponential decay with a half-life. A point without the value keeps its score times `missing`.
+    exponential decay with a half-life. A point without the value keeps its score times `missing`; of several the nearest
+    counts. A score below 0 falls by as much as its opposite would.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -268,7 +269,7 @@ global___Decay = Decay
 
 @typing.final
 class Boost(google.protobuf.message.Message):
-    """Adds weight * ln(1 + max(value, 0)) to a score. A point without a number there gets nothing added."""
+    """Adds weight * ln(1 + max(value, 0)) to a score, of several numbers the greatest. A point without one gets nothing."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
