@@ -289,7 +289,7 @@ class _Leg:
             order = by_score_and_id(self._view, segments, ordinals, scores)
             rows, segments, ordinals, scores = rows[order], segments[order], ordinals[order], scores[order]
         counts = np.array([min(need, len(rows))], dtype=np.int64)
-        return Ranked(counts, rows[:need], segments[:need], ordinals[:need], scores[:need], None, warnings)
+        return Ranked(counts, rows[:need], segments[:need], ordinals[:need], scores[:need], None, warnings=warnings)
 
     def _bodies_of(self, documents: Int64) -> tuple[UInt64, Int64, Int64]:
         """The bodies of documents: rows, segment indexes and ordinals."""
