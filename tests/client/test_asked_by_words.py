@@ -73,6 +73,8 @@ def test_a_batch_of_texts_is_split_by_bytes_and_by_snippets() -> None:
     parts = split.queries(request, split.MESSAGE_OVERHEAD + 40_000, 10_000)
     assert [part.queries for part in parts] == [13] * 7 + [9]
     assert [text for part in parts for text in part.legs[0].texts] == request.legs[0].texts
+    long = batch([[1.0]] * 250, texts=["x" * 10_000] * 250, limit=1)
+    assert [part.queries for part in split.queries(long, 64 << 20, 100_000)] == [100, 100, 50]
     shown = batch(texts=["a"] * 100, limit=100, highlight=Highlight(1_000, 10))
     parts = split.queries(shown, 64 << 20, 100_000)
     assert len(parts) > 4

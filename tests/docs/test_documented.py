@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -17,9 +18,13 @@ import vecdb.v1
 from tests.docs.pages import USER_PAGES, blocks, headings, read, section
 from tests.project.test_errors import kinds
 from vecdb.cli.main import main as command_line
+from vecdb.errors import InvalidArgument
 from vecdb.model import facet
 from vecdb.model.filter.tree import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES
-from vecdb.model.info import Limits
+from vecdb.model.highlight import Highlight
+from vecdb.model.info import MAX_ANALYZED_TEXTS, MAX_QUERIES_CHARACTERS, Limits
+from vecdb.model.keyword import MAX_EDITS, MAX_QUERY_CHARACTERS
+from vecdb.model.modifier import MAX_MMR_CANDIDATES, MAX_MODIFIERS
 from vecdb.model.query import MAX_EXAMPLES, MAX_GROUP_SIZE, MAX_WINDOW
 
 
@@ -113,3 +118,22 @@ def test_limits_of_searches_are_told() -> None:
     assert f"| 1 to {MAX_GROUP_SIZE} hits each, and groups × hits at most {MAX_WINDOW:,} |" in page
     assert f"| {MAX_EXAMPLES:,} ids for each query |" in page
     assert f"| 1 to {facet.MAX_VALUES:,}, those of most points |" in page
+
+
+def test_limits_of_searches_by_words_are_told() -> None:
+    page = read(Path("docs/limits.md"))
+    assert f"| {MAX_QUERY_CHARACTERS:,} characters, and {MAX_QUERIES_CHARACTERS:,} in all queries of one call" in page
+    assert f"| edits that a word of a query may be away | {MAX_EDITS} |" in page
+    assert f"| modifiers of a search | {MAX_MODIFIERS} |" in page
+    assert f"| hits that `mmr` chooses from | {MAX_MMR_CANDIDATES:,} |" in page
+    assert f"| {MAX_ANALYZED_TEXTS:,} (`analyze()` makes several of more) |" in page
+
+
+@pytest.mark.parametrize("snippets", [0, 1, 10, 11])
+@pytest.mark.parametrize("characters", [19, 20, 1_000, 1_001])
+def test_limits_of_snippets_are_told(snippets: int, characters: int) -> None:
+    told = "| 1 to 10 of each text field, of 20 to 1,000 characters |" in read(Path("docs/limits.md"))
+    allowed = 1 <= snippets <= 10 and 20 <= characters <= 1_000
+    with nullcontext() if allowed else pytest.raises(InvalidArgument):
+        Highlight(characters, snippets).validate()
+    assert told

@@ -21,6 +21,7 @@ from vecdb.engine.options import EngineOptions
 from vecdb.errors import VecdbError
 from vecdb.model import query
 from vecdb.model.info import Limits, ServerInfo
+from vecdb.model.keyword import Keyword
 from vecdb.model.query import SearchRequest
 from vecdb.model.schema import VectorField
 from vecdb.storage.memory import MemoryKV
@@ -28,6 +29,7 @@ from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2, search_
 from vecdb.wire import convert
 from vecdb.wire.address import is_loopback
 from vecdb.wire.gates import Gates
+from vecdb.wire.limits import check_search
 from vecdb.wire.server import SERVICES, Server
 from vecdb.wire.status import from_rpc
 
@@ -141,6 +143,14 @@ def test_more_queries_than_one_answer_holds_are_asked_in_several_calls(db: Clien
         search_pb2_grpc.SearchServiceStub(channel).Search(message, timeout=30)
     error = from_rpc(refused.value)
     assert (type(error), error.field, error.received) == (errors.TooLarge, "limit", "51")
+
+
+def test_more_text_than_one_call_searches_for_is_refused() -> None:
+    long = Keyword(["x" * 10_000] * 101)
+    with pytest.raises(errors.TooLarge) as too_much:
+        check_search(SearchRequest([long], limit=1), Limits())
+    assert (too_much.value.field, too_much.value.received) == ("legs", "1010000")
+    check_search(SearchRequest([Keyword(["x" * 10_000] * 100)], limit=1), Limits())
 
 
 # -- work past its deadline --

@@ -10,7 +10,7 @@ import numpy as np
 from vecdb.errors import TooLarge
 from vecdb.model import point
 from vecdb.model.filter import Filter
-from vecdb.model.info import Limits
+from vecdb.model.info import MAX_QUERIES_CHARACTERS, Limits
 from vecdb.model.keyword import Keyword
 from vecdb.model.point import DeleteIds, Int64, Rows
 from vecdb.model.query import Examples, SearchRequest
@@ -71,8 +71,9 @@ def piece_id(request_id: bytes, index: int) -> bytes:
 
 
 def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[SearchRequest]:
-    """A search of many queries as several, none over ``message_bytes`` or asking more than ``hits`` in all, or for
-    more snippets (of one field) than are sure to fit an answer.
+    """A search of many queries as several, none over ``message_bytes`` or asking for more than ``hits`` in all.
+
+    Nor has one more text than a call may, or asks for more snippets (of one field) than are sure to fit an answer.
     """
     shared = sum(_size(filter) for filter in (request.filter, *(leg.filter for leg in request.legs)))
     room = message_bytes - MESSAGE_OVERHEAD - shared
@@ -89,9 +90,15 @@ def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[Searc
         sizes += np.fromiter(map(_size, filters), dtype=np.int64, count=len(filters))
     if request.highlight is not None:
         hits = min(hits, room // (_SNIPPET_OVERHEAD + 4 * request.highlight.characters * request.highlight.snippets))
+    characters = np.zeros(request.queries, dtype=np.int64)
+    for leg in request.legs:
+        if isinstance(leg, Keyword):
+            characters += np.fromiter(map(len, leg.texts), dtype=np.int64, count=request.queries)
     parts, start = [], 0
     while start < request.queries:
-        stop = start + max(1, fitting(sizes[start : start + max(1, hits // request.most_hits)], room))
+        most = start + max(1, hits // request.most_hits)
+        few = min(fitting(sizes[start:most], room), fitting(characters[start:most], MAX_QUERIES_CHARACTERS))
+        stop = start + max(1, few)
         parts.append(request.cut(start, stop))
         start = stop
     return parts

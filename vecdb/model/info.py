@@ -44,6 +44,7 @@ MAX_MESSAGE_BYTES = 64 << 20
 MAX_SEARCH_HITS = 100_000  # with ids of 512 bytes, ids, scores and versions of as many just fit one message
 MAX_SCROLL_POINTS = 10_000
 MAX_ANALYZED_TEXTS = 1_000
+MAX_QUERIES_CHARACTERS = 1_000_000  # of all texts of a search: Chinese takes about a second to analyze
 MAX_BATCH_ROWS = 1_000_000  # ids, rows and their pointers take some 200 bytes each while a batch is carried out
 MAX_BATCH_BYTES = 256 << 20
 MAX_PAYLOAD_BYTES = 1 << 20

@@ -7,7 +7,8 @@ tells them. How large a message is, gRPC checks.
 from __future__ import annotations
 
 from vecdb.errors import InvalidArgument, TooLarge
-from vecdb.model.info import MAX_ANALYZED_TEXTS, Limits
+from vecdb.model.info import MAX_ANALYZED_TEXTS, MAX_QUERIES_CHARACTERS, Limits
+from vecdb.model.keyword import Keyword
 from vecdb.model.query import SearchRequest
 from vecdb.model.schema import Schema
 
@@ -34,6 +35,14 @@ def check_search(request: SearchRequest, limits: Limits) -> None:
             field="limit",
             expected=f"queries * limit <= {limits.search_hits}",
             received=str(request.queries * request.most_hits),
+        )
+    characters = sum(sum(map(len, leg.texts)) for leg in request.legs if isinstance(leg, Keyword))
+    if characters > MAX_QUERIES_CHARACTERS:
+        raise TooLarge(
+            "too much text to search for in one call; ask fewer queries a call",
+            field="legs",
+            expected=f"<= {MAX_QUERIES_CHARACTERS} characters",
+            received=str(characters),
         )
 
 
