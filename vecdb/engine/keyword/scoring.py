@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecdb.engine.keyword.clauses import Unit
 from vecdb.engine.keyword.counting import Field, Held, Source
@@ -23,7 +25,6 @@ from vecdb.index import bm25
 from vecdb.index.analysis.contract import Analyzer
 from vecdb.index.bm25 import Float64
 from vecdb.index.contract import Mask
-from vecdb.index.postings.contract import UInt32
 from vecdb.model.point import Int64
 
 SLACK = 1e-6
@@ -58,18 +59,18 @@ class TermScores:
         """The allowed documents that hold it, and what it adds to each."""
         if not self.holding:
             return NOTHING
-        places: list[Int64] = []
+        some: list[Int64] = []
         scores: list[Float64] = []
         for source, held in self._held:
-            ordinals, frequencies = held.ordinals, held.frequencies
+            places, frequencies = held.places, held.frequencies
             if source.allowed is not None:
-                kept = source.allowed[ordinals]
-                ordinals, frequencies = ordinals[kept], frequencies[kept]
-            places.append(_documents(source, ordinals))
-            scores.append(self._score(source, ordinals, frequencies))
-        if len(places) == 1 and self._held[0][0].documents is None:
-            return places[0], scores[0]
-        documents, all_scores = np.concatenate(places), np.concatenate(scores)
+                kept = source.allowed.take(places)
+                places, frequencies = places[kept], frequencies[kept]
+            some.append(places + source.base if source.documents is None else source.documents[places])
+            scores.append(self._score(source, places, frequencies))
+        if len(some) == 1 and self._held[0][0].documents is None:
+            return some[0], scores[0]
+        documents, all_scores = np.concatenate(some), np.concatenate(scores)
         if all(source.documents is None for source, _ in self._held):
             return documents, all_scores
         order = np.argsort(documents, kind="stable")
@@ -79,8 +80,8 @@ class TermScores:
         """What it adds to each of some allowed documents; 0 where they do not hold it."""
         out = np.zeros(len(documents))
         for source, held in self._held if self.holding else ():
-            where, entries = _met(source, held, documents)
-            out[where] = self._score(source, held.ordinals[entries], held.frequencies[entries])
+            where, places, frequencies = _met(source, held, documents)
+            out[where] = self._score(source, places, frequencies)
         return out
 
     def has(self, documents: Int64) -> Mask:
@@ -90,9 +91,9 @@ class TermScores:
             out[_met(source, held, documents)[0]] = True
         return out
 
-    def _score(self, source: Source, ordinals: UInt32, frequencies: Float64) -> Float64:
+    def _score(self, source: Source, places: Int64, frequencies: NDArray[Any]) -> Float64:
         field = self._field
-        lengths = source.postings.lengths[ordinals]
+        lengths = source.postings.lengths.take(places)
         return bm25.score(frequencies, lengths, self._weight, field.totals.mean_length, field.by)
 
 
@@ -169,17 +170,18 @@ def best(scorers: Sequence[Scorer], need: int, size: int, keep: Callable[[Int64]
     for scorer in reversed(scorers):
         left.append(left[-1] + scorer.bound)
     left.reverse()  # what the scorers from the i-th on can add together
-    documents, scores = NOTHING
+    met = NOTHING
     for i, scorer in enumerate(scorers):
-        least = _least(scores, need)
+        least = _least(met[1], need)
         if left[i] < least:
-            return _looked_up(scorers[i:], left[i:], (documents, scores), need)
-        more, added = scorer.documents()
+            return _looked_up(scorers[i:], left[i:], met, need)
+        documents, scores = scorer.documents()
         if keep is not None:
-            kept = keep(more)
-            more, added = more[kept], added[kept]
-        documents, scores = _merged((documents, scores), (more, added), size)
-    return documents, scores
+            kept = keep(documents)
+            documents, scores = documents[kept], scores[kept]
+        least = max(least, _least(scores, need))
+        met = _merged(met, (documents, scores), size, least - left[i + 1])
+    return met
 
 
 def sums(scorers: Sequence[Scorer], documents: Int64, holds: Callable[[int], Mask] | None = None) -> Float64:
@@ -223,66 +225,58 @@ def _least(scores: Float64, need: int) -> float:
     return least * (1.0 - SLACK)
 
 
-def _merged(a: Scores, b: Scores, size: int) -> Scores:
-    """The documents of both, with what they have in ``a`` first and then what they have in ``b``."""
-    if not len(a[0]):
-        return b
-    if not len(b[0]):
-        return a
-    if _MUCH_LARGER * (len(a[0]) + len(b[0])) < size:
+def _merged(a: Scores, b: Scores, size: int, least: float) -> Scores:
+    """The documents of both that have ``least`` or more, with what they have in ``a`` first and then in ``b``."""
+    if not len(a[0]) or not len(b[0]):
+        documents, scores = a if len(a[0]) else b
+    elif _MUCH_LARGER * (len(a[0]) + len(b[0])) < size:
         both = np.concatenate([a[0], b[0]])
         order = np.argsort(both, kind="stable")  # two ascending runs: this is one pass
-        both, scores = both[order], np.concatenate([a[1], b[1]])[order]
+        both, each = both[order], np.concatenate([a[1], b[1]])[order]
         first = np.flatnonzero(np.diff(both, prepend=-1))
         twice = np.diff(first, append=len(both)) == 2
-        sums = scores[first]
-        sums[twice] += scores[first[twice] + 1]
-        return both[first], sums
-    dense = np.zeros(size)
-    seen = np.zeros(size, dtype=np.bool_)
-    for documents, scores in (a, b):
-        dense[documents] += scores
-        seen[documents] = True
-    documents = np.flatnonzero(seen)
-    return documents, dense[documents]
+        documents, scores = both[first], each[first]
+        scores[twice] += each[first[twice] + 1]
+    else:
+        dense = np.zeros(size)
+        dense[a[0]] = a[1]
+        dense[b[0]] += b[1]
+        documents = np.flatnonzero(dense >= least if least > 0.0 else dense > 0.0)
+        return documents, dense[documents]
+    if least <= 0.0:
+        return documents, scores
+    kept = scores >= least
+    return documents[kept], scores[kept]
 
 
-def _documents(source: Source, ordinals: UInt32) -> Int64:
+def _met(source: Source, held: Held, documents: Int64) -> tuple[Int64, Int64, NDArray[Any]]:
+    """Of some documents those that hold a group: where they stand among them, their ordinals, and how often they do."""
+    ordinals, frequencies = held.ordinals, held.frequencies
     if source.documents is not None:
-        return source.documents[ordinals]
-    return np.add(ordinals, source.base, dtype=np.int64)
-
-
-def _met(source: Source, held: Held, documents: Int64) -> tuple[Int64, Int64]:
-    """Where documents and the entries of ``held`` are the same: places in the one and in the other."""
-    ordinals = held.ordinals
-    if source.documents is not None:
-        entries = np.arange(len(ordinals)) if source.allowed is None else np.flatnonzero(source.allowed[ordinals])
-        theirs = source.documents[ordinals[entries]]
-        where = np.searchsorted(documents, theirs)
-        same = where < len(documents)
-        same[same] = documents[where[same]] == theirs[same]
-        return where[same], entries[same]
+        places = held.places
+        if source.allowed is not None:
+            kept = source.allowed.take(places)
+            places, frequencies = places[kept], frequencies[kept]
+        where, same = _found(documents, source.documents.take(places))
+        return where[same], places[same], frequencies[same]
     texts = len(source.postings)
     first, last = np.searchsorted(documents, [source.base, source.base + texts]).tolist()
-    wanted = (documents[first:last] - source.base).astype(np.uint32)
-    if not len(wanted) or not len(ordinals):
-        return NOTHING[0], NOTHING[0]
+    wanted = documents[first:last] - source.base
     if _MUCH_LARGER * len(wanted) < len(ordinals):
-        entries, same = _places(ordinals, wanted)
-        return first + np.flatnonzero(same), entries[same]
+        entries, same = _found(ordinals, wanted.astype(np.uint32))
+        return first + np.flatnonzero(same), wanted[same], frequencies[entries[same]]
     if _MUCH_LARGER * len(ordinals) < len(wanted):
-        where, same = _places(wanted, ordinals)
-        return first + where[same], np.flatnonzero(same)
-    entry_of = np.zeros(texts, dtype=np.uint32)
-    entry_of[ordinals] = np.arange(1, len(ordinals) + 1, dtype=np.uint32)
-    found = entry_of[wanted]
-    where = np.flatnonzero(found)
-    return first + where, found[where].astype(np.int64) - 1
+        where, same = _found(wanted, held.places)
+        return first + where[same], held.places[same], frequencies[same]
+    how_often = np.zeros(texts, dtype=frequencies.dtype)
+    how_often[held.places] = frequencies
+    found = how_often.take(wanted)
+    where = np.flatnonzero(found > 0)
+    return first + where, wanted[where], found[where]
 
 
-def _places(among: UInt32, wanted: UInt32) -> tuple[Int64, Mask]:
-    """Where each of ``wanted`` would stand in ``among``, and whether it does."""
+def _found(among: NDArray[Any], wanted: NDArray[Any]) -> tuple[Int64, Mask]:
+    """Where each of ``wanted`` would stand in ``among``, which ascends, and whether it does."""
     at = np.searchsorted(among, wanted)
     same = at < len(among)
     same[same] = among[at[same]] == wanted[same]
