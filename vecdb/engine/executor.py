@@ -9,56 +9,33 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from vecdb.engine.fusion import Given, fuse
+from vecdb.engine.keyword.leg import KeywordLegs
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.mmr import Choosing
 from vecdb.engine.modifying import Modifying
 from vecdb.engine.near_leg import NearLegs
 from vecdb.engine.prepare import FieldIds, check_filter
 from vecdb.engine.ranked import EVERYTHING, Narrowing, Ranked, by_segment, ids_of, in_order
-from vecdb.engine.segment import UInt64
 from vecdb.engine.view import View
-from vecdb.errors import DataLoss, Unimplemented
+from vecdb.errors import DataLoss
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter, both
 from vecdb.model.keyword import Keyword
 from vecdb.model.modifier import MAX_MMR_CANDIDATES
-from vecdb.model.point import Int64, Points, Select
+from vecdb.model.point import Points, Select
 from vecdb.model.query import MAX_WINDOW, Leg, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
+from vecdb.storage.codec import Body
 
 LEAST_DEPTH = 100
 """Hits each leg gives when it does not say: what RRF was studied with, and cheap."""
 STAGE_WINDOWS = 4
 """Windows that each leg gives to what reorders hits: modifiers, and the choice of hits that differ."""
-
-
-class FindsWords(Protocol):
-    """What finds the hits of keyword legs, as ``NearLegs`` those of nearest neighbours. Any thread may call it."""
-
-    def check(self, leg: Keyword, path: str) -> None:
-        """Refuse what does not fit the schema, naming ``path``. Raises InvalidArgument and its kin."""
-
-    def leg(
-        self,
-        context: CallContext,
-        view: View,
-        request: SearchRequest,
-        leg: Keyword,
-        need: int,
-        narrowing: Narrowing,
-        explain: dict[str, Any] | None,
-        min_score: float | None,
-    ) -> Ranked:
-        """The best ``need`` hits for each query: exactly min(need, matches) of them.
-
-        Within the scope of ``context``, the filters of request and leg and ``narrowing``; ``min_score`` says what
-        matches. What is said of it is appended to ``explain["legs"]``.
-        """
 
 
 class Executor:
@@ -68,7 +45,7 @@ class Executor:
         self,
         lookup: Lookup,
         near: NearLegs,
-        words: FindsWords | None,
+        words: KeywordLegs,
         modifying: Modifying,
         choosing: Choosing,
         fields: FieldIds,
@@ -105,23 +82,19 @@ class Executor:
             began = time.perf_counter()
             ranked = self._choosing.chosen(context, view, ranked, request.mmr, candidates(request), window)
             _note(explain, "mmr_ms", began)
-        return self.answer(view, request, ranked.window(request.offset, window), started, explain)
+        return self.answer(context, view, request, ranked.window(request.offset, window), started, explain)
 
     def check(self, request: SearchRequest) -> None:
         """Refuse what does not fit the schema. Raises InvalidArgument and its kin."""
         request.validate()
-        if request.highlight:
-            raise Unimplemented("this part of a search is not there yet")
         if request.mmr is not None:
             self._choosing.check(request.mmr)
         for i, leg in enumerate(request.legs):
             where = f"legs[{i}]"
-            if not isinstance(leg, Keyword):
-                self._near.check(leg, where)
-            elif self._words is None:
-                raise Unimplemented("searches by keyword are not there yet", field=where)
-            else:
+            if isinstance(leg, Keyword):
                 self._words.check(leg, where)
+            else:
+                self._near.check(leg, where)
             check_filter(leg.filter, self._schema, f"{where}.filter")
         check_filter(request.filter, self._schema, "filter")
         for i, filter in enumerate(request.query_filters or ()):
@@ -137,14 +110,27 @@ class Executor:
         return explain
 
     def answer(
-        self, view: View, request: SearchRequest, ranked: Ranked, started: float, explain: dict[str, Any] | None
+        self,
+        context: CallContext,
+        view: View,
+        request: SearchRequest,
+        ranked: Ranked,
+        started: float,
+        explain: dict[str, Any] | None,
     ) -> SearchAnswer:
-        """The hits with their points; ``started`` is on ``time.perf_counter``'s clock."""
+        """The hits with their points; ``started`` is on ``time.perf_counter``'s clock. Raises DeadlineExceeded."""
         fetching = time.perf_counter()
-        points = self._fetch(view, ranked.rows, ranked.segments, ranked.ordinals, request.select)
+        select, snippets = request.select, None
+        wanted = select.payload or select.texts or select.vectors or request.highlight is not None
+        bodies = self._lookup.bodies(ranked.rows.tolist()) if wanted else []
+        points = self._points(view, ranked, bodies, select)
+        _note(explain, "fetch_ms", fetching)
+        if request.highlight is not None:
+            began = time.perf_counter()
+            snippets = self._words.highlighter.snippets(context, request, ranked.counts, bodies)
+            _note(explain, "highlight_ms", began)
         ended = time.perf_counter()
         if explain is not None:
-            explain["fetch_ms"] = 1000 * (ended - fetching)
             explain["total_ms"] = 1000 * (ended - started)
         return SearchAnswer(
             ranked.counts,
@@ -156,6 +142,7 @@ class Executor:
             explain=explain,
             warnings=list(ranked.warnings),
             legs=ranked.legs,
+            snippets=snippets,
         )
 
     def leg(
@@ -199,7 +186,6 @@ class Executor:
     ) -> Ranked:
         if not isinstance(leg, Keyword):
             return self._near.leg(context, view, request, leg, need, narrowing, explain, min_score)
-        assert self._words is not None
         return self._words.leg(context, view, request, leg, need, narrowing, explain, min_score)
 
     def together(
@@ -234,7 +220,9 @@ class Executor:
 
     # -- from addresses to points
 
-    def _fetch(self, view: View, rows: UInt64, segments: Int64, ordinals: Int64, select: Select) -> Points:
+    def _points(self, view: View, ranked: Ranked, bodies: Sequence[Body], select: Select) -> Points:
+        """The points of the hits, whose ``bodies`` are there if anything is selected."""
+        rows, segments, ordinals = ranked.rows, ranked.segments, ranked.ordinals
         versions = np.empty(len(rows), dtype=np.uint64)
         for index, where in by_segment(segments):
             if index < 0:
@@ -243,9 +231,7 @@ class Executor:
         ids = ids_of(view, segments, ordinals)
         if not (select.payload or select.texts or select.vectors):
             return Points(ids, versions)
-        wanted = rows.tolist()
-        bodies = self._lookup.bodies(wanted)
-        payloads, texts, vectors = self._lookup.columns(bodies, wanted, select, self._fields)
+        payloads, texts, vectors = self._lookup.columns(bodies, rows.tolist(), select, self._fields)
         return Points(ids, versions, payloads, texts, vectors)
 
 

@@ -60,7 +60,7 @@ class Grouping:
         ranked, groups = _answer(search, found, by.size)
         if explain is not None:
             explain["groups"] = {"searches": search.searches, "bodies_with_a_value": search.with_a_value}
-        return replace(self._executor.answer(view, request, ranked, started, explain), groups=groups)
+        return replace(self._executor.answer(context, view, request, ranked, started, explain), groups=groups)
 
 
 @dataclass(slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from vecdb.engine.keyword.language import Clause, Sign
 from vecdb.index.analysis.contract import Analyzer
 from vecdb.index.analysis.terms import Terms
-from vecdb.index.postings.contract import Postings
 from vecdb.model.token import Token
 
 MAX_PREFIX_TERMS = 1_000
@@ -18,6 +18,16 @@ MAX_FUZZY_TERMS = 50
 """Terms that a word with its neighbours stands for, at most: the nearest ones."""
 _EDITS_BY_LENGTH = (3, 6)
 """A word has to be so long that one edit, or two, leave it recognizable; shorter ones are found as they are."""
+
+
+class Vocabulary(Protocol):
+    """The terms of some texts, as ``Postings`` tells them."""
+
+    def starting(self, prefix: str, most: int) -> list[str]:
+        """The terms that begin so: the first ``most``."""
+
+    def near(self, term: str, edits: int, most: int) -> list[tuple[str, int]]:
+        """The terms within so many edits, each with how many: the nearest ``most``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +61,9 @@ class Unit:
 
 
 def units(
-    clauses: Sequence[Clause], analyzer: Analyzer, sources: Sequence[Postings], fuzzy: int = 0
+    clauses: Sequence[Clause], analyzer: Analyzer, sources: Sequence[Vocabulary], fuzzy: int = 0
 ) -> tuple[Unit, ...]:
-    """What the clauses ask for in texts indexed by one analyzer, whose postings are ``sources``, in order.
+    """What the clauses ask for in texts indexed by one analyzer, whose terms are those of ``sources``, in order.
 
     A clause without terms (only punctuation, only stop words) asks for nothing. A *word with a sign* that is several
     terms (+数据库, -wi-fi) is wanted side by side, as it is written, and scores as a word does. A *prefix* stands for
@@ -79,7 +89,7 @@ def units(
     return tuple(out)
 
 
-def near_terms(token: Token, fuzzy: int, sources: Sequence[Postings]) -> tuple[tuple[tuple[str, float], ...], bool]:
+def near_terms(token: Token, fuzzy: int, sources: Sequence[Vocabulary]) -> tuple[tuple[tuple[str, float], ...], bool]:
     """A word and its neighbours up to ``fuzzy`` edits away, each edit halving the share, and whether there are more.
 
     A word of 3 to 5 characters may be one edit away, a shorter one none; neither may what is cut from text without
@@ -96,7 +106,7 @@ def near_terms(token: Token, fuzzy: int, sources: Sequence[Postings]) -> tuple[t
     return ((token.term, 1.0), *((other, 0.5**away) for other, away in kept)), len(kept) < len(near)
 
 
-def _words(tokens: Terms, sources: Sequence[Postings], fuzzy: int) -> list[Group]:
+def _words(tokens: Terms, sources: Sequence[Vocabulary], fuzzy: int) -> list[Group]:
     """The terms that plain words ask for, each once."""
     times = Counter(tokens.query())
     if not fuzzy:
@@ -109,7 +119,7 @@ def _words(tokens: Terms, sources: Sequence[Postings], fuzzy: int) -> list[Group
     return out
 
 
-def _prefix(text: str, tokens: Terms, analyzer: Analyzer, sources: Sequence[Postings]) -> Group:
+def _prefix(text: str, tokens: Terms, analyzer: Analyzer, sources: Sequence[Vocabulary]) -> Group:
     """The word that a prefix is by itself, which may be a stem unlike it, and the terms that begin with it."""
     beginning = analyzer.prefix(text)
     found = {term for one in sources for term in one.starting(beginning, MAX_PREFIX_TERMS + 1)} if beginning else set()

@@ -15,8 +15,9 @@ import numpy as np
 
 from vecdb.engine.allowed import owner_rows, vectors_of
 from vecdb.engine.keyword import language
+from vecdb.engine.keyword.asking import clauses_of, searched
 from vecdb.engine.keyword.counting import Field, Source, Totals, totals
-from vecdb.engine.keyword.language import Clause
+from vecdb.engine.keyword.highlighting import Highlighter
 from vecdb.engine.keyword.matching import Asked, asked
 from vecdb.engine.keyword.phrases import Verifier
 from vecdb.engine.lookup import Lookup
@@ -26,7 +27,7 @@ from vecdb.engine.ranked import Narrowing, Ranked, by_score_and_id, by_segment, 
 from vecdb.engine.segment import Part, UInt64
 from vecdb.engine.texts import Texts
 from vecdb.engine.view import View
-from vecdb.errors import FailedPrecondition, FieldNotFound, InvalidArgument
+from vecdb.errors import InvalidArgument
 from vecdb.index import bm25
 from vecdb.index.contract import Mask
 from vecdb.model.context import CallContext
@@ -34,7 +35,7 @@ from vecdb.model.filter import both, to_dict
 from vecdb.model.keyword import Keyword
 from vecdb.model.point import Float32, Int64
 from vecdb.model.query import SearchRequest
-from vecdb.model.schema import Schema, named
+from vecdb.model.schema import Schema
 from vecdb.storage.codec import TEXT
 
 _SHOWN = 60  # characters of a text in a warning
@@ -50,6 +51,7 @@ class KeywordLegs:
         self.texts = texts
         self.fields = fields
         self.schema = schema
+        self.highlighter = Highlighter(fields, schema)
 
     def check(self, leg: Keyword, path: str) -> None:
         """Refuse what does not fit the schema, and queries of nothing but exclusions, naming ``path``.
@@ -92,40 +94,6 @@ class KeywordLegs:
             found.append(search.query(text, need + narrowing.spare, min_score))
         ranked = in_order(found, range(len(found)))
         return ranked if narrowing.without is None else ranked.without(narrowing.without).window(0, need)
-
-
-def searched(leg: Keyword, schema: Schema, path: str) -> Mapping[str, float]:
-    """The fields that a leg searches, and how much each counts: those named, or all that are indexed.
-
-    Raises FieldNotFound; FailedPrecondition for a field that is not indexed, and where none is.
-    """
-    if leg.fields is None:
-        indexed = {name: 1.0 for name, field in schema.texts.items() if field.keywords}
-        if not indexed:
-            raise FailedPrecondition(
-                "no text field of the collection is indexed for searches by keyword",
-                field=f"{path}.keyword",
-                expected="a text field with keywords=True",
-                received=named(schema.texts),
-            )
-        return indexed
-    for name in leg.fields:
-        where = f'{path}.keyword.fields["{name}"]'
-        if name not in schema.texts:
-            raise FieldNotFound("unknown text field", field=where, expected=named(schema.texts), received=repr(name))
-        if not schema.texts[name].keywords:
-            raise FailedPrecondition(
-                "the field is not indexed for searches by keyword; set_text_field turns that on",
-                field=where,
-                expected="keywords=True",
-                received="keywords=False",
-            )
-    return leg.fields
-
-
-def clauses_of(leg: Keyword, text: str) -> Sequence[Clause]:
-    """What one of the texts of a leg says."""
-    return language.parse(text) if leg.language else language.plain(text)
 
 
 class _Leg:
