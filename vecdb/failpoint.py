@@ -42,6 +42,10 @@ NAMES = (
     "shed.before_unlink",
     "shed.before_delete",
     "shed.after_delete",
+    "texts.before_file",
+    "texts.after_file",
+    "texts.before_manifest",
+    "texts.after_manifest",
     "drop.before_catalog",
     "drop.before_purge",
 )

@@ -12,8 +12,8 @@ from tests.engine.handle import Handle, gaussian, names
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
-from vecdb.model.schema import VectorField
-from vecdb.model.schema_change import AddVectorField, DropVectorField
+from vecdb.model.schema import TextField, VectorField
+from vecdb.model.schema_change import AddVectorField, DropVectorField, SetTextField
 
 
 def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> None:
@@ -31,6 +31,9 @@ def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> 
     c.update(names(30), {"image": gaussian(30)})
     c.compact()
     c.change(DropVectorField("image"))
+    c.update(names(30), texts=["some words"] * 30)
+    c.seal()
+    c.change(SetTextField("", TextField("english")))
     c.settle()
     c.db.close()
     c = Handle(open_db())

@@ -14,8 +14,9 @@ from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
 from vecdb.storage.kv import KV, prefix_end
 
-VERSION = 2
-"""1: the first. 2: numbers of fields are never used again, and what goes with changing a schema; 1 is read still."""
+VERSION = 3
+"""1: the first. 2: numbers of fields are never used again, and what goes with changing a schema. 3: how texts are
+found, and slots of texts in bodies. All are read."""
 
 
 def read(kv: KV) -> tuple[list[tuple[Entry, Head]], dict[str, int], list[int]]:
@@ -44,7 +45,17 @@ def encode(entry: Entry) -> bytes:
         }
         for name, field in schema.vectors.items()
     }
-    texts = {name: {"id": fields.texts[name], "analyzer": f.analyzer} for name, f in schema.texts.items()}
+    texts = {
+        name: {
+            "id": fields.texts[name],
+            "analyzer": field.analyzer,
+            "options": dict(field.options),
+            "k1": field.k1,
+            "b": field.b,
+            "keywords": field.keywords,
+        }
+        for name, field in schema.texts.items()
+    }
     document: dict[str, Any] = {
         "name": entry.name,
         "created_at_ms": entry.created_at_ms,
@@ -69,7 +80,7 @@ def decode(number: int, value: bytes) -> Entry:
             name: VectorField(f["dim"], f["metric"], f["m"], f["ef_construction"], f["model"])
             for name, f in document["vectors"].items()
         }
-        texts = {name: TextField(f["analyzer"]) for name, f in document["texts"].items()}
+        texts = {name: _text_field(f) for name, f in document["texts"].items()}
         fields = FieldIds(
             {name: int(f["id"]) for name, f in document["vectors"].items()},
             {name: int(f["id"]) for name, f in document["texts"].items()},
@@ -91,6 +102,17 @@ def decode(number: int, value: bytes) -> Entry:
         return Entry(number, document["name"], shape, document["indexing"], document["created_at_ms"])
     except (KeyError, TypeError) as error:
         raise DataLoss(f"the catalog entry of collection {number} lacks {error}") from error
+
+
+def _text_field(said: Mapping[str, Any]) -> TextField:
+    default = TextField()
+    return TextField(
+        said["analyzer"],
+        dict(said.get("options", {})),
+        float(said.get("k1", default.k1)),
+        float(said.get("b", default.b)),
+        bool(said.get("keywords", True)),
+    )
 
 
 def _after(numbers: Mapping[str, int]) -> int:

@@ -39,8 +39,9 @@ from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
 from vecdb.engine.scrolling import Scrolling
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
-from vecdb.engine.segment import ALIVE, Segment, UInt64
+from vecdb.engine.segment import ALIVE, Part, Segment, UInt64
 from vecdb.engine.shape import Shape
+from vecdb.engine.text_index import TextIndex
 from vecdb.engine.texts import Texts, analyzers_of, identity, indexed_alike
 from vecdb.engine.values import Values
 from vecdb.engine.view import TextCounts, View
@@ -183,6 +184,7 @@ class Collection:
         self.wake_builder = wake_builder
         self.hurry = 0  # callers of wait_indexed: the builder need not wait for more rows
         self.writer: SegmentWriter | None = None  # the builder's private work
+        self.remade: tuple[Part, TextIndex] | None = None  # the builder's too: of a part that is analyzed anew
         self.failures = 0  # of maintenance here, one after another
         self.rests_until = 0.0
 
@@ -473,7 +475,7 @@ class Collection:
         lookup = Lookup(self.kv, self.number, {field_id: field.dim for field_id, field in self.fields.items()})
         matcher = Matcher(lookup, shape.fields, self._kept)
         near = NearLegs(lookup, matcher, shape.fields, shape.schema, options.search_threads)
-        texts = Texts(lookup.raw_bodies, self.texts)
+        texts = Texts(lookup.raw_bodies, self.texts, self.analyzers)
         words = KeywordLegs(lookup, matcher, texts, shape.fields, shape.schema)
         modifying, choosing = Modifying(self._values), Choosing(lookup, shape.fields, shape.schema)
         executor = Executor(

@@ -33,6 +33,7 @@ from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints
 from vecdb.engine.sealing import why_no_graphs
 from vecdb.engine.shape import Shape
+from vecdb.engine.texts import check_analyzers
 from vecdb.errors import (
     Closed,
     CollectionExists,
@@ -51,7 +52,7 @@ from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
-from vecdb.model.schema_change import SchemaChange
+from vecdb.model.schema_change import AddTextField, SchemaChange, SetTextField
 from vecdb.model.token import Token
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
@@ -173,6 +174,7 @@ class Database:
         """
         validate_collection_name(name)
         schema.validate()
+        check_analyzers(schema.texts)
 
         def create() -> CollectionInfo | None:
             with self._lock:
@@ -294,6 +296,9 @@ class Database:
         Every call works by the schema before or by the one after, entirely; a write that was waiting to be committed
         is judged again. Raises FieldNotFound, AlreadyExists, FailedPrecondition, InvalidArgument, ResourceExhausted.
         """
+        if isinstance(change, AddTextField | SetTextField):
+            change.field.validate("field")
+            check_analyzers({change.name: change.field})
 
         def on(collection: Collection) -> CollectionInfo:
             def between() -> None:
@@ -306,7 +311,7 @@ class Database:
                     collection.reshape(shape)
 
             self._committer.between_commits(between)
-            self._wake.set()  # what was dropped is deleted
+            self._wake.set()  # what was dropped is deleted, and what is analyzed otherwise is indexed again
             return self._info(context, collection.entry)
 
         return self._with(context, name, on)

@@ -23,6 +23,7 @@ from vecdb.engine.options import EngineOptions
 from vecdb.engine.prepare import DeleteExpired, PreparedBatch
 from vecdb.engine.sealing import SegmentWriter, folder_of
 from vecdb.engine.segment import Part, Segment
+from vecdb.engine.text_indexing import behind, index_texts
 from vecdb.errors import Cancelled, Closed, CollectionNotFound, Unavailable, VecdbError
 from vecdb.failpoint import hit
 from vecdb.model.context import CallContext
@@ -115,7 +116,10 @@ class Maintenance:
             self._cover_and_reap(collection)
 
     def wait_indexed(self, context: CallContext, collection: Collection) -> None:
-        """Return when every vector that should have a graph has one. Raises DeadlineExceeded, ReadOnly."""
+        """Return when every vector that should have a graph has one, and texts the postings that are declared.
+
+        Raises DeadlineExceeded, ReadOnly.
+        """
         with self._publish_lock:
             collection.hurry += 1
         try:
@@ -204,7 +208,7 @@ class Maintenance:
                 or self._sweep(collection)
                 or self._tidy(collection)
                 or self._merge_some(collection)
-                or self._build(collection)
+                or self._build(collection) | self._index_texts(collection)
             )
         except Cancelled:
             raise
@@ -264,6 +268,14 @@ class Maintenance:
         target = min(options.max_segment_bytes, max(options.seal_bytes, unindexed // 2))
         return self._index(collection, target, finish=pressed or (idle and wanted))
 
+    def _index_texts(self, collection: Collection) -> bool:
+        """Make a piece of the postings that are missing. True when there may be more."""
+        if collection.entry.indexing == "deferred" and not collection.hurry:
+            return False
+        return index_texts(
+            collection, self._root, self._save_manifest, lambda: self._closing.is_set() or collection.dropped
+        )
+
     def _index(self, collection: Collection, target: int, finish: bool) -> bool:
         """Add one frozen segment to the private graph, or seal it. ``finish``: seal even below ``target``."""
         try:
@@ -281,7 +293,7 @@ class Maintenance:
             writer = collection.writer = self._writer(collection)
         taken = {id(segment) for segment, _ in writer.bodies}
         waiting = [segment for segment in run if id(segment) not in taken]
-        writer.know(collection.fields, collection.texts)
+        writer.know(collection.fields, collection.reading.texts)
         if waiting and (not taken or writer.nbytes() < target):
             before = _insertions(writer)
             writer.add(waiting[0], collection.seq)
@@ -326,7 +338,8 @@ class Maintenance:
     def _seal(self, collection: Collection, writer: SegmentWriter, what: str) -> None:
         """Write files, swap them in with their manifest, make that durable."""
         sources = writer.sources()
-        segment = writer.write() if _anything(writer) else None
+        view = collection.view  # held: the bodies it shows stay while texts are read from them
+        segment = writer.write(view.seq) if _anything(writer) else None
         self._note_pause(collection, writer)
         hit(f"{what}.before_manifest")
         with self._publish_lock:
@@ -381,15 +394,15 @@ class Maintenance:
             self._root,
             collection.number,
             collection.fields,
-            collection.texts,
             self._options,
             lambda: self._closing.is_set() or collection.dropped,
             collection.has_columns,
             collection.reading.lookup.raw_bodies,
+            collection.reading.texts,
         )
 
     def _unfinished(self, collection: Collection) -> bool:
-        return collection.wants_index and not self._closing.is_set()
+        return (collection.wants_index or behind(collection)) and not self._closing.is_set()
 
     def _note_pause(self, collection: Collection, writer: SegmentWriter) -> None:
         pause = max((part.pause_s for part in writer.parts.values()), default=0.0)

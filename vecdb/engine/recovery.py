@@ -102,7 +102,21 @@ def recover(collection: Collection, root: Path) -> None:
                 result = WriteResult(change.seq, change.count)
                 collection.requests.remember(change.request_id, change.time_ms / 1000, result)
         collection.publish()
+    if collection.entry.indexing == "auto" and texts.nbytes <= ANALYZED_BYTES:
+        _analyze(collection)
     hit("load.after_replay")
+
+
+def _analyze(collection: Collection) -> None:
+    """Make the postings of what was read again, so that the first search by words need not."""
+    texts, view = collection.reading.texts, collection.view
+    for segment in view.segments:
+        for key, part in segment.parts.items():
+            if part.text is not None and segment.state != "sealed" and texts.analyzer(key) is not None:
+                with part.text.making:
+                    texts.make(part, part.text, key, view.seq, lambda: None)
+    with collection.publish_lock:
+        collection.publish()
 
 
 def _load_sealed(
@@ -125,10 +139,34 @@ def _load_sealed(
             )
             damaged.append((int(entry["first_row"]), int(entry["end_row"])))
             continue
+        if "texts" not in entry:
+            _find_texts(collection, segment, sealing.folder_of(root, collection.number, segment.number))
         collection.longest_pause_s = max(collection.longest_pause_s, pause_s)
         sealed.append(segment)
         collection.load_progress = (i + 1) / (len(manifest.segments) + 1)
     return sealed, damaged
+
+
+def _find_texts(collection: Collection, segment: Segment, folder: Path) -> None:
+    """Give a segment of a release that had no parts of texts such parts, from its bodies; the next manifest has them.
+
+    No text of it had been adopted when that release wrote it, and no body that a later write killed is deleted before
+    a manifest is written: each row owns its text, and one without a body is dead.
+    """
+    number = collection.number
+    with_text: dict[int, set[int]] = {key: set() for key in collection.texts}
+    there: set[int] = set()
+    start, end = keys.body(number, segment.first_row), keys.body(number, segment.end_row)
+    for body_key, value in collection.kv.scan(start, end):
+        row = keys.body_row(body_key)
+        there.add(row)
+        for field_number in codec.decode_body(value).texts:
+            if TEXT | field_number in with_text:
+                with_text[TEXT | field_number].add(row)
+    rows = segment.rows.tolist()
+    for key, texts in with_text.items():
+        kept = np.array([row in texts or row not in there for row in rows], dtype=np.bool_)
+        sealing.add_texts(segment, folder, key, kept)
 
 
 def _read_unsealed(

@@ -20,7 +20,9 @@ from vecdb.engine.body_columns import ReadBodies, read_columns
 from vecdb.engine.gathering import Gathering, Selection
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.segment import ALIVE, NEVER, PackedIds, Part, Segment, UInt64
-from vecdb.engine.text_sealing import TextWriter, describe_texts, is_terms, load_texts, stem
+from vecdb.engine.text_index import TextIndex
+from vecdb.engine.text_sealing import TextWriter, describe_texts, is_terms, load_texts, remove_unlisted, stem
+from vecdb.engine.texts import Texts
 from vecdb.errors import Cancelled
 from vecdb.failpoint import hit
 from vecdb.index import flat, hnsw
@@ -28,9 +30,9 @@ from vecdb.index.columns import merge
 from vecdb.index.columns.contract import Columns
 from vecdb.index.columns.sealed import SealedColumns
 from vecdb.index.columns.texts import PackedTexts
-from vecdb.index.contract import VectorIndex
+from vecdb.index.contract import Mask, VectorIndex
 from vecdb.model.point import Int64
-from vecdb.model.schema import TextField, VectorField
+from vecdb.model.schema import VectorField
 from vecdb.storage import files
 from vecdb.storage.codec import TEXT, Tombstones
 
@@ -137,22 +139,24 @@ class SegmentWriter:
     root: Path
     collection: int
     fields: Mapping[int, VectorField]
-    text_fields: Mapping[int, TextField]
     options: EngineOptions
     cancel: Callable[[], bool]
     columns: bool
     read: ReadBodies
+    by: Texts
     bodies: Selection = field(default_factory=list)
     parts: dict[int, PartWriter] = field(default_factory=dict)
     texts: dict[int, TextWriter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.know(self.fields, self.text_fields)
+        self.know(self.fields, self.by)
 
-    def know(self, fields: Mapping[int, VectorField], texts: Mapping[int, TextField]) -> None:
+    def know(self, fields: Mapping[int, VectorField], texts: Texts) -> None:
         """Take what fields have that were added meanwhile, too, and index texts as they are declared now."""
-        for key, declared in texts.items():
-            self.texts.setdefault(key, TextWriter(key)).field = declared
+        self.by = texts
+        for key in texts.keys:
+            if key not in self.texts:
+                self.texts[key] = TextWriter(key)
         for field_id, about in fields.items():
             if field_id not in self.parts:
                 self.parts[field_id] = PartWriter(field_id, about, self.options, self.cancel)
@@ -186,11 +190,15 @@ class SegmentWriter:
         return [*self.parts.values(), *self.texts.values()]
 
     def nbytes(self) -> int:
-        """Bytes of vectors and graphs gathered so far."""
-        return sum(part.nbytes() for part in self.parts.values())
+        """Bytes of vectors, graphs and postings gathered so far."""
+        vectors = sum(part.nbytes() for part in self.parts.values())
+        return vectors + sum(texts.nbytes() for texts in self.texts.values())
 
-    def write(self) -> Segment:
-        """Write and publish the folder, then open it. Stamps are not set yet: see ``stamp``."""
+    def write(self, seq: int) -> Segment:
+        """Write and publish the folder, then open it. Stamps are not set yet: see ``stamp``.
+
+        ``seq``: of a view that is held meanwhile, so that no body it shows is deleted.
+        """
         self.bodies.sort(key=lambda pair: pair[0].first_row)
         hit("seal.before_files")
         final = folder_of(self.root, self.collection, self.number)
@@ -212,6 +220,8 @@ class SegmentWriter:
                 slots.astype("<u8").tofile(temp / f"{stem(gathering.key)}.slots")
         for part in self.parts.values():
             part.write(temp)
+        for texts in self.texts.values():
+            texts.write(temp, self.by, seq, self._refuse_cancelled)
         hit("seal.before_rename")
         shutil.rmtree(final, ignore_errors=True)  # of an attempt that no manifest ever named
         listing = {p.name: (p.stat().st_size, files.checksum(p)) for p in sorted(temp.iterdir())}
@@ -225,7 +235,7 @@ class SegmentWriter:
             parts[field_id].index = writer.open(final)
         for key, texts in self.texts.items():
             parts[key] = _part(rows if same[key] else texts.slots(), same[key])
-            parts[key].text = texts.open(final)
+            parts[key].text = texts.open(final, self.by)
         ids = PackedIds(offsets, blob)
         return Segment(
             number=self.number,
@@ -360,6 +370,7 @@ def load(
             raise files.Damaged(folder / name, f"{len(slots)} slots for {about['texts']} texts")
         part = parts[TEXT | int(number)] = _part(slots, about["same_rows"])
         part.text = load_texts(folder, TEXT | int(number), about, listing)
+    remove_unlisted(folder, listing)
     ids = PackedIds(offsets, blob)
     segment = Segment(
         number=int(entry["number"]),
@@ -380,6 +391,20 @@ def load(
         bury(segment, tombstones)
     segment.find_earliest()
     return segment, pause_s
+
+
+def add_texts(segment: Segment, folder: Path, key: int, chosen: Mask) -> None:
+    """Give a loaded segment the part of a text field that some of its rows have; its slots get a file."""
+    slots = np.asarray(segment.rows[chosen])
+    part = segment.parts[key] = _part(slots, bool(chosen.all()))
+    part.text = TextIndex()
+    part.died[segment.died[chosen] == 0] = 0
+    part.dead = int(np.count_nonzero(part.died == 0))
+    if len(slots) and not part.same_rows:
+        path = folder / f"{stem(key)}.slots"
+        raw = slots.astype("<u8").tobytes()
+        segment.files[path.name] = (len(raw), files.write_file(path, [raw]))
+        segment.disk_bytes += len(raw)
 
 
 def bury(segment: Segment, tombstones: Tombstones) -> None:

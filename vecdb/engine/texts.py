@@ -66,9 +66,21 @@ def analyzers_of(fields: Mapping[int, TextField]) -> dict[int, Analyzer]:
 class Texts:
     """The text fields of one collection under one schema. Any thread may call it."""
 
-    def __init__(self, read: ReadBodies, fields: Mapping[int, TextField]) -> None:
+    def __init__(
+        self, read: ReadBodies, fields: Mapping[int, TextField], analyzers: Mapping[int, Analyzer] | None = None
+    ) -> None:
         self._read = read
         self._fields = fields
+        self._analyzers = analyzers_of(fields) if analyzers is None else analyzers
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """The text fields, by the keys of their slots."""
+        return list(self._fields)
+
+    def analyzer(self, key: int) -> Analyzer | None:
+        """What analyzes a field; None where it is not searched by keywords, or its analyzer cannot be made here."""
+        return self._analyzers.get(key)
 
     def of(self, context: CallContext, view: View, index: int, key: int) -> tuple[Postings, Analyzer]:
         """The postings of a text field in one segment of ``view``, and the analyzer they were made by.
@@ -107,6 +119,16 @@ class Texts:
                 living = lengths if alive is None else lengths[alive]
                 texts, terms = texts + len(living), terms + int(living.sum(dtype=np.int64))
         return TextCounts(texts, terms)
+
+    def complete(self, part: Part, key: int, seq: int, check: Callable[[], None]) -> TextIndex:
+        """All postings of ``part`` by the field's own analyzer: those it has, or made now (see ``make``)."""
+        by = self._analyzers[key].identity
+        text = part.text
+        if text is None or (text.known and text.analyzer != by):
+            text = TextIndex()
+        with text.making:
+            self.make(part, text, key, seq, check)
+        return text
 
     def make(self, part: Part, text: TextIndex, key: int, seq: int, check: Callable[[], None]) -> None:
         """Make what ``text`` lacks of the postings of ``part``, from the bodies (``text.making`` held).
