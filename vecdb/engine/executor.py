@@ -78,7 +78,7 @@ class Executor:
         ranked = self.together(context, view, request, found, explain)
         if least_of_leg(request) is None:
             ranked = ranked.at_least(request.min_score)
-        if request.mmr is not None and request.queries:
+        if request.mmr is not None:
             began = time.perf_counter()
             ranked = self._choosing.chosen(context, view, ranked, request.mmr, candidates(request), window)
             _note(explain, "mmr_ms", began)

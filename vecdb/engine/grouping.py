@@ -47,8 +47,6 @@ class Grouping:
     ) -> SearchAnswer:
         """Answer every query in groups. Raises InvalidArgument and its kin."""
         started = time.perf_counter()
-        if not request.queries:
-            return replace(self._executor.search(context, view, request, narrowing), groups=[])
         self._executor.check(request)
         explain = self._executor.story(request)
         held = [self._values.at(segment, by.key) for segment in view.segments]

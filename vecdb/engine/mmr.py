@@ -41,8 +41,7 @@ class Choosing:
     ) -> Ranked:
         """The first ``window`` hits of each query in the order in which they were chosen, with their scores.
 
-        Where the window is wider than ``candidates``, what lies behind those follows in its order. There is at least
-        one query.
+        Where the window is wider than ``candidates``, what lies behind those follows in its order.
         """
         using = vector_name(self._schema, mmr.using, "mmr.using")
         return end_to_end([self._one(context, view, one, mmr, using, candidates, window) for one in ranked.each()])

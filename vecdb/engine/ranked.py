@@ -121,8 +121,15 @@ class Ranked:
         return self.take(at, self.counts)
 
 
+_NONE = np.zeros(0, dtype=np.int64)
+NOTHING = Ranked(_NONE, _NONE.astype(np.uint64), _NONE, _NONE, _NONE.astype(np.float32), None)
+"""The answer to no queries."""
+
+
 def in_order(found: Sequence[Ranked], queries: Sequence[int]) -> Ranked:
-    """The hits of ``found`` (at least one) one after another, whose queries are numbered ``queries``, by these."""
+    """The hits of ``found`` one after another, whose queries are numbered ``queries``, by these."""
+    if not found:
+        return NOTHING
     counts = np.concatenate([ranked.counts for ranked in found])
     starts = np.cumsum(counts) - counts
     order = np.argsort(queries)
@@ -132,9 +139,9 @@ def in_order(found: Sequence[Ranked], queries: Sequence[int]) -> Ranked:
 
 
 def end_to_end(found: Sequence[Ranked]) -> Ranked:
-    """The queries of ``found`` (at least one, all alike in what their hits have) one after another."""
-    if len(found) == 1:
-        return found[0]
+    """The queries of ``found``, all alike in what their hits have, one after another."""
+    if len(found) < 2:
+        return found[0] if found else NOTHING
 
     def column(name: str) -> Any:
         return np.concatenate([getattr(ranked, name) for ranked in found])
