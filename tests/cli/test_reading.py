@@ -186,6 +186,41 @@ def test_analyze(vec: CommandLine) -> None:
     assert "FIELD_NOT_FOUND" in vec("analyze", "docs", "a", "--field", "nothing", status=1).err
 
 
+def test_search_by_words(vec: CommandLine) -> None:
+    (hit,) = vec("search", "docs", "--text", "one").out.splitlines()[1:-1]
+    assert hit.split()[:1] == ["a"]
+    (found,) = vec("search", "docs", "--text", "二", "--json").documents()
+    assert (found["id"], found["distance"], found["legs"], found["snippets"]) == ("b", None, None, None)
+    assert vec("search", "docs", "--text", "+one -二", "--query-language", "--json").documents()[0]["id"] == "a"
+    assert (
+        vec("search", "docs", "--text", "ome", "--query-language", "--fuzzy", 1, "--json").documents()[0]["id"] == "a"
+    )
+    plain, boosted = (
+        vec("search", "docs", "--text", "one", "--field", field, "--json").documents()[0]["score"]
+        for field in ("", "^2")
+    )
+    assert boosted == pytest.approx(2 * plain)
+    assert "FIELD_NOT_FOUND" in vec("search", "docs", "--text", "one", "--field", "title", status=1).err
+
+
+def test_search_by_words_and_vectors(vec: CommandLine, tmp_path: Path) -> None:
+    how = ("--text", "one", "--vector", "[3, 3]")
+    hits = vec("search", "docs", *how, "--json").documents()
+    legs = {hit["id"]: [leg["rank"] for leg in hit["legs"]] for hit in hits}
+    assert legs == {"a": [2, 1], "b": [1, None], "c": [3, None]}
+    assert hits[0]["legs"][1]["score"] > 0
+    for fusion in ("rrf", "relative", "distribution"):
+        found = vec("search", "docs", *how, "--fusion", fusion, "--mmr", 1, "--json").documents()
+        assert {hit["id"] for hit in found} == {"a", "b", "c"}
+    assert "leg 0" in vec("search", "docs", *how).out
+    assert vec("search", "docs", "--text", "one", "--id", "b", "--json").documents()[0]["id"] == "a"
+    file = tmp_path / "q.npy"
+    np.save(file, np.array([[0, 0], [6, 8]]))
+    both = vec("search", "docs", "--vector-file", file, "--text", "二", "--limit", 1, "--json").documents()
+    assert [hit["query"] for hit in both] == [0, 1]
+    assert all(len(hit["legs"]) == 2 for hit in both)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

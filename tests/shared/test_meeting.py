@@ -40,6 +40,21 @@ def test_eight_that_open_at_once_have_one_server(path: Path, begin: Begin) -> No
     assert served(path) == 1
 
 
+def test_searches_by_words_and_what_goes_with_them(path: Path) -> None:
+    with vecdb.open(path, shared=True) as db, vecdb.open(path, shared=True) as other:
+        docs = db.create_collection("words", dim=4, texts={"title": vecdb.TextField("english", k1=1.0)})
+        docs.upsert(["a", "b"], [vector(1), vector(2)], {"": ["one fox", "two foxes"], "title": ["Foxes", None]})
+        seen = other.collection("words")
+        assert seen.describe().schema.texts["title"] == vecdb.TextField("english", k1=1.0)
+        assert [token.term for token in seen.analyze("Foxes", field="title")] == ["fox"]
+        found = seen.search(vector(2), text=vecdb.Query("+fox -two", fields={"title": 2, "": 1}), mmr=1.0)
+        assert {hit.id: hit.legs[1].rank for hit in found if hit.legs} == {"a": 1, "b": None}
+        (ranked,) = seen.search_batch(texts=["fox"], rerank=lambda query, hits: [hit.id == "b" for hit in hits])
+        assert ranked.ids == ["b", "a"]
+        seen.set_text_field("title", vecdb.TextField("exact"))
+        assert docs.describe().schema.texts["title"] == vecdb.TextField("exact")
+
+
 def test_the_last_one_to_leave(path: Path) -> None:
     first, second = vecdb.open(path, shared=True), vecdb.open(path, shared=True)
     create(first).insert(ids=["a"], vectors=[vector(1)])

@@ -20,6 +20,7 @@ DEFAULT_PORT = 50051
 _REPEATABLE = (
     {"service": "vecdb.v1.PointsService"},
     {"service": "vecdb.v1.SearchService", "method": "Search"},
+    {"service": "vecdb.v1.SearchService", "method": "Analyze"},
     {"service": "vecdb.v1.AdminService"},
     {"service": "vecdb.v1.CollectionsService", "method": "ListCollections"},
     {"service": "vecdb.v1.CollectionsService", "method": "DescribeCollection"},
