@@ -108,7 +108,21 @@ def test_text_fields(vec: CommandLine) -> None:
         "title": "chinese",
         "raw": "multilingual",
     }
+    options = ("--options", '{"fold_accents": false}')
+    (info,) = vec(
+        "collections", "set-text", "new", "title", "--analyzer", "german", *options, "--k1", 1.5, "--json"
+    ).documents()
+    assert info["schema"]["texts"]["title"] == {
+        "analyzer": "german",
+        "options": {"fold_accents": False},
+        "k1": 1.5,
+        "b": 0.75,
+        "keywords": True,
+    }
+    shown = vec("collections", "set-text", "new", "title", "--b", 0).out
+    assert 'text title  analyzer german, options {"fold_accents":false}, k1 1.5, b 0\n' in shown
     assert "analyzer exact\n" in vec("collections", "set-text", "new", "--analyzer", "exact").out
+    assert "analyzer multilingual, no keywords" in vec("collections", "set-text", "new", "raw", "--keywords", "off").out
 
 
 def test_a_text_field_that_cannot_be_is_refused(vec: CommandLine) -> None:

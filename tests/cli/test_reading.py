@@ -195,6 +195,9 @@ def test_search_by_words(vec: CommandLine) -> None:
     assert (
         vec("search", "docs", "--text", "ome", "--query-language", "--fuzzy", 1, "--json").documents()[0]["id"] == "a"
     )
+    (shown,) = vec("search", "docs", "--text", "二", "--highlight", "--json").documents()
+    assert shown["snippets"] == [{"field": "", "text": "二", "offset": 0, "spans": [[0, 1]]}]
+    assert "**one**" in vec("search", "docs", "--text", "one", "--highlight").out
     plain, boosted = (
         vec("search", "docs", "--text", "one", "--field", field, "--json").documents()[0]["score"]
         for field in ("", "^2")

@@ -16,6 +16,7 @@ from vecdb import (
     Boost,
     Decay,
     DistributionScore,
+    Highlight,
     Hit,
     Keyword,
     Mmr,
@@ -161,6 +162,29 @@ def test_mmr_arrives(docs: Collection) -> None:
     assert names(docs.search(X, limit=2, mmr=0.1)) == ["0", "far"]
     assert names(docs.search(X, limit=2, mmr=Mmr(0.1, candidates=3))) == ["0", "1"]
     assert names(docs.search(X, limit=2, mmr=1)) == ["0", "1"]
+
+
+def test_highlights_arrive_in_characters(docs: Collection) -> None:
+    docs.upsert(["emoji"], [X], ["😀😀 用faiss建索引，再查询。"])
+    for given in ({"text": "索引", "fields": ""}, {"text": Query("索引", fields="")}):
+        found = {hit.id: hit for hit in docs.search(highlight=True, **given)}
+        (snippet,) = found["emoji"].snippets or ()
+        assert snippet.text == "😀😀 用faiss建索引，再查询。"
+        assert [snippet.text[start - snippet.offset : end - snippet.offset] for start, end in snippet.spans] == ["索引"]
+        assert snippet.spans == [(10, 12)]
+    marked = {
+        hit.id: [s.marked("<", ">") for s in hit.snippets or ()] for hit in docs.search(text="fox", highlight=True)
+    }
+    assert marked["0"] == ["the quick brown <fox>"]
+    assert marked["1"] == ["<Foxes>"]
+    hybrid = {hit.id: hit for hit in docs.search(X, text="fox", limit=7, highlight=Highlight(20, 2))}
+    assert hybrid["4"].snippets == []
+    assert [len(snippet.text) <= 30 for snippet in hybrid["0"].snippets or ()] == [True]
+    batch = docs.search_batch(texts=["fox", "索引"], fields="", limit=1, highlight=True)
+    assert [[s.marked("<", ">") for hit in result for s in hit.snippets or ()] for result in batch] == [
+        ["the quick brown <fox>"],
+        ["用faiss建<索引>"],
+    ]
 
 
 def test_hits_by_words_are_re_ranked_for_the_words(docs: Collection) -> None:
