@@ -170,7 +170,7 @@ def test_somebody_took_the_directory_meanwhile(path: Path) -> None:
 def test_what_may_be_sent_again_is_told_by_the_channel() -> None:
     once = {kind.__name__ for kind in rpc._METHODS if not is_repeatable(rpc._METHODS[kind].path)}
     assert {"CreateCollection", "DropCollection"} <= once
-    assert not once & {"Write", "Search", "Get", "Scroll", "Count", "Info", "Describe", "ListCollections"}
+    assert not once & {"Write", "Search", "Analyze", "Get", "Scroll", "Count", "Info", "Describe", "ListCollections"}
     assert rpc.path(calls.Count("docs")) == "/vecdb.v1.PointsService/Count"
 
 
