@@ -111,14 +111,12 @@ class Corpus:
         lengths = {i: self._counts(name, i).total() for i in self.texts[name]}
         mean = sum(lengths.values()) / max(documents, 1)
         frequency = self._frequency(name, group)
-        holding = sum(frequency(i) > 0 for i in self.texts[name])
-        idf = math.log(1 + (documents - holding + 0.5) / (holding + 0.5))
-
-        def score(i: str) -> float:
-            f = frequency(i)
-            return idf * f * (by.k1 + 1) / (f + by.k1 * (1 - by.b + by.b * lengths[i] / mean)) if f else 0.0
-
-        return score
+        held = {i: f for i in self.texts[name] if (f := frequency(i))}
+        idf = math.log(1 + (documents - len(held) + 0.5) / (len(held) + 0.5))
+        scores = {
+            i: idf * f * (by.k1 + 1) / (f + by.k1 * (1 - by.b + by.b * lengths[i] / mean)) for i, f in held.items()
+        }
+        return lambda i: scores.get(i, 0.0)
 
     def _neighbours(self, name: str, analyzed: Terms, term: str, fuzzy: int) -> dict[str, float]:
         (kind, *_) = [token.kind for token in analyzed.tokens if token.term == term and token.kind != "single"]
@@ -128,9 +126,11 @@ class Corpus:
         return {term: 1.0} | {other: 0.5**d for other, d in away.items() if d <= edits}
 
     def _stands(self, name: str, i: str, analyzed: Terms) -> bool:
-        """Whether the words of a phrase stand in a text as they stand in the query."""
+        """Whether the words of a phrase stand in a text as they stand in the query; one alone may stand anywhere."""
         if i not in self.texts[name]:
             return False
+        if len(analyzed.phrase()) == 1:
+            return analyzed.phrase()[0].term in self._counts(name, i)
         there = {(t.position, t.term) for t in taken_apart(self.made[name], self.texts[name][i]).phrase()}
         wanted = [(t.position, t.term) for t in analyzed.phrase()]
         return any(
