@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -126,7 +127,7 @@ class Shelf:
     def find(self, query: Words, need: int) -> tuple[dict[str, float], int]:
         clauses = language.parse(query.text) if query.language else language.plain(query.text)
         verifier = phrases.Verifier(self._texts)
-        found = asked(CallContext(), clauses, self.fields, query.fuzzy)
+        found = asked(clauses, self.fields, query.fuzzy)
         documents, scores = found.find(CallContext(), need, self.size, verifier)
         assert (np.diff(documents) > 0).all()
         return {f"{i:03d}": s for i, s in zip(documents.tolist(), scores.tolist(), strict=True)}, verifier.verified
@@ -215,6 +216,17 @@ def test_expansions_are_bounded_over_all_pieces_alike(monkeypatch: pytest.Monkey
     some = [f"zz{letter}" for letter in "abcdef"]
     for pieces in (1, 2, 6):
         shelf = Shelf({"": some}, pieces, set(), set(), {"": MULTILINGUAL})
-        found = asked(CallContext(), language.parse("zz*"), shelf.fields, 0)
+        found = asked(language.parse("zz*"), shelf.fields, 0)
         assert found.cut == ("zz*",)
         assert found.find(CallContext(), 10, 6, phrases.Verifier(shelf._texts))[0].tolist() == [0, 1, 2]
+
+
+def test_a_term_that_only_texts_of_another_analyzer_hold_adds_nothing() -> None:
+    about = TextField("english", k1=0.0)
+    shelf = Shelf({"": ["red", "house"]}, 2, set(), set(), {"": about})
+    (field,) = shelf.fields
+    other = replace(field.sources[0], analyzer=made_analyzer("multilingual", ()))
+    both = asked(language.plain("house"), [replace(field, sources=(other, field.sources[1]))], 0)
+    assert [(scorer.holding, scorer.bound > 0) for scorer in both.adding] == [(1, False), (1, True)]
+    documents, _ = both.find(CallContext(), 10, 2, phrases.Verifier(shelf._texts))
+    assert documents.tolist() == [1]

@@ -47,12 +47,11 @@ class TermScores:
     @cached_property
     def bound(self) -> float:
         """No document is given more."""
-        if not self.holding:
+        there = [(source, held) for source, held in self._held if len(held.ordinals)]
+        if not self.holding or not there:  # while a field is indexed anew, only texts of another analyzer may hold it
             return 0.0
-        most = max((held.frequencies.max() for _, held in self._held if len(held.ordinals)), default=0)
-        least = min(
-            (int(source.postings.lengths.min()) for source, held in self._held if len(held.ordinals)), default=1
-        )
+        most = max(held.frequencies.max() for _, held in there)
+        least = min(int(source.postings.lengths.min()) for source, _ in there)
         return bm25.bound(float(most), least, self._weight, self._field.totals.mean_length, self._field.by)
 
     def documents(self) -> Scores:
@@ -251,26 +250,32 @@ def _merged(a: Scores, b: Scores, size: int, least: float) -> Scores:
 
 def _met(source: Source, held: Held, documents: Int64) -> tuple[Int64, Int64, NDArray[Any]]:
     """Of some documents those that hold a group: where they stand among them, their ordinals, and how often they do."""
-    if source.documents is None:
-        first, last = np.searchsorted(documents, [source.base, source.base + len(source.postings)]).tolist()
-        theirs, wanted = np.arange(first, last), documents[first:last] - source.base
-    else:
-        texts = source.texts_by_document
-        wanted = texts.take(np.minimum(documents, len(texts) - 1))
-        theirs = np.flatnonzero(wanted >= 0)
-        wanted = wanted[theirs]
-    if _MUCH_LARGER * len(wanted) < len(held.ordinals):
-        entries, same = _found(held.ordinals, wanted.astype(np.uint32))
-        return theirs[same], wanted[same], held.frequencies[entries[same]]
-    how_often = np.zeros(len(source.postings), dtype=held.frequencies.dtype)
-    how_often[held.places] = held.frequencies
+    ordinals, frequencies = held.ordinals, held.frequencies
+    if source.documents is not None:
+        places = held.places
+        if source.allowed is not None:
+            kept = source.allowed.take(places)
+            places, frequencies = places[kept], frequencies[kept]
+        where, same = _found(documents, source.documents.take(places))
+        return where[same], places[same], frequencies[same]
+    texts = len(source.postings)
+    first, last = np.searchsorted(documents, [source.base, source.base + texts]).tolist()
+    wanted = documents[first:last] - source.base
+    if _MUCH_LARGER * len(wanted) < len(ordinals):
+        entries, same = _found(ordinals, wanted.astype(np.uint32))
+        return first + np.flatnonzero(same), wanted[same], frequencies[entries[same]]
+    if _MUCH_LARGER * len(ordinals) < len(wanted):
+        where, same = _found(wanted, held.places)
+        return first + where[same], held.places[same], frequencies[same]
+    how_often = np.zeros(texts, dtype=frequencies.dtype)
+    how_often[held.places] = frequencies
     found = how_often.take(wanted)
     where = np.flatnonzero(found > 0)
-    return theirs[where], wanted[where], found[where]
+    return first + where, wanted[where], found[where]
 
 
 def _found(among: NDArray[Any], wanted: NDArray[Any]) -> tuple[Int64, Mask]:
-    """Where each of ``wanted`` would stand in ``among``, which ascends, and whether it is there."""
+    """Where each of ``wanted`` would stand in ``among``, which ascends, and whether it does."""
     at = np.searchsorted(among, wanted)
     same = at < len(among)
     same[same] = among[at[same]] == wanted[same]
