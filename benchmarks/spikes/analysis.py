@@ -9,40 +9,23 @@ per 1,000 characters, terms per 1,000 characters, and characters and terms analy
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import os
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.judged import DEPTH, Judgements, Record, ndcg, read, text_of
 from vecdb.index import bm25
 from vecdb.index.analysis.analyzer import NAMES, analyzer
 from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.contract import Analyzer
 
-DEPTH = 10
 SETS = ("scifact", "cranfield", "qbqtc-zh-8k")
 PARALLEL = "xquad-multilingual"
 LANGUAGES = ("en", "zh", "es", "de", "el", "ru", "tr", "ar", "vi", "th", "hi", "ro")
-
-Record = dict[str, str]
-Judgements = Mapping[str, Mapping[str, float]]
-
-
-def read(folder: Path) -> tuple[list[Record], list[Record], Judgements]:
-    """(documents, queries, grade of query and document)."""
-    with gzip.open(folder / "docs.jsonl.gz", "rt", encoding="utf-8") as lines:
-        documents = [json.loads(line) for line in lines]
-    queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
-    grades: dict[str, dict[str, float]] = defaultdict(dict)
-    for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        grades[query][document] = float(grade)
-    return documents, queries, grades
 
 
 class Postings:
@@ -67,17 +50,8 @@ class Postings:
         return [int(number) for number in best if scores[number] > 0]
 
 
-def ndcg(grades: Sequence[float], judged: Sequence[float]) -> float:
-    """nDCG with grades as gain (Järvelin and Kekäläinen 2002), of what was found against the best order there is."""
-
-    def gain(values: Sequence[float]) -> float:
-        return sum(value / float(np.log2(rank + 2)) for rank, value in enumerate(values))
-
-    return gain(grades) / gain(sorted(judged, reverse=True)[:DEPTH])
-
-
 def measure(by: Analyzer, documents: list[Record], queries: list[Record], grades: Judgements) -> str:
-    texts = [f"{document.get('title', '')} {document['text']}" for document in documents]
+    texts = [text_of(document) for document in documents]
     characters = sum(map(len, texts))
     by.column(["数据", "data"])  # loads the dictionaries
     start = time.process_time()
