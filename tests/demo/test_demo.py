@@ -76,6 +76,25 @@ def test_a_question_finds_its_passage(first: Ended, question: str, word: str) ->
     assert [hit["score"] for hit in found] == sorted((hit["score"] for hit in found), reverse=True)
 
 
+def test_a_hit_says_how_it_was_found(first: Ended) -> None:
+    assert first.result["search"] == "hybrid"
+    every = [hit for answer in first.result["answers"] for hit in answer["hits"]]
+    ranks = [(hit["vector_rank"], hit["words_rank"]) for hit in every]
+    assert all(any(pair) for pair in ranks)
+    assert (1, 1) in ranks, "some passage is the first by its words and by its vector"
+    assert first.result["hybrid_latency_ms"]["p50"] > 0
+
+
+def test_the_words_of_a_question_are_marked_in_either_language(first: Ended) -> None:
+    for question, word in (("How do I compress data with gzip?", "gzip"), ("断电之后，确认过的写入会丢吗？", "断电")):
+        marked = set()
+        for hit in hits(first.result, question):
+            assert hit["snippet"] in hit["text"]
+            marked |= {hit["snippet"][start:end].lower() for start, end in hit["words"]}
+        assert any(word in mark for mark in marked)
+        assert f"*{word}" in first.out.lower()
+
+
 def test_a_question_is_answered_in_its_language(first: Ended) -> None:
     for answer in first.result["answers"]:
         assert answer["hits"][0]["lang"] == ("en" if answer["question"].isascii() else "zh")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -45,13 +46,15 @@ def plans(docs: Collection, queries: Float32, model: str) -> list[str]:
     return sorted(used - {"empty"})
 
 
-def latency(docs: Collection, queries: Float32, model: str, exact: bool = False) -> Latency:
-    """Search for one query at a time, K hits with text and payload each."""
+def latency(
+    docs: Collection, queries: Float32, model: str, exact: bool = False, texts: Sequence[str] | None = None
+) -> Latency:
+    """Search for one query at a time, K hits with text and payload each; by words too, if there are ``texts``."""
     searches = EXACT_SEARCHES if exact else SEARCHES
     taken = []
-    for query in islice(cycle(queries), WARM_UP + searches):
+    for i in islice(cycle(range(len(queries))), WARM_UP + searches):
         began = time.perf_counter()
-        docs.search(query, limit=K, exact=exact, model=model)
+        docs.search(queries[i], text=None if texts is None else texts[i], limit=K, exact=exact, model=model)
         taken.append(time.perf_counter() - began)
     p50, p95, p99 = np.percentile(np.array(taken[WARM_UP:]) * 1e3, (50, 95, 99)).tolist()
     return Latency(searches, p50, p95, p99)

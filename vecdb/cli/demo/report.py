@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TextIO
@@ -13,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from vecdb.cli.demo.measure import Latency
-from vecdb.cli.demo.result import Answer, Result, Source
+from vecdb.cli.demo.result import Answer, Found, Result, Source
 from vecdb.cli.demo.store import Load
 
 PLAIN_WIDTH = 110
 SHOWN_HITS = 3
+PASSAGE_WIDTH = 23
 SHOWN_WIDTH = 210  # columns; a Chinese character takes two
 PLANS = {"graph": "through the graph", "exact": "exactly, which costs less for so few"}
 
@@ -59,7 +61,7 @@ class Report:
             self.fact("loaded", f"{load.points:,} points: {reason}")
 
     def answer(self, answer: Answer) -> None:
-        """A question and the beginning of the best passages found."""
+        """A question and the best passages found, with their words; how near each is by words and by its vector."""
         table = Table(
             title=f"\n{answer.question}",
             title_justify="left",
@@ -69,10 +71,13 @@ class Report:
             expand=True,
         )
         table.add_column("score", justify="right", width=5)
-        table.add_column("passage", ratio=3, overflow="fold")
-        table.add_column("text", ratio=10, overflow="fold")
+        table.add_column("words", justify="right", width=5)
+        table.add_column("vector", justify="right", width=6)
+        table.add_column("passage", width=PASSAGE_WIDTH, overflow="fold")
+        table.add_column("text", ratio=1, overflow="fold")
         for hit in answer.hits[:SHOWN_HITS]:
-            table.add_row(f"{hit.score:.3f}", hit.id, _beginning(hit.text))
+            places = (_place(hit.words_rank), _place(hit.vector_rank))
+            table.add_row(f"{hit.score:.3f}", *places, hit.id, self._marked(hit))
         self._print(table)
 
     def figures(self, result: Result) -> None:
@@ -97,6 +102,7 @@ class Report:
         )
         table.add_row("one search over gRPC", _latency(result.latency_ms))
         table.add_row("one exact search over gRPC", _latency(result.exact_latency_ms))
+        table.add_row("one hybrid search over gRPC", _latency(result.hybrid_latency_ms))
         table.add_row("the demo in all", f"{result.seconds:.0f} s")
         self._print(table)
 
@@ -127,15 +133,29 @@ class Report:
         for line in printed.get().splitlines():
             self._console.out(line.rstrip())
 
+    def _marked(self, hit: Found) -> Text:
+        """The snippet on one line, its words bold; where there is no terminal, between asterisks."""
+        line, at = Text(), 0
+        terminal = self._console.is_terminal
+        for start, end in hit.words:
+            line.append(_on_one_line(hit.snippet[at:start]))
+            word = _on_one_line(hit.snippet[start:end])
+            line.append(word if terminal else f"*{word}*", style="bold")
+            at = end
+        line.append(_on_one_line(hit.snippet[at:]))
+        line.truncate(SHOWN_WIDTH, overflow="ellipsis")
+        return line
+
     def _box(self) -> box.Box | None:
         return box.SIMPLE_HEAD if self._console.is_terminal else None
 
 
-def _beginning(text: str) -> Text:
-    """The text on one line, without its title, cut where it gets long."""
-    line = Text(" ".join(text.partition("\n")[2].split()))
-    line.truncate(SHOWN_WIDTH, overflow="ellipsis")
-    return line
+def _on_one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def _place(rank: int | None) -> str:
+    return "-" if rank is None else f"{rank}."
 
 
 def _latency(latency: Latency) -> str:

@@ -9,23 +9,44 @@ from typing import Any, Self
 from vecdb import Hit
 from vecdb.cli.demo.measure import Latency
 from vecdb.cli.demo.store import Load
+from vecdb.model.highlight import Snippet
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One hit of a question."""
+    """One hit of a question: its rank by vector and by words (None: not among the first hundred), and, of ``text``,
+    the part where the words stand, (start, end) of each in characters of the part.
+    """
 
     id: str
     score: float
+    vector_rank: int | None
+    words_rank: int | None
     title: str
     lang: str
     text: str
+    snippet: str
+    words: Sequence[tuple[int, int]]
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
         """From a hit of the demo's collection."""
         payload = hit.payload or {}
-        return cls(hit.id, hit.score, payload["title"], payload["lang"], hit.text or "")
+        assert hit.legs is not None  # there were two
+        by_vector, by_words = hit.legs
+        snippet = hit.snippets[0] if hit.snippets else Snippet("", hit.text or "", 0, ())
+        words = [(start - snippet.offset, end - snippet.offset) for start, end in snippet.spans]
+        return cls(
+            hit.id,
+            hit.score,
+            by_vector.rank,
+            by_words.rank,
+            payload["title"],
+            payload["lang"],
+            hit.text or "",
+            snippet.text,
+            words,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +99,7 @@ class Result:
     recall_at_10: float
     latency_ms: Latency
     exact_latency_ms: Latency
+    hybrid_latency_ms: Latency
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
