@@ -16,7 +16,7 @@ import pytest
 
 import vecdb
 from tests.engine.handle import SMALL
-from vecdb import Near, TextField, VectorField, errors
+from vecdb import Boost, Decay, Mmr, Near, TextField, VectorField, errors
 from vecdb.client.calls import Write
 from vecdb.client.client import Client
 from vecdb.client.collection import Collection
@@ -238,6 +238,21 @@ CASES: dict[str, Case] = {
     "seventeen legs": (legs(*[Near(GOOD)] * 17), A, "legs", "1..16", "17"),
     "a weight of 0": (legs(Near(GOOD), Near(GOOD, weight=0)), A, "legs[1].weight", "> 0", "0.0"),
     "fusion": (legs(Near(GOOD), Near(GOOD), fusion=Rrf(0)), A, "fusion.k", ">= 1", "0"),
+    "modifiers": (search(GOOD, modifiers=[Boost("n", 1)] * 17), A, "modifiers", "<= 16", "17"),
+    "a boost by id": (search(GOOD, modifiers=Boost("$id", 1)), A, "modifiers[0].key", "a path of the payload", "$id"),
+    "an endless boost": (search(GOOD, modifiers=Boost("n", INF)), A, "modifiers[0].weight", "a finite number", "inf"),
+    "half": (search(GOOD, modifiers=[Boost("n", 1), Decay("n", 0, 1)]), A, "modifiers[1].half", "> 0", "0.0"),
+    "a share of what lacks it": (
+        search(GOOD, modifiers=Decay("n", 1, 1, missing=2)),
+        A,
+        "modifiers[0].missing",
+        "0..1",
+        "2.0",
+    ),
+    "mmr": (search(GOOD, mmr=1.5), A, "mmr.relevance", "0..1", "1.5"),
+    "mmr by an unknown field": (search(GOOD, mmr=Mmr(0.5, using="no")), F, "mmr.using", VECTORS, "'no'"),
+    "mmr of too many": (search(GOOD, mmr=Mmr(0.5, 1_001)), A, "mmr.candidates", "1..1000", "1001"),
+    "mmr in groups": (search(GOOD, mmr=0.5, group_by="n"), A, "mmr", "mmr or group_by", "both"),
     "unknown field of a write": (put("x", {"no": [GOOD]}), F, OP + 'vectors["no"]', VECTORS, "'no'"),
     "unknown text field": (put("x", texts={"no": ["a"]}), F, OP + 'texts["no"]', "'' | 'title'", "'no'"),
     "unknown field of a search": (search(GOOD, using="no"), F, "legs[0].using", VECTORS, "'no'"),
