@@ -138,6 +138,22 @@ def test_a_threshold_is_one_of_the_fused_score(two: Handle, method: Fusion) -> N
         assert found.points.ids == whole.points.ids[: int(np.count_nonzero(whole.scores >= least))]
 
 
+def test_equal_fused_scores_stand_by_id_at_every_cut(c: Handle) -> None:
+    """Legs with nothing in common, whose hits are equal in pairs; also of several queries."""
+    c.upsert(names(40)[::-1], gaussian(40))
+    c.seal()
+    a, b = (Near(gaussian(2, seed=3), filter=F("$id") < "00020"), Near(gaussian(2, seed=4), filter=F("$id") >= "00020"))
+    whole = ask(c, a, b, limit=40, exact=True)
+    ends = np.cumsum(whole.counts).tolist()
+    runs = [whole.points.ids[end - 40 : end] for end in ends]
+    for run, end in zip(runs, ends, strict=True):
+        pairs = list(zip((-whole.scores[end - 40 : end]).tolist(), run, strict=True))
+        assert pairs == sorted(pairs)
+        assert len({score for score, _ in pairs}) == 20
+    for limit in range(1, 40):
+        assert ask(c, a, b, limit=limit, exact=True).points.ids == [i for run in runs for i in run[:limit]]
+
+
 def test_one_leg_is_not_fused(two: Handle) -> None:
     answer = ask(two, LEGS[0], fusion=RelativeScore())
     assert answer.legs is None

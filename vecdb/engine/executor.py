@@ -75,7 +75,8 @@ class Executor:
             depth = depth_of(request, leg)
             found.append(self.leg(context, view, request, leg, depth, narrowing, explain, least_of_leg(request)))
             context.check("searching a leg")
-        ranked = self.together(context, view, request, found, explain)
+        need = window if request.mmr is None else max(window, candidates(request))
+        ranked = self.together(context, view, request, found, explain, need=need)
         if least_of_leg(request) is None:
             ranked = ranked.at_least(request.min_score)
         if request.mmr is not None:
@@ -195,11 +196,14 @@ class Executor:
         request: SearchRequest,
         found: Sequence[Ranked],
         explain: dict[str, Any] | None = None,
+        *,
+        need: int | None = None,
         depth: int | None = None,
     ) -> Ranked:
         """What the legs of a request gave as one list for each query, with modified scores, in order.
 
-        Scores are stretched by the best ``depth`` hits of each leg; None: by all.
+        The first ``need`` of each (None: all). Scores are stretched by the best ``depth`` hits of each leg; None: by
+        all.
         """
         began = time.perf_counter()
         ranked = found[0]
@@ -209,12 +213,12 @@ class Executor:
             warnings = tuple(dict.fromkeys(warning for each in found for warning in each.warnings))
             segments, ordinals = view.locate(fused.rows)
             ranked = Ranked(fused.counts, fused.rows, segments, ordinals, fused.scores, None, fused.legs, warnings)
-            ranked = ranked.sorted(view)
+            ranked = ranked.sorted(view, None if request.modifiers else need)
             _note(explain, "fusion_ms", began)
         if request.modifiers:
             began = time.perf_counter()
             context.check("changing scores")
-            ranked = self._modifying.modified(view, ranked, request.modifiers)
+            ranked = self._modifying.modified(view, ranked, request.modifiers, need)
             _note(explain, "modifiers_ms", began)
         return ranked
 

@@ -160,7 +160,7 @@ class _Search:
         ]
 
     def _together(self, legs: Sequence[Ranked], explain: dict[str, Any] | None) -> Ranked:
-        return self.executor.together(self.context, self.view, self.request, legs, explain, self.width)
+        return self.executor.together(self.context, self.view, self.request, legs, explain, depth=self.width)
 
     def _joined(self, a: Ranked, b: Ranked) -> Ranked:
         """The hits of one query from both, in order."""

@@ -55,8 +55,11 @@ class Modifying:
     def __init__(self, values: Values) -> None:
         self._values = values
 
-    def modified(self, view: View, ranked: Ranked, modifiers: Sequence[Modifier]) -> Ranked:
-        """The hits with their scores changed, in the order of these. Every decay has its origin."""
+    def modified(self, view: View, ranked: Ranked, modifiers: Sequence[Modifier], need: int | None = None) -> Ranked:
+        """The hits with their scores changed, in the order of these, of each query the first ``need`` (None: all).
+
+        Every decay has its origin.
+        """
         scores = ranked.scores.astype(np.float64)
         found: dict[Key, Found] = {}
         for modifier in modifiers:
@@ -65,7 +68,7 @@ class Modifying:
             here = found[modifier.key]
             scores = decayed(scores, modifier, here) if isinstance(modifier, Decay) else boosted(scores, modifier, here)
             scores = np.clip(scores, -MOST, MOST)
-        return replace(ranked, scores=scores.astype(np.float32)).sorted(view)
+        return replace(ranked, scores=scores.astype(np.float32)).sorted(view, need)
 
     def _find(self, view: View, ranked: Ranked, key: Key) -> Found:
         assert isinstance(key, tuple)

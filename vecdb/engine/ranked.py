@@ -115,10 +115,11 @@ class Ranked:
         runs = zip(ends, self.counts.tolist(), strict=True)
         return [self.take(np.arange(end - count, end), np.array([count])) for end, count in runs]
 
-    def sorted(self, view: View) -> Ranked:
-        """The same in order: score, then id bytes."""
-        at = by_score_and_id(view, self.segments, self.ordinals, self.scores, self.queries)
-        return self.take(at, self.counts)
+    def sorted(self, view: View, need: int | None = None) -> Ranked:
+        """The same in order, score, then id bytes; of each query the first ``need`` (None: all)."""
+        at = by_score_and_id(view, self.segments, self.ordinals, self.scores, self.queries, need)
+        ranked = self.take(at, self.counts)
+        return ranked if need is None else ranked.window(0, need)
 
 
 _NONE = np.zeros(0, dtype=np.int64)
@@ -208,16 +209,26 @@ def ids_of(view: View, segments: Int64, ordinals: Int64) -> list[str]:
 
 
 def by_score_and_id(
-    view: View, segments: Int64, ordinals: Int64, scores: Float32, queries: Int64 | None = None
+    view: View,
+    segments: Int64,
+    ordinals: Int64,
+    scores: Float32,
+    queries: Int64 | None = None,
+    need: int | None = None,
 ) -> Int64:
-    """The order of hits, given as bodies: query (None: all of one), score, then id bytes.
+    """The order of hits, given as bodies: query (ascending; None: all of one), score, then id bytes.
 
-    The order of code points is that of UTF-8 bytes. Only the ids of equal scores are read.
+    The order of code points is that of UTF-8 bytes. Only ids of equal scores are read, and where ``need`` is given,
+    only of those that may be among the first ``need`` of their query: it is these that stand in order.
     """
     if queries is None:
         queries = np.zeros(len(scores), dtype=np.int64)
     order = np.lexsort((-scores, queries))
-    tied = (np.diff(scores[order]) == 0) & (np.diff(queries[order]) == 0)
+    falling = scores[order]
+    tied = (np.diff(falling) == 0) & (np.diff(queries) == 0)
+    if need is not None and tied.any():
+        start, end = (np.searchsorted(queries, queries, side=side) for side in ("left", "right"))
+        tied &= (falling >= falling[np.minimum(start + need, end) - 1])[1:]
     where = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
     if len(where):
         some = order[where]
