@@ -67,7 +67,7 @@ def test_groups_of_a_batch(filled: Collection) -> None:
 def test_groups_of_legs_print_as_a_table(filled: Collection) -> None:
     found = filled.search(legs=[Near([1, 0, 0, 0]), Near(id=9)], group_by="source", limit=2, group_size=1)
     assert [len(group.hits) for group in found.groups or ()] == [1, 1]
-    assert repr(found).splitlines()[0].split() == ["group", "id", "score", "payload"]
+    assert repr(found).splitlines()[0].split() == "group id score leg 0 leg 1 payload".split()
     assert "9" not in found.ids
 
 
