@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.docs.pages import read
 from vecdb.errors import InvalidArgument
-from vecdb.index.analysis import dictionary, folding
+from vecdb.index.analysis import dictionary, folding, splitting
 from vecdb.index.analysis.analyzer import NAMES, analyzer
-from vecdb.index.analysis.scripts import HAN
+from vecdb.index.analysis.scripts import HAN, KANA
 
 PAGE = read(Path("docs/analyzers.md"))
 EXAMPLES = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| (`.*`) \|$", PAGE, re.MULTILINE)
@@ -24,6 +24,7 @@ TRADITIONAL = analyzer("multilingual", {"fold_traditional": True})
 CHINESE, FRENCH, WHITESPACE = analyzer("chinese"), analyzer("french"), analyzer("whitespace")
 WITH_ACCENTS = analyzer("multilingual", {"fold_accents": False})
 
+CJK = re.compile(f"[{HAN}{KANA}]")
 HAN_RUNS = re.compile(f"[{HAN}]{{2,}}")
 # Characters that meet each other: folded apart or together they differ, or they join words.
 ODD = (
@@ -98,6 +99,7 @@ def test_what_folding_passes_over_would_stay_as_it_is() -> None:
         assert folding.fold(chr(code)) == chr(code)
     every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     assert [character for character in every if folding.PLACE in folding.fold(character)] == [folding.PLACE]
+    assert all(map(splitting.may_hold_cjk, (each for each in every if CJK.search(folding.fold(each)))))
     assert all(folding._NOT_SAME.search(chr(code)) for code in folding._SAME if isinstance(code, int))
 
 
@@ -142,6 +144,7 @@ def test_white_space_keeps_texts_apart(one: str, other: str) -> None:
 
 
 @given(texts)
+@example("İ\u0307x")
 def test_folding_again_changes_nothing(text: str) -> None:
     folded = folding.fold(text)
     assert folding.fold(folded) == folded

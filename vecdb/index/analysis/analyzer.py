@@ -73,6 +73,8 @@ def _any_language(fold_accents: bool) -> Callable[[str], str]:
     stem = stemmer("english")
 
     def stemmed(word: str) -> str:
+        if word.isascii():
+            return stem(word)
         bare = folding.plain(word) if fold_accents else word
         return stem(bare) if bare.isascii() else bare
 

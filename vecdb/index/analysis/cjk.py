@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.index.analysis import dictionary
-from vecdb.index.analysis.column import Occurrences, Tally
+from vecdb.index.analysis.column import Occurrences, Tally, lengths_of
 from vecdb.index.analysis.scripts import HAN
 from vecdb.index.contract import Mask
 from vecdb.model.point import Int64
@@ -39,7 +39,7 @@ class CjkRuns:
         if not self._runs:
             return
         points = np.frombuffer("".join(self._runs).encode("utf-32-le"), dtype="<u4")
-        sizes = np.fromiter(map(len, self._runs), dtype=np.int64, count=len(self._runs))
+        sizes = lengths_of(self._runs)
         rows = np.repeat(np.array(self._rows, dtype=np.int64), sizes)
         firsts = np.cumsum(sizes) - sizes
         lasts = firsts + sizes - 1
@@ -56,7 +56,7 @@ class CjkRuns:
         if grams.have_room:
             grams.add(3, places[lengths == 3])
         rest = np.flatnonzero(lengths > (3 if grams.have_room else 2))
-        occurrences.add_each(rows[places[rest]], [words[i] for i in rest.tolist()])
+        occurrences.add_terms(rows[places[rest]], [words[i] for i in rest.tolist()])
         occurrences.add_tally(*grams.counted())
 
     def _words(self, is_chinese: Mask, sizes: Int64) -> tuple[list[str], Int64, Int64]:
@@ -66,7 +66,7 @@ class CjkRuns:
         """
         runs = self._runs if is_chinese.all() else list(compress(self._runs, is_chinese.tolist()))
         words = dictionary.words_of_many(runs)
-        lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+        lengths = lengths_of(words)
         places = np.cumsum(lengths) - lengths
         # A break after each run
         place_of = np.insert(np.flatnonzero(np.repeat(is_chinese, sizes)), np.cumsum(sizes[is_chinese]), -1)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.index.ranges import spread
 from vecdb.model.point import Int64
 
 UInt32 = NDArray[np.uint32]
 
-_SLICE = 4096  # terms numbered in one call, which holds the GIL: for 0.3 ms
+_SLICE = 2048  # strings looked up in one call, which holds the GIL: for 0.3 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Column:
     @staticmethod
     def of(texts: Iterable[list[str]], n: int) -> Column:
         """The column of ``n`` texts whose terms are these."""
-        occurrences = Occurrences(n)
+        occurrences = Occurrences(n, lambda term: (term,))
         for row, terms in enumerate(texts):
             occurrences.add(row, terms)
         return occurrences.column()
@@ -53,6 +54,15 @@ def numbered(codes_of: defaultdict[str, int], terms: Sequence[str]) -> Int64:
         some = terms[at : at + _SLICE]
         codes[at : at + _SLICE] = np.fromiter(map(codes_of.__getitem__, some), dtype=np.int64, count=len(some))
     return codes
+
+
+def lengths_of(strings: Sequence[Sequence[str]]) -> Int64:
+    """The length of each."""
+    lengths = np.empty(len(strings), dtype=np.int64)
+    for at in range(0, len(strings), 8 * _SLICE):
+        some = strings[at : at + 8 * _SLICE]
+        lengths[at : at + 8 * _SLICE] = np.fromiter(map(len, some), dtype=np.int64, count=len(some))
+    return lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +87,45 @@ class Tally:
 
 
 class Occurrences:
-    """Terms of ``n`` texts as they are met, and the tallies of what is counted elsewhere."""
+    """What ``n`` texts fall into as it is met, and the tallies of what is counted elsewhere.
 
-    def __init__(self, n: int) -> None:
+    ``terms_of``: the terms of a piece of text, asked once for each different piece.
+    """
+
+    def __init__(self, n: int, terms_of: Callable[[str], Sequence[str]]) -> None:
         self._n = n
+        self._terms_of = terms_of
         self.row_bits = n.bit_length()
-        self._codes_of = new_codes()
-        self._terms: list[str] = []
+        self._pieces = new_codes()
+        self._met: list[str] = []  # pieces that are not yet numbered
         self._taken: list[tuple[int, int]] = []  # by text, how many of them are its
+        self._numbered: list[tuple[Int64, Int64]] = []  # pieces and their texts
+        self._terms = new_codes()
         self._pairs: list[Int64] = []
         self._tallies: list[tuple[list[str], Tally]] = []
         self._lengths = np.zeros(n, dtype=np.int64)
 
-    def add(self, row: int, terms: Iterable[str]) -> None:
-        """Terms of one text."""
-        before = len(self._terms)
-        self._terms += terms
-        self._taken.append((row, len(self._terms) - before))
-        if len(self._terms) >= _SLICE:
+    def add(self, row: int, pieces: Sequence[str]) -> None:
+        """Pieces of one text."""
+        self._met += pieces
+        self._taken.append((row, len(pieces)))
+        if len(self._met) >= _SLICE:
             self._number()
 
-    def add_each(self, rows: Int64, terms: Sequence[str]) -> None:
+    def add_terms(self, rows: Int64, terms: Sequence[str]) -> None:
         """Terms, each of a text of its own."""
-        self._number()
-        self._pairs.append(numbered(self._codes_of, terms) << self.row_bits | rows)
-        self._lengths += np.bincount(rows, minlength=self._n)
+        self._add_pairs(numbered(self._terms, terms), rows)
 
     def _number(self) -> None:
-        """Number the terms that wait for it."""
+        """Number the pieces that wait for it."""
         if self._taken:
             rows, sizes = np.array(self._taken, dtype=np.int64).T
-            terms, self._terms, self._taken = self._terms, [], []
-            self.add_each(np.repeat(rows, sizes), terms)
+            self._numbered.append((numbered(self._pieces, self._met), np.repeat(rows, sizes)))
+            self._met, self._taken = [], []
+
+    def _add_pairs(self, codes: Int64, rows: Int64) -> None:
+        self._pairs.append(codes << self.row_bits | rows)
+        self._lengths += np.bincount(rows, minlength=self._n)
 
     def add_tally(self, terms: list[str], tally: Tally) -> None:
         """The terms of the keys of a tally, none of which comes another way."""
@@ -118,9 +135,20 @@ class Occurrences:
     def column(self) -> Column:
         """Of all that was added."""
         self._number()
+        pieces_met = list(self._pieces)
+        codes, sizes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        for at in range(0, len(pieces_met), _SLICE):
+            made = list(map(self._terms_of, pieces_met[at : at + _SLICE]))
+            sizes.append(lengths_of(made))
+            codes.append(numbered(self._terms, list(chain.from_iterable(made))))
+        all_codes, all_sizes = np.concatenate(codes), np.concatenate(sizes)
+        begins = np.cumsum(all_sizes) - all_sizes
+        for pieces, rows in self._numbered:
+            some = all_sizes[pieces]
+            self._add_pairs(all_codes[spread(begins[pieces], some)], np.repeat(rows, some))
         pairs = np.concatenate([np.zeros(0, dtype=np.int64), *self._pairs])
         pairs.sort()
-        terms = list(self._codes_of)
+        terms = list(self._terms)
         tallies = [Tally.of(pairs, self.row_bits)]
         for more, tally in self._tallies:
             terms += more

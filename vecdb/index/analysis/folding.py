@@ -61,7 +61,9 @@ def fold(text: str) -> str:
     folded = normalize("NFKC", normalize("NFKC", text).casefold())
     if _NOT_SAME.search(folded):
         folded = folded.translate(_SAME)
-    return normalize("NFKC", folded.replace("i\u0307", "i"))  # the Turkish İ is two characters in lower case
+    while "i\u0307" in folded:  # the Turkish İ is two characters in lower case
+        folded = folded.replace("i\u0307", "i")
+    return normalize("NFKC", folded)
 
 
 def chinese_apart(text: str) -> tuple[list[str], str]:

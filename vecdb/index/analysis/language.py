@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from vecdb.index.analysis import dictionary, folding, splitting, traditional
 from vecdb.index.analysis.cjk import CjkRuns
@@ -42,22 +41,21 @@ class LanguageAnalyzer:
         self.identity = identity
         self._language = language
         self._simplified = traditional.characters() if language.fold_traditional else None
-        self._remembered = Memory(self._index)
+        self._of_word = Memory(self._index)
+        self._remembered = Memory(self._bare)  # many chunks are one word with other signs around it
 
     def terms(self, text: str) -> list[str]:
         return [token.term for token in self._tokens(folding.fold(text))[0]]
 
     def column(self, texts: Sequence[str]) -> Column:
-        occurrences = Occurrences(len(texts))
+        occurrences = Occurrences(len(texts), self._remembered.__getitem__)
         cjk = CjkRuns(self._language.stop_words)
         for row, text in enumerate(texts):
             for piece in splitting.pieces(text):
-                if self._simplified is None:
-                    runs, rest = splitting.cjk_apart(piece)
+                if self._simplified is None and splitting.may_hold_cjk(piece):
+                    runs, piece = splitting.cjk_apart(piece)
                     cjk.add(row, runs)
-                else:
-                    rest = folding.fold(piece)
-                occurrences.add(row, chain.from_iterable(map(self._remembered.__getitem__, rest.split())))
+                occurrences.add(row, piece.split())
         cjk.into(occurrences)
         return occurrences.column()
 
@@ -82,13 +80,29 @@ class LanguageAnalyzer:
             position += taken
         return Terms(tuple(out))
 
-    def _index(self, chunk: str) -> tuple[str, ...]:
-        """The terms of a folded chunk."""
+    def _bare(self, chunk: str) -> tuple[str, ...]:
+        """The terms of a chunk, folded or not."""
         core = chunk.strip(_EDGES)
-        if core.isascii() and core.isalpha():
-            word = core[:MAX_TERM]
-            return () if word in self._language.stop_words else (self._language.stem(word),)
-        return tuple(token.term for token in self._tokens(chunk)[0])
+        return self._of_word[core.lower() if core.isascii() else core]
+
+    def _index(self, chunk: str) -> tuple[str, ...]:
+        """The terms of a chunk without signs around it."""
+        if chunk.isascii() and chunk.isalnum():
+            word = chunk[:MAX_TERM]
+            return () if word in self._language.stop_words else (self._term(word),)
+        out: list[str] = []
+        for script, run, start in splitting.runs(folding.fold(chunk)):
+            if script == "words":
+                words = (part.text for part in splitting.parts(run)[0])
+                out += [self._term(word) for word in words if word not in self._language.stop_words]
+            else:
+                out += [token.term for token in self._run(script, run, 0, start)[0]]
+        return tuple(out)
+
+    def _term(self, word: str) -> str:
+        """The term of a word that is none of the stop words."""
+        term = self._language.stem(word) if word.isalpha() else word
+        return folding.plain(term) if self._language.fold_accents and not term.isascii() else term
 
     def _tokens(self, folded: str) -> tuple[tuple[Token, ...], int]:
         """The tokens of a folded chunk, with places in it, and how many positions it takes."""
@@ -116,16 +130,14 @@ class LanguageAnalyzer:
         return out, taken
 
     def _words(self, run: str, position: int, start: int, out: list[Token]) -> int:
-        language = self._language
         parts, taken = splitting.parts(run)
         for part in parts:
-            if part.text in language.stop_words:
+            if part.text in self._language.stop_words:
                 continue  # its position stays, so that a phrase does not close over it
-            term = language.stem(part.text) if part.text.isalpha() else part.text
-            if language.fold_accents:
-                term = folding.plain(term)
             kind: Kind = "whole" if part.is_whole else "word"
-            out.append(Token(term, position + part.position, start + part.start, start + part.end, kind))
+            out.append(
+                Token(self._term(part.text), position + part.position, start + part.start, start + part.end, kind)
+            )
         return taken
 
     def _cjk(self, run: str, position: int, start: int, out: list[Token]) -> int:

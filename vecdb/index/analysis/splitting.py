@@ -27,6 +27,9 @@ _RUNS = re.compile(
     rf"(?P<words>{_COMPOUND})|(?P<cjk>[{HAN}{KANA}]+)|(?P<hangul>[{HANGUL}]+)|(?P<unspaced>[{UNSPACED}]+)"
 )
 _CJK_RUNS = re.compile(f"([{HAN}{KANA}]+)")
+_MAY_HOLD_CJK = re.compile(
+    "[\u2e80-\u9fff\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U0001f200-\U0001f2ff\U00020000-\U000323af]"
+)
 _OTHER_CJK = re.compile(f"(?!{folding.PLACE})[{HAN}{KANA}]")
 _ELEMENTS = re.compile(_ELEMENT)
 _HAN = re.compile(f"[{HAN}]+")
@@ -59,10 +62,13 @@ def runs(folded: str) -> Iterator[tuple[Script, str, int]]:
         yield match.lastgroup, match[0], match.start()  # type: ignore[misc]
 
 
+def may_hold_cjk(text: str) -> bool:
+    """Whether any character of a text is Han or kana, or may become that when it is folded."""
+    return not text.isascii() and _MAY_HOLD_CJK.search(text) is not None
+
+
 def cjk_apart(text: str) -> tuple[list[str], str]:
     """The runs of Han and kana of a text, folded, and what else there is of it, folded, with a space for each run."""
-    if text.isascii():
-        return [], folding.fold(text)
     runs, skeleton = folding.chinese_apart(text)
     place = folding.PLACE
     if runs and place + place not in skeleton and not _OTHER_CJK.search(skeleton):
@@ -87,6 +93,9 @@ def parts(compound: str) -> tuple[list[Part], int]:
     ``node.js`` is itself, node and js. The English possessive is left off, and so is a lone letter at an apostrophe
     (don't, l'homme). The sign of ``notepad++`` may be forgotten, that of ``c++`` may not.
     """
+    if compound.isascii() and compound.isalnum():  # the commonest
+        word = compound[:MAX_TERM]
+        return [Part(word, 0, 0, len(word), False)], 1
     compound = compound.removesuffix("'s")
     elements = list(_ELEMENTS.finditer(compound))
     out: list[Part] = []

@@ -21,14 +21,15 @@ from vecdb.index.contract import Mask
 from vecdb.index.postings.chunk import Chunk
 from vecdb.index.postings.contract import Counts, Posting, TermTable, UInt32
 from vecdb.index.postings.lexicon import Lexicon
-from vecdb.index.postings.packed import PackedTerms, spread
+from vecdb.index.postings.packed import PackedTerms
+from vecdb.index.ranges import spread
 from vecdb.model.point import Int64
 
 MAX_BLOCK = 1 << 19
 """Postings of a block that is made of others: merging so many takes the publisher about 10 ms."""
 _PIECE = 1 << 14  # terms packed in one call, which holds the GIL: for 1 ms
 _NONE = 2**32 - 1  # no code of any term
-_STRING = 120  # bytes of a term as a string, its entry in the dictionary and in the list, about
+_STRING = 85  # bytes of a term as a string and its entry in the list, about
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from vecdb.index.arrayfile import FileWriter
 from vecdb.index.postings.contract import Counts, Postings, TermTable, UInt32
 from vecdb.index.postings.lexicon import Outlines, samples_of
-from vecdb.index.postings.packed import PackedTerms, spread
+from vecdb.index.postings.packed import PackedTerms
+from vecdb.index.ranges import spread
 from vecdb.model.point import Int64
 
 PIECE = 1 << 21

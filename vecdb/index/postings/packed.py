@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.index.contract import Mask
+from vecdb.index.ranges import spread
 from vecdb.model.point import Int64
 
 UInt8 = NDArray[np.uint8]
@@ -135,10 +136,3 @@ class PackedTerms:
 
     def nbytes(self) -> int:
         return self.offsets.nbytes + self.blob.nbytes
-
-
-def spread(begins: Int64, sizes: Int64) -> Int64:
-    """The numbers ``begins[i] .. begins[i] + sizes[i] - 1`` of each i, one after another."""
-    ends = np.cumsum(sizes)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(begins - ends + sizes, sizes) + np.arange(total)
