@@ -304,7 +304,8 @@ changes = (
 collections = st.builds(
     CollectionInfo, TEXT, schemas, st.sampled_from(INDEXING), COUNTS, COUNTS, st.lists(TEXT, max_size=3).map(tuple)
 )
-segments = st.builds(SegmentStats, COUNTS, TEXT, st.dictionaries(NAMES, TEXT), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+kinds = st.dictionaries(NAMES, TEXT)
+segments = st.builds(SegmentStats, COUNTS, TEXT, kinds, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, kinds)
 collection_stats = st.builds(
     CollectionStats,
     TEXT,
@@ -319,5 +320,7 @@ collection_stats = st.builds(
     st.lists(segments, max_size=2),
     FLOATS,
     FLOATS,
+    COUNTS,
+    COUNTS,
 )
 database_stats = st.builds(DatabaseStats, COUNTS, COUNTS, COUNTS, st.none() | TEXT, st.dictionaries(TEXT, COUNTS))

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -602,14 +602,19 @@ class Collection:
     def stats(self) -> CollectionStats:
         """See CollectionStats."""
         view, names = self.view.at(self.now_ms()), self.entry.fields.vectors
-        segments = [_segment_stats(segment, view, names) for segment in view.segments]
+        segments = [_segment_stats(segment, view, self.entry.fields) for segment in view.segments]
         known = set(names.values())
-        vectors = indexed = unindexed = 0
+        vectors = indexed = unindexed = texts = indexed_texts = postings = 0
         for segment in view.segments:
             for field_id, part in segment.parts.items():
-                if field_id not in known:
-                    continue  # dropped, and soon let go of
                 alive = len(part) - part.dead
+                if part.text is not None and (wanted := self.analyzers.get(field_id)) is not None:
+                    texts += alive
+                    if part.text.analyzer == wanted.identity and part.postings is not None:
+                        indexed_texts += alive
+                postings += 0 if part.text is None else sum(part.text.nbytes())
+                if field_id not in known:
+                    continue  # texts, or dropped and soon let go of
                 vectors += alive
                 if part.index is not None:
                     indexed += alive
@@ -629,10 +634,13 @@ class Collection:
                 "mapped": sum(s.mapped_bytes for s in segments),
                 "disk_index": sum(s.disk_bytes for s in segments),
                 "unindexed": unindexed,
+                "postings": postings,
             },
             segments=segments,
             insertions_per_row=self.insertions / self.first_insertions if self.first_insertions else 0.0,
             longest_pause_ms=1000 * self.longest_pause_s,
+            texts=texts,
+            indexed_texts=indexed_texts,
         )
 
 
@@ -662,12 +670,12 @@ def _vector_bytes(segment: Segment) -> int:
     return sum(part.vectors.nbytes for part in segment.parts.values() if part.vectors is not None)
 
 
-def _segment_stats(segment: Segment, view: View, names: Mapping[str, int]) -> SegmentStats:
+def _segment_stats(segment: Segment, view: View, fields: FieldIds) -> SegmentStats:
     anonymous, mapped = segment.nbytes()
     expired = segment.expired(view.now_ms, view.seq) if view.expiring else None
     dead = segment.dead if expired is None else segment.dead + int(np.count_nonzero(expired))
     index = {}
-    for name, field_id in names.items():
+    for name, field_id in fields.vectors.items():
         part = segment.parts.get(field_id)
         index[name] = "none" if part is None or part.index is None else part.index.kind
     return SegmentStats(
@@ -679,4 +687,12 @@ def _segment_stats(segment: Segment, view: View, names: Mapping[str, int]) -> Se
         anonymous_bytes=anonymous,
         mapped_bytes=mapped,
         disk_bytes=segment.disk_bytes,
+        texts={name: _kept_in(segment.parts.get(TEXT | number)) for name, number in fields.texts.items()},
     )
+
+
+def _kept_in(part: Part | None) -> str:
+    """Where the postings of a part are."""
+    if part is None or part.text is None or part.postings is None or not len(part):
+        return "none"
+    return "terms" if part.text.in_file else "memory"

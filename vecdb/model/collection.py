@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from vecdb.model.schema import Schema
@@ -28,7 +28,8 @@ class CollectionInfo:
 class SegmentStats:
     """One segment: ``state`` is growing, frozen (waits, or is being indexed) or sealed.
 
-    ``index`` is by vector field ``hnsw``, ``flat`` or ``none``; ``live`` and ``dead`` count rows.
+    ``index`` is by vector field ``hnsw``, ``flat`` or ``none``; ``live`` and ``dead`` count rows. ``texts`` is by text
+    field where its postings are: ``terms`` (a file), ``memory``, or ``none`` while they are not made.
     """
 
     segment: int
@@ -39,6 +40,7 @@ class SegmentStats:
     anonymous_bytes: int
     mapped_bytes: int
     disk_bytes: int
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class CollectionStats:
     ``live`` points; ``dead`` rows not yet taken out of segments. ``indexed`` of ``vectors`` live
     vectors are in graphs. ``insertions_per_row``: graph insertions since open divided by rows first
     indexed since open. ``longest_pause_ms``: longest graph save or load (all threads stand still).
-    ``bytes``: anonymous, mapped, disk_index, disk_rows (estimate), unindexed.
+    ``bytes``: anonymous, mapped, disk_index, disk_rows (estimate), unindexed, and of these postings.
+    ``indexed_texts`` of ``texts`` live texts are indexed as their fields are declared now.
     """
 
     name: str
@@ -63,6 +66,8 @@ class CollectionStats:
     segments: Sequence[SegmentStats]
     insertions_per_row: float
     longest_pause_ms: float
+    texts: int = 0
+    indexed_texts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,22 @@ class SegmentStats(google.protobuf.message.Message):
         ) -> None: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
+    @typing.final
+    class TextsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     SEGMENT_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     INDEX_FIELD_NUMBER: builtins.int
@@ -43,6 +59,7 @@ class SegmentStats(google.protobuf.message.Message):
     ANONYMOUS_BYTES_FIELD_NUMBER: builtins.int
     MAPPED_BYTES_FIELD_NUMBER: builtins.int
     DISK_BYTES_FIELD_NUMBER: builtins.int
+    TEXTS_FIELD_NUMBER: builtins.int
     segment: builtins.int
     """Its number."""
     state: builtins.str
@@ -61,6 +78,10 @@ class SegmentStats(google.protobuf.message.Message):
     def index(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """By vector field: "hnsw", "flat" or "none"."""
 
+    @property
+    def texts(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """By text field, where its postings are: "terms" (a file), "memory", or "none" while they are not made."""
+
     def __init__(
         self,
         *,
@@ -72,8 +93,9 @@ class SegmentStats(google.protobuf.message.Message):
         anonymous_bytes: builtins.int = ...,
         mapped_bytes: builtins.int = ...,
         disk_bytes: builtins.int = ...,
+        texts: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["anonymous_bytes", b"anonymous_bytes", "dead", b"dead", "disk_bytes", b"disk_bytes", "index", b"index", "live", b"live", "mapped_bytes", b"mapped_bytes", "segment", b"segment", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anonymous_bytes", b"anonymous_bytes", "dead", b"dead", "disk_bytes", b"disk_bytes", "index", b"index", "live", b"live", "mapped_bytes", b"mapped_bytes", "segment", b"segment", "state", b"state", "texts", b"texts"]) -> None: ...
 
 global___SegmentStats = SegmentStats
 
@@ -111,6 +133,8 @@ class CollectionStats(google.protobuf.message.Message):
     SEGMENTS_FIELD_NUMBER: builtins.int
     INSERTIONS_PER_ROW_FIELD_NUMBER: builtins.int
     LONGEST_PAUSE_MS_FIELD_NUMBER: builtins.int
+    TEXTS_FIELD_NUMBER: builtins.int
+    INDEXED_TEXTS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The collection."""
     live: builtins.int
@@ -131,9 +155,13 @@ class CollectionStats(google.protobuf.message.Message):
     """Graph insertions divided by rows first indexed, since it was opened."""
     longest_pause_ms: builtins.float
     """The longest time a graph was saved or loaded, which stops all threads, milliseconds."""
+    texts: builtins.int
+    """Live texts of the fields that are searched by keywords."""
+    indexed_texts: builtins.int
+    """Those of them that are indexed as their fields are declared now."""
     @property
     def bytes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
-        """Bytes by purpose: anonymous, mapped, disk_index, disk_rows (estimate), unindexed."""
+        """Bytes by purpose: anonymous, mapped, disk_index, disk_rows (estimate), unindexed, postings."""
 
     @property
     def segments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SegmentStats]:
@@ -154,8 +182,10 @@ class CollectionStats(google.protobuf.message.Message):
         segments: collections.abc.Iterable[global___SegmentStats] | None = ...,
         insertions_per_row: builtins.float = ...,
         longest_pause_ms: builtins.float = ...,
+        texts: builtins.int = ...,
+        indexed_texts: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "dead", b"dead", "indexed", b"indexed", "indexing", b"indexing", "insertions_per_row", b"insertions_per_row", "live", b"live", "longest_pause_ms", b"longest_pause_ms", "name", b"name", "segments", b"segments", "seq", b"seq", "state", b"state", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "dead", b"dead", "indexed", b"indexed", "indexed_texts", b"indexed_texts", "indexing", b"indexing", "insertions_per_row", b"insertions_per_row", "live", b"live", "longest_pause_ms", b"longest_pause_ms", "name", b"name", "segments", b"segments", "seq", b"seq", "state", b"state", "texts", b"texts", "vectors", b"vectors"]) -> None: ...
 
 global___CollectionStats = CollectionStats
 

@@ -30,11 +30,14 @@ def collection_stats_to_proto(stats: CollectionStats) -> stats_pb2.CollectionSta
                 anonymous_bytes=segment.anonymous_bytes,
                 mapped_bytes=segment.mapped_bytes,
                 disk_bytes=segment.disk_bytes,
+                texts=segment.texts,
             )
             for segment in stats.segments
         ],
         insertions_per_row=stats.insertions_per_row,
         longest_pause_ms=stats.longest_pause_ms,
+        texts=stats.texts,
+        indexed_texts=stats.indexed_texts,
     )
 
 
@@ -59,11 +62,14 @@ def collection_stats_from_proto(message: stats_pb2.CollectionStats) -> Collectio
                 anonymous_bytes=segment.anonymous_bytes,
                 mapped_bytes=segment.mapped_bytes,
                 disk_bytes=segment.disk_bytes,
+                texts=dict(segment.texts),
             )
             for segment in message.segments
         ],
         insertions_per_row=message.insertions_per_row,
         longest_pause_ms=message.longest_pause_ms,
+        texts=message.texts,
+        indexed_texts=message.indexed_texts,
     )
 
 
