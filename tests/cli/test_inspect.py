@@ -43,7 +43,7 @@ def sealed(path: Path) -> Path:
     with vecdb.open(path, idle_seal_s=0.0, graph_rows=10) as db:
         db.drop_collection("more")
         docs = db.create_collection("sealed", dim=4)
-        docs.upsert(range(50), np.random.default_rng(1).standard_normal((50, 4)))
+        docs.upsert(range(50), np.random.default_rng(1).standard_normal((50, 4)), texts=["some words"] * 50)
         docs.compact()
         assert [segment.state for segment in docs.stats().segments] == ["sealed"]
         docs.delete(range(5))
@@ -61,7 +61,8 @@ def test_it_tells_what_is_there_and_changes_nothing(sealed: Path) -> None:
     assert (collection["name"], collection["points"], collection["next_row"]) == ("sealed", 46, 51)
     (segment,) = collection["segments"]
     assert (segment["rows"], segment["problems"]) == (50, [])
-    assert segment["disk_bytes"] > 0
+    assert segment["disk_bytes"] > segment["texts"][""]["bytes"] > 0
+    assert segment["texts"][""]["analyzer"] == "multilingual"
     assert collection["unsealed_rows"] == 1
     shown = run("inspect", "--data", sealed).out
     assert "no process" in shown

@@ -56,8 +56,8 @@ from vecdb.errors import (
 from vecdb.model.context import CallContext
 from vecdb.model.point import Select, WriteBatch
 from vecdb.model.query import Near, SearchRequest
-from vecdb.model.schema import VectorField
-from vecdb.model.schema_change import AddVectorField, DropVectorField
+from vecdb.model.schema import TextField, VectorField
+from vecdb.model.schema_change import AddVectorField, DropVectorField, SetTextField
 
 NAMES = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "quiet-1", "quiet-2")
 WEIGHTS = (30, 30, 20, 8, 8, 2, 2)
@@ -339,6 +339,7 @@ class Workload:
         name = draw.choices(NAMES, WEIGHTS)[0]
         chances = {
             "field": 30,
+            "analyzer": 30,
             "cover": 30,
             "compact": 8,
             "indexed": 8,
@@ -359,6 +360,11 @@ class Workload:
                     self._record.say({"e": "bug", "text": f"check: {problems}"})
             elif what == "field":
                 self._change_fields(name)
+            elif what == "analyzer":
+                analyzed = TextField(
+                    draw.choice(["multilingual", "english", "whitespace"]), keywords=draw.random() < 0.9
+                )
+                self.database.change_schema(CONTEXT, name, SetTextField("", analyzed))
             elif what == "drop":
                 self._drop(draw.choice(["brief-1", "brief-2", "quiet-1"]), draw.random() < 0.5)
             else:

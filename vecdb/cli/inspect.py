@@ -83,6 +83,7 @@ def _print_collection(collection: StoredCollection) -> None:
                 "rows": lambda s: f"{s.rows:,}",
                 "dead": lambda s: f"{s.dead:,}",
                 "index": lambda s: ", ".join(f"{name} {kind}".strip() for name, kind in s.index.items()),
+                "texts": lambda s: ", ".join(f"{name} {t['analyzer']}".strip() for name, t in s.texts.items()),
                 "disk": lambda s: printed.size(s.disk_bytes),
             },
         )

@@ -17,11 +17,12 @@ from vecdb.engine import catalog, manifest
 from vecdb.engine.collection import Entry
 from vecdb.engine.datadir import ROCKSDB, SEGMENTS, read_marker
 from vecdb.engine.sealing import folder_of
+from vecdb.engine.text_sealing import terms_file
 from vecdb.errors import DataLoss
 from vecdb.model.collection import Indexing
 from vecdb.model.schema import Schema
 from vecdb.storage import codec, files, keys
-from vecdb.storage.codec import Head
+from vecdb.storage.codec import TEXT, Head
 from vecdb.storage.kv import KV
 from vecdb.storage.rocksdb import read_only
 
@@ -33,6 +34,7 @@ ATTEMPTS = 10
 class SealedSegment:
     """A segment as its manifest names it: ``dead`` of ``rows``, ``index`` by vector field, bytes on disk.
 
+    ``texts``: by text field the analyzer of its postings and their bytes; without an entry they are still to be made.
     ``problems``: its files that are missing or have another size; such a segment is built again when opened.
     """
 
@@ -42,6 +44,7 @@ class SealedSegment:
     index: Mapping[str, str]
     disk_bytes: int
     problems: Sequence[str]
+    texts: Mapping[str, Mapping[str, str | int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,6 @@ def _look(root: Path) -> Inspection:
 
 def _collection(kv: KV, segments: Path, entry: Entry, head: Head, aliases: list[str]) -> StoredCollection:
     found = manifest.load(kv, entry.number)
-    names = {number: name for name, number in entry.fields.vectors.items()}
     return StoredCollection(
         name=entry.name,
         number=entry.number,
@@ -131,15 +133,15 @@ def _collection(kv: KV, segments: Path, entry: Entry, head: Head, aliases: list[
         next_row=head.next_row,
         unsealed_rows=sum(end - start for start, end in found.unsealed) + max(0, head.next_row - found.tail_row),
         covered_seq=found.seq,
-        segments=[_segment(kv, segments, entry.number, names, said) for said in found.segments],
+        segments=[_segment(kv, segments, entry, said) for said in found.segments],
     )
 
 
-def _segment(kv: KV, segments: Path, collection: int, names: Mapping[int, str], said: dict[str, Any]) -> SealedSegment:
+def _segment(kv: KV, segments: Path, collection: Entry, said: dict[str, Any]) -> SealedSegment:
     number = int(said["number"])
-    tombstones = kv.get(keys.tombstones(collection, number))
+    tombstones = kv.get(keys.tombstones(collection.number, number))
     dead = 0 if tombstones is None else int(np.count_nonzero(codec.decode_tombstones(tombstones).dead))
-    folder = folder_of(segments, collection, number)
+    folder = folder_of(segments, collection.number, number)
     disk_bytes = 0
     problems = []
     for name, (size, _) in said["files"].items():
@@ -148,8 +150,16 @@ def _segment(kv: KV, segments: Path, collection: int, names: Mapping[int, str], 
         if there != size:
             what = "is missing" if there is None else f"has {there} bytes"
             problems.append(f"{name} {what}, {size} bytes were written")
-    index = {names[int(field)]: part["kind"] for field, part in said["parts"].items() if int(field) in names}
-    return SealedSegment(number, int(said["rows"]), dead, index, disk_bytes, problems)
+    fields = collection.fields
+    kinds = {int(field): part["kind"] for field, part in said["parts"].items()}
+    index = {name: kinds[field] for name, field in fields.vectors.items() if field in kinds}
+    texts: dict[str, Mapping[str, str | int]] = {}
+    for name, field in fields.texts.items():
+        analyzer = said.get("texts", {}).get(str(field), {}).get("analyzer")
+        file = terms_file(said["files"], TEXT | field)
+        if analyzer is not None and file is not None:
+            texts[name] = {"analyzer": analyzer["name"], "bytes": int(said["files"][file][0])}
+    return SealedSegment(number, int(said["rows"]), dead, index, disk_bytes, problems, texts)
 
 
 def _size(file: Path) -> int | None:
