@@ -381,6 +381,17 @@ def test_another_analyzer_takes_over_in_the_background(open_db: Opener, analyses
     assert not analyses or len(analyses) == 10
 
 
+def test_a_merge_goes_by_the_declared_analyzer(c: Handle) -> None:
+    fill(c)
+    c.seal()
+    c.change(SetTextField("", TextField("whitespace")))
+    set_indexing(c, "deferred")
+    c.delete("00000")
+    c.compact()
+    assert all(known(c))
+    agree(c, {i: text for i, text in TEXTS.items() if i != "00000"}, by="whitespace")
+
+
 def test_progress_is_told(c: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(c)
     c.seal()
