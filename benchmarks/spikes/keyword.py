@@ -98,7 +98,7 @@ def main() -> None:
                 for i in range(options.queries):
                     text = shape.format(i % TERMS, (i + 1) % TERMS)
                     began = time.perf_counter()
-                    found = asked(language.parse(text), searched, 0)
+                    found = asked(CallContext(), language.parse(text), searched, 0)
                     found.find(CallContext(), NEED, options.documents, Verifier(lambda documents: []))
                     times.append(1000 * (time.perf_counter() - began))
                 median, p95 = np.percentile(times, [50, 95])

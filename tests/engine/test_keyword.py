@@ -13,6 +13,7 @@ from tests.bm25 import Corpus, Words
 from tests.engine.conftest import Opener, make
 from tests.engine.handle import DIM, Handle, gaussian, names
 from vecdb.engine.database import Database
+from vecdb.engine.keyword.language import only_excludes, parse
 from vecdb.errors import DeadlineExceeded, FailedPrecondition, FieldNotFound, InvalidArgument
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Facts, Filter, matches
@@ -20,6 +21,7 @@ from vecdb.model.filter.expression import F
 from vecdb.model.keyword import Keyword
 from vecdb.model.query import Examples, GroupBy, Near, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, TextField, VectorField
+from vecdb.model.schema_change import SetTextField
 from vecdb.storage.memory import MemoryKV
 
 FIELDS = {"": TextField(), "title": TextField("english", k1=0.9, b=0.4)}
@@ -87,10 +89,22 @@ class Library:
     def fits(self, i: str, filter: Filter | None) -> bool:
         return filter is None or matches(filter, Facts(i, payload=self.points[i][1]))
 
+    def query(self) -> Words:
+        """Any query there is to ask, but one that only excludes."""
+        draw = self._random
+        clauses = []
+        for _ in range(draw.randint(1, 4)):
+            sign, kind = draw.choice(["", "", "", "+", "-"]), draw.choice(["word", "word", "phrase", "prefix"])
+            words = " ".join(draw.choices([*WORDS, "nowhere", "数", "g", "..."], k=draw.choice([1, 1, 2])))
+            clauses.append(sign + (f'"{words}"' if kind == "phrase" else f"{words}*" if kind == "prefix" else words))
+        boosts = draw.choice([None, {"": 1.0}, {"title": 1.0}, {"title": 3.0, "": 0.5}])
+        text = " ".join(clauses)
+        return Words(text, boosts, not only_excludes(parse(text)), draw.choice([0, 0, 0, 1, 2]))
+
     def agrees(self, scope: Filter | None = None, filter: Filter | None = None) -> None:
         corpus, c = self.corpus(scope), Handle(self.c.db, scope=scope)
         allowed = {i for i in self.points if self.fits(i, filter)}
-        for query in QUERIES:
+        for query in [*QUERIES, *(self.query() for _ in range(6))]:
             expected = corpus.ranked(query, allowed)
             for limit in (3, 100):
                 answer = ask(c, query, limit=limit, filter=filter)
@@ -152,7 +166,7 @@ def test_everywhere_alike(library: Library, where: str) -> None:
 def test_after_any_history(library: Library) -> None:
     """Deaths, texts that stay with a payload that changes, texts that change, in memory and on disk."""
     fresh = 60
-    for turn in range(12):
+    for turn in range(9):
         library.delete(library.some(4))
         library.edit(library.some(9))
         library.rewrite(library.some(5), "" if turn % 2 else "title")
@@ -341,6 +355,20 @@ def test_every_run_of_han_characters_finds_its_document(c: Handle) -> None:
     ends = np.cumsum(answer.counts).tolist()
     for (i, run), count, end in zip(runs, answer.counts.tolist(), ends, strict=True):
         assert i in answer.points.ids[end - count : end], run
+
+
+def test_each_segment_is_asked_in_the_words_it_was_indexed_by(c: Handle) -> None:
+    c.upsert(["old"], gaussian(1), texts=["The Houses"])
+    c.seal()
+    c.change(SetTextField("", TextField("whitespace")))
+    c.upsert(["new"], gaussian(1), texts=["The Houses"])
+    assert ask(c, Words("the")).points.ids == ["old"]
+    assert ask(c, Words("Houses")).points.ids == ["new", "old"]
+    assert ask(c, Words('"the houses"', language=True)).points.ids == ["old"]
+    assert ask(c, Words('"The Houses"', language=True)).points.ids == ["new", "old"]
+    c.settle()
+    assert ask(c, Words("the")).points.ids == []
+    assert ask(c, Words('"The Houses"', language=True)).points.ids == ["new", "old"]
 
 
 def test_the_deadline_holds(library: Library) -> None:

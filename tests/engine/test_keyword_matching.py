@@ -127,7 +127,7 @@ class Shelf:
     def find(self, query: Words, need: int) -> tuple[dict[str, float], int]:
         clauses = language.parse(query.text) if query.language else language.plain(query.text)
         verifier = phrases.Verifier(self._texts)
-        found = asked(clauses, self.fields, query.fuzzy)
+        found = asked(CallContext(), clauses, self.fields, query.fuzzy)
         documents, scores = found.find(CallContext(), need, self.size, verifier)
         assert (np.diff(documents) > 0).all()
         return {f"{i:03d}": s for i, s in zip(documents.tolist(), scores.tolist(), strict=True)}, verifier.verified
@@ -216,7 +216,7 @@ def test_expansions_are_bounded_over_all_pieces_alike(monkeypatch: pytest.Monkey
     some = [f"zz{letter}" for letter in "abcdef"]
     for pieces in (1, 2, 6):
         shelf = Shelf({"": some}, pieces, set(), set(), {"": MULTILINGUAL})
-        found = asked(language.parse("zz*"), shelf.fields, 0)
+        found = asked(CallContext(), language.parse("zz*"), shelf.fields, 0)
         assert found.cut == ("zz*",)
         assert found.find(CallContext(), 10, 6, phrases.Verifier(shelf._texts))[0].tolist() == [0, 1, 2]
 

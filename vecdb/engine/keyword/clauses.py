@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,30 +61,36 @@ class Unit:
 
 
 def units(
-    clauses: Sequence[Clause], analyzer: Analyzer, sources: Sequence[Vocabulary], fuzzy: int = 0
+    clauses: Sequence[Clause],
+    analyzer: Analyzer,
+    sources: Sequence[Vocabulary],
+    fuzzy: int = 0,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[Unit, ...]:
     """What the clauses ask for in texts indexed by one analyzer, whose terms are those of ``sources``, in order.
 
     A clause without terms (only punctuation, only stop words) asks for nothing. A *word with a sign* that is several
     terms (+数据库, -wi-fi) is wanted side by side, as it is written, and scores as a word does. A *prefix* stands for
     the word that it is by itself and for all terms that begin with it; one of several characters of a script without
-    spaces is a phrase, which texts that go on hold too. ``fuzzy``: see ``near_terms``.
+    spaces is a phrase, which texts that go on hold too. ``fuzzy``: see ``near_terms``. ``check`` is called before each
+    word or prefix that is looked up among all terms, and may raise.
     """
     out: list[Unit] = []
     for place, clause in enumerate(clauses):
         tokens = analyzer.analyze(clause.text)
         beside = _beside(tokens.phrase())
         if clause.kind == "prefix" and not _unspaced(tokens):
+            check()
             group = _prefix(clause.text, tokens, analyzer, sources)
             if group.terms:
                 out.append(Unit(place, clause.sign, (group,), (group,)))
         elif clause.kind == "words" and (clause.sign is Sign.SHOULD or len(beside) <= 1):
-            for group in _words(tokens, sources, fuzzy):
+            for group in _words(tokens, sources, fuzzy, check):
                 out.append(Unit(place, clause.sign, (group,), (group,)))
         elif beside:
             asked = dict.fromkeys(term for term, _ in beside)
             required = tuple(Group(term, ((term, 1.0),)) for term in asked)
-            scored = _words(tokens, sources, 0) if clause.kind == "words" else required
+            scored = _words(tokens, sources, 0, check) if clause.kind == "words" else required
             out.append(Unit(place, clause.sign, required, tuple(scored), beside if len(beside) > 1 else ()))
     return tuple(out)
 
@@ -106,7 +112,7 @@ def near_terms(token: Token, fuzzy: int, sources: Sequence[Vocabulary]) -> tuple
     return ((token.term, 1.0), *((other, 0.5**away) for other, away in kept)), len(kept) < len(near)
 
 
-def _words(tokens: Terms, sources: Sequence[Vocabulary], fuzzy: int) -> list[Group]:
+def _words(tokens: Terms, sources: Sequence[Vocabulary], fuzzy: int, check: Callable[[], None]) -> list[Group]:
     """The terms that plain words ask for, each once."""
     times = Counter(tokens.query())
     if not fuzzy:
@@ -114,6 +120,7 @@ def _words(tokens: Terms, sources: Sequence[Vocabulary], fuzzy: int) -> list[Gro
     first = {token.term: token for token in reversed(tokens.tokens) if token.kind != "single"}
     out = []
     for term, count in times.items():
+        check()
         terms, cut = near_terms(first[term], fuzzy, sources)
         out.append(Group(term, terms, count, cut))
     return out

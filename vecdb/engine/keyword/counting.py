@@ -16,8 +16,10 @@ from vecdb.index.contract import Mask
 from vecdb.index.postings.contract import Posting, Postings, UInt32
 from vecdb.model.point import Int64
 
+_LONG = np.iinfo(np.uint32).max
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Source:
     """The texts of one field in one segment, and their places among the documents of a search.
 
@@ -32,6 +34,21 @@ class Source:
     counted: Mask | None = None
     allowed: Mask | None = None
     documents: Int64 | None = None
+
+    @cached_property
+    def shortest(self) -> int:
+        """Terms of the shortest of all the texts."""
+        return int(self.postings.lengths.min(initial=_LONG))
+
+    @cached_property
+    def texts_by_document(self) -> Int64:
+        """The inverse of ``documents``, of texts that are allowed: an ordinal, or -1."""
+        assert self.documents is not None
+        ordinals = np.arange(len(self.documents)) if self.allowed is None else np.flatnonzero(self.allowed)
+        documents = self.documents.take(ordinals)
+        out = np.full(int(documents.max(initial=-1)) + 2, -1, dtype=np.int64)  # the last: of all documents beyond
+        out[documents] = ordinals
+        return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ class _Leg:
         """The best ``need`` hits of one query."""
         began = time.perf_counter()
         clauses = clauses_of(self._leg, text)
-        found = asked(clauses, self._fields, self._leg.fuzzy)
+        found = asked(self._context, clauses, self._fields, self._leg.fuzzy)
         verifier = Verifier(self._texts_of)
         documents, scores = found.find(self._context, need, self._size, verifier)
         ranked = self._ranked(documents, scores.astype(np.float32), need, min_score, _warnings(text, found))

@@ -95,13 +95,13 @@ class Asked:
         return ~_any((scorer.has(documents) for scorer in terms), len(documents))
 
 
-def asked(clauses: Sequence[Clause], fields: Sequence[Field], fuzzy: int) -> Asked:
-    """Look up what some clauses ask for in each of the fields."""
+def asked(context: CallContext, clauses: Sequence[Clause], fields: Sequence[Field], fuzzy: int) -> Asked:
+    """Look up what some clauses ask for in each of the fields. Raises DeadlineExceeded."""
     scorers: list[Scorer] = []
     terms: dict[str, dict[str, int]] = {}
     cut: dict[str, None] = {}
     for place, field in enumerate(fields):
-        wanted = _units(clauses, field, fuzzy)
+        wanted = _units(context, clauses, field, fuzzy)
         groups = {group.terms: group for some in wanted.values() for unit in some for group in _groups(unit)}
         held = _held(field, list(groups))
         counts = {group: sum(map(holding, some, field.sources)) for group, some in held.items()}
@@ -124,13 +124,17 @@ def asked(clauses: Sequence[Clause], fields: Sequence[Field], fuzzy: int) -> Ask
     return Asked(adding, barring, terms, tuple(cut))
 
 
-def _units(clauses: Sequence[Clause], field: Field, fuzzy: int) -> dict[object, tuple[Unit, ...]]:
+def _units(context: CallContext, clauses: Sequence[Clause], field: Field, fuzzy: int) -> dict[object, tuple[Unit, ...]]:
     """What is asked for, by the analyzers of the field's texts: two, while it is indexed anew."""
     by_identity: dict[object, list[Source]] = {}
     for source in field.sources:
         by_identity.setdefault(source.analyzer.identity, []).append(source)
+
+    def check() -> None:
+        context.check("looking up words")
+
     return {
-        identity: units(clauses, sources[0].analyzer, [source.postings for source in sources], fuzzy)
+        identity: units(clauses, sources[0].analyzer, [source.postings for source in sources], fuzzy, check)
         for identity, sources in by_identity.items()
     }
 

@@ -250,32 +250,26 @@ def _merged(a: Scores, b: Scores, size: int, least: float) -> Scores:
 
 def _met(source: Source, held: Held, documents: Int64) -> tuple[Int64, Int64, NDArray[Any]]:
     """Of some documents those that hold a group: where they stand among them, their ordinals, and how often they do."""
-    ordinals, frequencies = held.ordinals, held.frequencies
-    if source.documents is not None:
-        places = held.places
-        if source.allowed is not None:
-            kept = source.allowed.take(places)
-            places, frequencies = places[kept], frequencies[kept]
-        where, same = _found(documents, source.documents.take(places))
-        return where[same], places[same], frequencies[same]
-    texts = len(source.postings)
-    first, last = np.searchsorted(documents, [source.base, source.base + texts]).tolist()
-    wanted = documents[first:last] - source.base
-    if _MUCH_LARGER * len(wanted) < len(ordinals):
-        entries, same = _found(ordinals, wanted.astype(np.uint32))
-        return first + np.flatnonzero(same), wanted[same], frequencies[entries[same]]
-    if _MUCH_LARGER * len(ordinals) < len(wanted):
-        where, same = _found(wanted, held.places)
-        return first + where[same], held.places[same], frequencies[same]
-    how_often = np.zeros(texts, dtype=frequencies.dtype)
-    how_often[held.places] = frequencies
+    if source.documents is None:
+        first, last = np.searchsorted(documents, [source.base, source.base + len(source.postings)]).tolist()
+        theirs, wanted = np.arange(first, last), documents[first:last] - source.base
+    else:
+        texts = source.texts_by_document
+        wanted = texts.take(np.minimum(documents, len(texts) - 1))
+        theirs = np.flatnonzero(wanted >= 0)
+        wanted = wanted[theirs]
+    if _MUCH_LARGER * len(wanted) < len(held.ordinals):
+        entries, same = _found(held.ordinals, wanted.astype(np.uint32))
+        return theirs[same], wanted[same], held.frequencies[entries[same]]
+    how_often = np.zeros(len(source.postings), dtype=held.frequencies.dtype)
+    how_often[held.places] = held.frequencies
     found = how_often.take(wanted)
     where = np.flatnonzero(found > 0)
-    return first + where, wanted[where], found[where]
+    return theirs[where], wanted[where], found[where]
 
 
 def _found(among: NDArray[Any], wanted: NDArray[Any]) -> tuple[Int64, Mask]:
-    """Where each of ``wanted`` would stand in ``among``, which ascends, and whether it does."""
+    """Where each of ``wanted`` would stand in ``among``, which ascends, and whether it is there."""
     at = np.searchsorted(among, wanted)
     same = at < len(among)
     same[same] = among[at[same]] == wanted[same]
