@@ -226,7 +226,7 @@ def test_a_term_that_only_texts_of_another_analyzer_hold_adds_nothing() -> None:
     shelf = Shelf({"": ["red", "house"]}, 2, set(), set(), {"": about})
     (field,) = shelf.fields
     other = replace(field.sources[0], analyzer=made_analyzer("multilingual", ()))
-    both = asked(language.plain("house"), [replace(field, sources=(other, field.sources[1]))], 0)
+    both = asked(CallContext(), language.plain("house"), [replace(field, sources=(other, field.sources[1]))], 0)
     assert [(scorer.holding, scorer.bound > 0) for scorer in both.adding] == [(1, False), (1, True)]
     documents, _ = both.find(CallContext(), 10, 2, phrases.Verifier(shelf._texts))
     assert documents.tolist() == [1]
