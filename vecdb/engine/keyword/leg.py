@@ -250,14 +250,10 @@ class _Leg:
         if len(scores) > need:
             keep = scores >= np.partition(scores, len(scores) - need)[len(scores) - need]
             documents, scores = documents[keep], scores[keep]
-        order = np.argsort(-scores, kind="stable")
-        rows, segments, ordinals = self._bodies_of(documents[order])
-        scores = scores[order]
-        if (scores[1:] == scores[:-1]).any():
-            order = by_score_and_id(self._view, segments, ordinals, scores)
-            rows, segments, ordinals, scores = rows[order], segments[order], ordinals[order], scores[order]
-        counts = np.array([min(need, len(rows))], dtype=np.int64)
-        return Ranked(counts, rows[:need], segments[:need], ordinals[:need], scores[:need], None, warnings=warnings)
+        rows, segments, ordinals = self._bodies_of(documents)
+        order = by_score_and_id(self._view, segments, ordinals, scores, need=need)[:need]
+        counts = np.array([len(order)], dtype=np.int64)
+        return Ranked(counts, rows[order], segments[order], ordinals[order], scores[order], None, warnings=warnings)
 
     def _bodies_of(self, documents: Int64) -> tuple[UInt64, Int64, Int64]:
         """The bodies of documents: rows, segment indexes and ordinals."""

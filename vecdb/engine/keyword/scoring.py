@@ -50,9 +50,9 @@ class TermScores:
         there = [(source, held) for source, held in self._held if len(held.ordinals)]
         if not self.holding or not there:  # while a field is indexed anew, only texts of another analyzer may hold it
             return 0.0
-        most = max(held.frequencies.max() for _, held in there)
-        least = min(int(source.postings.lengths.min()) for source, _ in there)
-        return bm25.bound(float(most), least, self._weight, self._field.totals.mean_length, self._field.by)
+        most = max(float(held.frequencies.max()) for _, held in there)
+        least = min(source.shortest for source, _ in there)
+        return bm25.bound(most, least, self._weight, self._field.totals.mean_length, self._field.by)
 
     def documents(self) -> Scores:
         """The allowed documents that hold it, and what it adds to each."""
