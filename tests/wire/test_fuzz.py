@@ -50,6 +50,12 @@ MOSTLY = {
 RARELY = {"values", "data_type", "fusion", "filter"}
 
 WORDS = st.sampled_from(["docs", "", "docs", "other", "a", "b", "文", "x" * 513, "cosine"]) | st.text(max_size=3)
+ASKED = (
+    st.sampled_from(["x", "文", "+x -y", '"x 文"', "a* 文*", '+"', "-", "*", "-a", "😀 x", "the", "xx"])
+    | st.text("x文a+-*\"' 😀\u0301", max_size=8)
+    | WORDS
+)
+"""Texts to search for: plain words, or a query in its language."""
 NUMBERS = st.sampled_from([0, 1, 2, 3, 4, 10]) | st.integers(0, 2**32 - 1)
 VECTORS = st.sampled_from([0, 1, 1, 1, 2, 3]).map(lambda n: np.ones((n, 2), "<f4").tobytes()) | st.binary(max_size=17)
 JSON = st.sampled_from([b"{}", b'{"a":1}', b"[]", b"", b"{", b'{"a":NaN}', b"\xff"])
@@ -111,6 +117,18 @@ def _scalar(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         return st.sampled_from(["", "", "other"])
     if field.name in ("ef", "limit", "depth"):
         return st.integers(1, 20) | NUMBERS
+    if field.name == "texts" and field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return ASKED
+    if field.name == "fuzzy":
+        return st.sampled_from([0, 0, 1, 2, 3])
+    if field.name in ("characters", "snippets", "candidates"):
+        return st.sampled_from([0, 1, 20, 160]) | NUMBERS
+    if field.name in ("relevance", "b", "missing"):
+        return st.floats(0, 1) | st.floats()
+    if field.name in ("half", "plateau", "k1", "boost"):
+        return st.floats(0.5, 100) | st.floats()
+    if field.name == "analyzer":
+        return st.sampled_from(["", "english", "chinese", "exact", "whitespace", "klingon"])
     if field.name == "weight":
         return st.just(1.0) | st.floats()
     if field.name == "collection":
@@ -123,7 +141,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     database = open_database(tmp_path_factory.mktemp("fuzz") / "data", {"durability": "os"})
     client = Client(EmbeddedTransport(database), None)
     client.create_collection("docs", dim=2, model="m").upsert(
-        ["a", "b"], [[1, 2], [3, 4]], ["x", None], [{"a": 1}, None]
+        ["a", "b", "c"], [[1, 2], [3, 4], None], ["x 文 xyz", None, "文字 a 😀 x"], [{"a": 1}, None, {"b": 2.5}]
     )
     server = Server(database, ServerOptions(address="127.0.0.1:0"))
     server.start()
