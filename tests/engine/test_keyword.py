@@ -266,6 +266,21 @@ def test_equal_scores_stand_by_id(c: Handle) -> None:
     assert ask(c, Words("red"), limit=3).points.ids == ["0", "a", "b"]
 
 
+def test_of_very_many_equal_scores_the_first_ids(open_db: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecdb.engine.keyword.leg._MANY", 5)
+    c = make(open_db(kv=MemoryKV(), growing_rows=10_000), SCHEMA)
+    rng = random.Random(3)
+    ids = ["x" * 16 + "".join(rng.choices("ab\0é", k=rng.randint(0, 6))) for _ in range(400)]
+    ids = sorted(set(ids), key=lambda i: rng.random())
+    for some in (ids[:60], ids[60:130], ids[130:]):
+        c.upsert(some, gaussian(len(some)), texts=["red"] * len(some))
+        if some is not ids[130:]:
+            c.seal()
+    c.upsert(["z"], gaussian(1), texts=["red red red"])
+    for limit in (2, 30, 100):
+        assert ask(c, Words("red"), limit=limit).points.ids == ["z", *sorted(ids)[: limit - 1]]
+
+
 def test_in_groups(library: Library) -> None:
     answer = ask(library.c, Words("red"), limit=3, group_by=GroupBy(("n",), 2))
     assert answer.groups is not None

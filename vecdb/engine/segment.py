@@ -19,6 +19,7 @@ maintenance does, some time later), but no view shows it from that moment on: se
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -30,7 +31,8 @@ from vecdb.index.analysis.contract import Identity
 from vecdb.index.columns.contract import Columns
 from vecdb.index.contract import Mask, VectorIndex
 from vecdb.index.postings.contract import Postings
-from vecdb.model.point import Float32, Int64
+from vecdb.index.postings.packed import WORD, PackedTerms
+from vecdb.model.point import MAX_ID_BYTES, Float32, Int64
 
 UInt64 = NDArray[np.uint64]
 
@@ -45,6 +47,9 @@ class IdColumn(Protocol):
     def take(self, ordinals: Int64) -> list[str]:
         """The ids at ``ordinals``, in that order."""
 
+    def first(self, ordinals: Int64, most: int) -> Int64:
+        """Those of ``ordinals`` whose ids are the ``most`` first ones by bytes, in any order."""
+
     def nbytes(self) -> tuple[int, int]:
         """(anonymous, mapped) bytes."""
 
@@ -58,6 +63,9 @@ class ListIds:
     def take(self, ordinals: Int64) -> list[str]:
         ids = self._ids
         return [ids[i] for i in ordinals.tolist()]
+
+    def first(self, ordinals: Int64, most: int) -> Int64:
+        return _first(self, ordinals, most)
 
     def nbytes(self) -> tuple[int, int]:
         return 100 * len(self._ids), 0
@@ -75,6 +83,20 @@ class PackedIds:
         starts = self._offsets[ordinals].tolist()
         ends = self._offsets[ordinals + 1].tolist()
         return [str(blob[a:b], "utf-8") for a, b in zip(starts, ends, strict=True)]
+
+    def first(self, ordinals: Int64, most: int) -> Int64:
+        """As IdColumn says; no id becomes a string before it has been compared by its bytes, eight at a time."""
+        terms = PackedTerms(self._offsets, np.frombuffer(self._blob, dtype=np.uint8))
+        found: list[Int64] = []
+        for at in range(0, MAX_ID_BYTES, WORD):
+            if len(ordinals) <= most:
+                break
+            words = terms.words(at, ordinals)
+            last = np.partition(words, most - 1)[most - 1]
+            found.append(ordinals[words < last])
+            most -= len(found[-1])
+            ordinals = ordinals[words == last]
+        return np.concatenate([*found, _first(self, ordinals, most)])
 
     def nbytes(self) -> tuple[int, int]:
         return 0, int(self._offsets.nbytes) + self._blob.nbytes
@@ -270,6 +292,14 @@ class Segment:
             else:
                 anonymous += array.nbytes
         return anonymous, mapped
+
+
+def _first(ids: IdColumn, ordinals: Int64, most: int) -> Int64:
+    """As IdColumn.first, by the ids themselves."""
+    if len(ordinals) <= most:
+        return ordinals
+    pairs = heapq.nsmallest(most, zip(ids.take(ordinals), ordinals.tolist(), strict=True))
+    return np.array([ordinal for _, ordinal in pairs], dtype=np.int64)
 
 
 def _is_of(name: str, field_id: int) -> bool:

@@ -38,6 +38,7 @@ from vecdb.model.query import SearchRequest
 from vecdb.model.schema import Schema
 from vecdb.storage.codec import TEXT
 
+_MANY = 1_000  # hits beyond those wanted, of equal scores, whose ids may become strings
 _SHOWN = 60  # characters of a text in a warning
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -251,9 +252,27 @@ class _Leg:
             keep = scores >= np.partition(scores, len(scores) - need)[len(scores) - need]
             documents, scores = documents[keep], scores[keep]
         rows, segments, ordinals = self._bodies_of(documents)
+        if len(scores) > need + _MANY:
+            kept = self._first_by_id(segments, ordinals, scores, need)
+            rows, segments, ordinals, scores = rows[kept], segments[kept], ordinals[kept], scores[kept]
         order = by_score_and_id(self._view, segments, ordinals, scores, need=need)[:need]
         counts = np.array([len(order)], dtype=np.int64)
         return Ranked(counts, rows[order], segments[order], ordinals[order], scores[order], None, warnings=warnings)
+
+    def _first_by_id(self, segments: Int64, ordinals: Int64, scores: Float32, need: int) -> Int64:
+        """Places of the bodies that have more than the least score, and in each segment of the first ids that have it.
+
+        Where a word is all that texts say, as a tag is, very many score alike.
+        """
+        tied = scores == scores.min()
+        out = [np.flatnonzero(~tied)]
+        wanted = need - len(out[0])
+        for index, where in by_segment(segments[tied]):
+            places = np.flatnonzero(tied)[where]
+            by_ordinal = np.argsort(ordinals[places])
+            first = self._view.segments[index].ids.first(ordinals[places], wanted)
+            out.append(places[by_ordinal][np.searchsorted(ordinals[places][by_ordinal], first)])
+        return np.concatenate(out)
 
     def _bodies_of(self, documents: Int64) -> tuple[UInt64, Int64, Int64]:
         """The bodies of documents: rows, segment indexes and ordinals."""
