@@ -227,6 +227,16 @@ def test_a_field_without_keywords_is_not_searched(db: Client) -> None:
         docs.search(text="fox", fields="")
 
 
+def test_a_field_that_is_not_there_is_not_changed(docs: Collection) -> None:
+    with pytest.raises(errors.FieldNotFound, match="unknown text field") as refused:
+        docs.set_text_field("nothing", TextField())
+    assert (refused.value.field, refused.value.received) == ("name", "'nothing'")
+    with pytest.raises(errors.InvalidArgument) as unknown:
+        docs.set_text_field("title", TextField("klingon"))
+    assert "klingon" in str(unknown.value)
+    assert docs.describe().schema.texts["title"] == TextField("english")
+
+
 def test_another_analyzer(docs: Collection) -> None:
     assert names(docs.search(text="index", fields="title")) == ["2"]
     info = docs.set_text_field("title", TextField("whitespace"))

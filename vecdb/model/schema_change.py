@@ -124,7 +124,7 @@ def _changed(schema: Schema, change: SchemaChange) -> Schema:
             _refuse_taken(schema.texts, name)
             return replace(schema, texts={**schema.texts, name: field})
         case SetTextField(name, field):
-            _refuse_unknown(schema.texts, name)
+            _refuse_unknown(schema.texts, name, "text")
             return replace(schema, texts={**schema.texts, name: field})
         case SetTtl(ttl_ms):
             return replace(schema, ttl_ms=ttl_ms)
@@ -137,9 +137,9 @@ def _keeping(schema: Schema, main: str | None) -> Schema:
     return schema if main is None or schema.main_vector == main else replace(schema, default_vector=main)
 
 
-def _refuse_unknown(fields: Mapping[str, object], name: str) -> None:
+def _refuse_unknown(fields: Mapping[str, object], name: str, kind: str = "vector") -> None:
     if name not in fields:
-        raise FieldNotFound("unknown vector field", field="name", expected=named(fields), received=repr(name))
+        raise FieldNotFound(f"unknown {kind} field", field="name", expected=named(fields), received=repr(name))
 
 
 def _refuse_taken(fields: Mapping[str, object], name: str, path: str = "name") -> None:
