@@ -15,7 +15,7 @@ import pytest
 
 from tests.project.repository import ROOT
 from tests.wire.fake_engine import FakeDatabase
-from vecdb import connect, errors
+from vecdb import Boost, Near, RelativeScore, TextField, connect, errors
 from vecdb.client.channel import with_port
 from vecdb.client.client import Client
 from vecdb.client.transport_grpc import GrpcTransport
@@ -298,6 +298,34 @@ def test_what_an_older_server_does_not_know_of_writes_is_refused_by_name(
         docs.update(["a"], payloads=[{"n": 2}], payload_mode="replace")
         docs.delete(["a"])
         assert len(calls(engine, "write")) == 4
+
+
+def test_what_an_older_server_would_leave_out_of_a_search_is_refused_by_name(
+    start: Callable[..., Server], engine: FakeDatabase
+) -> None:
+    known = ("search.near", "search.rrf", "collections.change_schema")
+    with connect(start(info=ServerInfo(features=known)).address) as client:
+        docs = client.create_collection("docs", dim=2)
+        for call, feature in (
+            (lambda: docs.search(text="a"), "search.keyword"),
+            (lambda: docs.search([1, 2], text="a"), "search.keyword"),
+            (lambda: docs.search_batch(texts=["a"]), "search.keyword"),
+            (lambda: docs.search(legs=[Near([1, 2])] * 2, fusion=RelativeScore()), "search.fusion"),
+            (lambda: docs.search([1, 2], highlight=True), "search.highlight"),
+            (lambda: docs.search([1, 2], modifiers=Boost("n", 1)), "search.modifiers"),
+            (lambda: docs.search([1, 2], mmr=0.5), "search.mmr"),
+            (lambda: docs.analyze("a"), "analyze"),
+            (lambda: docs.set_text_field("", TextField("english")), "schema.texts"),
+            (lambda: docs.add_text_field("t", TextField(k1=1)), "schema.texts"),
+            (lambda: client.create_collection("more", dim=2, texts={"t": TextField(keywords=False)}), "schema.texts"),
+        ):
+            with pytest.raises(errors.Unimplemented) as refused:
+                call()
+            assert refused.value.expected == feature
+        assert calls(engine, "search") == []
+        docs.search(legs=[Near([1, 2])] * 2)
+        docs.search([1, 2], rerank=lambda query, hits: [1.0] * len(hits))  # which is no business of the server
+        assert len(calls(engine, "search")) == 2
 
 
 def test_uploads_are_cut_to_what_the_server_takes(start: Callable[..., Server], engine: FakeDatabase) -> None:
