@@ -202,6 +202,14 @@ def test_what_is_skipped_was_no_hit(need: int, pieces: int) -> None:
         shelf.agrees(Words(query), need)
 
 
+def test_a_query_of_many_terms() -> None:
+    rng = np.random.default_rng(1)
+    some = [" ".join(f"w{i}" for i in rng.zipf(1.3, 20) if i < 400) for _ in range(300)]
+    shelf = Shelf({"": some}, 3, set(), {3, 4, 5}, {"": MULTILINGUAL})
+    for need in (1, 10, 300):
+        shelf.agrees(Words(" ".join(f"w{i}" for i in range(1, 400))), need)
+
+
 def test_a_phrase_reads_as_few_texts_as_it_needs() -> None:
     some = ["red house " * 3] * 200 + ["house red"] * 2_000
     shelf = Shelf({"": some}, 3, set(), set(), {"": MULTILINGUAL})

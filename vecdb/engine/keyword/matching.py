@@ -43,9 +43,9 @@ class Asked:
         phrases = [scorer for scorer in (*self.adding, *self.barring) if scorer.unit.phrase]
         musts = self._musts()
         if not phrases and not musts:
-            return best(self.adding, need, size, self._unbarred if self.barring else None)
+            return best(context, self.adding, need, size, self._unbarred if self.barring else None)
         documents = self._candidates(musts, size)
-        possible = sums(self.adding, documents)
+        possible = sums(context, self.adding, documents)
         if not phrases:
             return documents, possible
 
@@ -59,7 +59,7 @@ class Asked:
             for clause in musts or [list(self.adding)]:
                 keep &= _any((holds(scorer) for scorer in clause), len(some))
             keep &= ~_any((holds(scorer) for scorer in self.barring), len(some))
-            return keep, sums(self.adding, some, lambda i: held[id(self.adding[i])])
+            return keep, sums(context, self.adding, some, lambda i: held[id(self.adding[i])])
 
         return best_first(context, (documents, possible), need, judge)
 

@@ -25,10 +25,12 @@ from vecdb.index import bm25
 from vecdb.index.analysis.contract import Analyzer
 from vecdb.index.bm25 import Float64
 from vecdb.index.contract import Mask
+from vecdb.model.context import CallContext
 from vecdb.model.point import Int64
 
 SLACK = 1e-6
 """Sums this near to each other, relatively, may be one float32 score, among which ids decide."""
+_SHARE = 4  # of many terms a fourth of those left are taken together; few are taken one by one
 _MUCH_LARGER = 8  # of two lists the smaller is looked up in the other, unless they are of like size
 
 Scores = tuple[Int64, Float64]
@@ -160,33 +162,51 @@ class Scorer:
 NOTHING: Scores = (np.zeros(0, dtype=np.int64), np.zeros(0))
 
 
-def best(scorers: Sequence[Scorer], need: int, size: int, keep: Callable[[Int64], Mask] | None = None) -> Scores:
+def best(
+    context: CallContext,
+    scorers: Sequence[Scorer],
+    need: int,
+    size: int,
+    keep: Callable[[Int64], Mask] | None = None,
+) -> Scores:
     """Documents that hold any of the scorers, and their scores: at least the ``need`` best and all equal to the last.
 
-    ``size``: there are so many documents; ``keep``: which of some may be answered.
+    ``size``: there are so many documents; ``keep``: which of some may be answered. Raises DeadlineExceeded.
     """
     left = [0.0]
     for scorer in reversed(scorers):
         left.append(left[-1] + scorer.bound)
     left.reverse()  # what the scorers from the i-th on can add together
-    met = NOTHING
-    for i, scorer in enumerate(scorers):
+    met, i = NOTHING, 0
+    while i < len(scorers):
         least = _least(met[1], need)
         if left[i] < least:
-            return _looked_up(scorers[i:], left[i:], met, need)
-        documents, scores = scorer.documents()
-        if keep is not None:
-            kept = keep(documents)
-            documents, scores = documents[kept], scores[kept]
-        least = max(least, _least(scores, need))
-        met = _merged(met, (documents, scores), size, least - left[i + 1])
+            return _looked_up(context, scorers[i:], left[i:], met, need)
+        runs = [met]
+        for scorer in scorers[i : i + max(1, (len(scorers) - i) // _SHARE)]:
+            context.check("scoring")
+            documents, scores = scorer.documents()
+            if keep is not None:
+                kept = keep(documents)
+                documents, scores = documents[kept], scores[kept]
+            runs.append((documents, scores))
+        i += len(runs) - 1
+        if len(runs) == 2:
+            least = max(least, _least(runs[1][1], need))
+        met = _merged(runs, size, least - left[i])
     return met
 
 
-def sums(scorers: Sequence[Scorer], documents: Int64, holds: Callable[[int], Mask] | None = None) -> Float64:
-    """The scores of some documents by all the scorers; ``holds`` corrects what the i-th says of them."""
+def sums(
+    context: CallContext, scorers: Sequence[Scorer], documents: Int64, holds: Callable[[int], Mask] | None = None
+) -> Float64:
+    """The scores of some documents by all the scorers; ``holds`` corrects what the i-th says of them.
+
+    Raises DeadlineExceeded.
+    """
     out = np.zeros(len(documents))
     for i, scorer in enumerate(scorers):
+        context.check("scoring")
         added = scorer.at(documents)
         if holds is not None and scorer.unit.phrase:
             added[~holds(i)] = 0.0
@@ -206,10 +226,13 @@ def union(some: Sequence[Int64], size: int) -> Int64:
     return np.flatnonzero(seen)
 
 
-def _looked_up(scorers: Sequence[Scorer], left: Sequence[float], met: Scores, need: int) -> Scores:
+def _looked_up(
+    context: CallContext, scorers: Sequence[Scorer], left: Sequence[float], met: Scores, need: int
+) -> Scores:
     """Of the documents met those that can be hits, with what the scorers add; ``left`` as in ``best``."""
     documents, scores = met
     for i, scorer in enumerate(scorers):
+        context.check("scoring")
         kept = scores + left[i] >= _least(scores, need)
         documents, scores = documents[kept], scores[kept]
         scores = scores + scorer.at(documents)
@@ -224,22 +247,24 @@ def _least(scores: Float64, need: int) -> float:
     return least * (1.0 - SLACK)
 
 
-def _merged(a: Scores, b: Scores, size: int, least: float) -> Scores:
-    """The documents of both that have ``least`` or more, with what they have in ``a`` first and then in ``b``."""
-    if not len(a[0]) or not len(b[0]):
-        documents, scores = a if len(a[0]) else b
-    elif _MUCH_LARGER * (len(a[0]) + len(b[0])) < size:
-        both = np.concatenate([a[0], b[0]])
-        order = np.argsort(both, kind="stable")  # two ascending runs: this is one pass
-        both, each = both[order], np.concatenate([a[1], b[1]])[order]
-        first = np.flatnonzero(np.diff(both, prepend=-1))
-        twice = np.diff(first, append=len(both)) == 2
-        documents, scores = both[first], each[first]
-        scores[twice] += each[first[twice] + 1]
+def _merged(runs: Sequence[Scores], size: int, least: float) -> Scores:
+    """The documents of any run that have ``least`` or more together: sums in the order of the runs."""
+    runs = [run for run in runs if len(run[0])]
+    if len(runs) < 2:
+        documents, scores = runs[0] if runs else NOTHING
+    elif _MUCH_LARGER * sum(len(documents) for documents, _ in runs) < size:
+        every = np.concatenate([documents for documents, _ in runs])
+        order = np.argsort(every, kind="stable")  # of ascending runs: merges them
+        every = every[order]
+        is_first = np.diff(every, prepend=-1) > 0
+        documents = every[is_first]
+        weights = np.concatenate([scores for _, scores in runs])[order]
+        which = np.cumsum(is_first) - 1
+        scores = np.asarray(np.bincount(which, weights=weights), dtype=np.float64)  # adds one after another
     else:
         dense = np.zeros(size)
-        dense[a[0]] = a[1]
-        dense[b[0]] += b[1]
+        for documents, scores in runs:
+            dense[documents] += scores
         documents = np.flatnonzero(dense >= least if least > 0.0 else dense > 0.0)
         return documents, dense[documents]
     if least <= 0.0:
@@ -252,20 +277,25 @@ def _met(source: Source, held: Held, documents: Int64) -> tuple[Int64, Int64, ND
     """Of some documents those that hold a group: where they stand among them, their ordinals, and how often they do."""
     if source.documents is None:
         first, last = np.searchsorted(documents, [source.base, source.base + len(source.postings)]).tolist()
-        theirs, wanted = np.arange(first, last), documents[first:last] - source.base
-    else:
-        texts = source.texts_by_document
-        wanted = texts.take(np.minimum(documents, len(texts) - 1))
-        theirs = np.flatnonzero(wanted >= 0)
-        wanted = wanted[theirs]
+        where, places, frequencies = _among(held, documents[first:last] - source.base, len(source.postings))
+        return where + first, places, frequencies
+    texts = source.texts_by_document
+    wanted = texts.take(np.minimum(documents, len(texts) - 1))
+    theirs = np.flatnonzero(wanted >= 0)
+    where, places, frequencies = _among(held, wanted[theirs], len(source.postings))
+    return theirs[where], places, frequencies
+
+
+def _among(held: Held, wanted: Int64, texts: int) -> tuple[Int64, Int64, NDArray[Any]]:
+    """Of some of so many texts those that hold a group, as ``_met`` tells them."""
     if _MUCH_LARGER * len(wanted) < len(held.ordinals):
         entries, same = _found(held.ordinals, wanted.astype(np.uint32))
-        return theirs[same], wanted[same], held.frequencies[entries[same]]
-    how_often = np.zeros(len(source.postings), dtype=held.frequencies.dtype)
+        return np.flatnonzero(same), wanted[same], held.frequencies[entries[same]]
+    how_often = np.zeros(texts, dtype=held.frequencies.dtype)
     how_often[held.places] = held.frequencies
     found = how_often.take(wanted)
     where = np.flatnonzero(found > 0)
-    return theirs[where], wanted[where], found[where]
+    return where, wanted[where], found[where]
 
 
 def _found(among: NDArray[Any], wanted: NDArray[Any]) -> tuple[Int64, Mask]:
