@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vecdb.client.operations import Update as Update
     from vecdb.client.operations import Upsert as Upsert
     from vecdb.client.reranking import Rerank as Rerank
+    from vecdb.client.sparse import Sparse as Sparse
     from vecdb.errors import Aborted as Aborted
     from vecdb.errors import AlreadyExists as AlreadyExists
     from vecdb.errors import Cancelled as Cancelled
@@ -89,8 +90,10 @@ if TYPE_CHECKING:
     from vecdb.model.order import OrderBy as OrderBy
     from vecdb.model.point import WriteResult as WriteResult
     from vecdb.model.schema import Schema as Schema
+    from vecdb.model.schema import SparseField as SparseField
     from vecdb.model.schema import TextField as TextField
     from vecdb.model.schema import VectorField as VectorField
+    from vecdb.model.sparse import SparseVector as SparseVector
     from vecdb.model.token import Token as Token
 
 _PLACES = {
@@ -104,6 +107,7 @@ _PLACES = {
     "vecdb.client.near": ("Near",),
     "vecdb.client.operations": ("Clear", "Delete", "Insert", "Update", "Upsert"),
     "vecdb.client.reranking": ("Rerank",),
+    "vecdb.client.sparse": ("Sparse",),
     "vecdb.errors": (
         "Aborted",
         "AlreadyExists",
@@ -150,7 +154,8 @@ _PLACES = {
     "vecdb.model.fusion": ("DistributionScore", "RelativeScore", "Rrf"),
     "vecdb.model.highlight": ("Highlight", "Snippet"),
     "vecdb.model.modifier": ("Mmr",),
-    "vecdb.model.schema": ("Schema", "TextField", "VectorField"),
+    "vecdb.model.schema": ("Schema", "SparseField", "TextField", "VectorField"),
+    "vecdb.model.sparse": ("SparseVector",),
     "vecdb.model.token": ("Token",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}

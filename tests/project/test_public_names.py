@@ -12,11 +12,11 @@ from tests.project.repository import ROOT
 NAMES = """
     __version__
     Client Collection connect open AsyncClient AsyncCollection connect_async open_async
-    Near Keyword Query Rrf RelativeScore DistributionScore F Filter
+    Near Keyword Query Sparse SparseVector Rrf RelativeScore DistributionScore F Filter
     Highlight Snippet Decay Boost Mmr Rerank Token
     Clear Delete Insert Update Upsert
     Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
-    Schema TextField VectorField
+    Schema SparseField TextField VectorField
     CollectionInfo CollectionStats DatabaseStats SegmentStats ServerInfo
     Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound ConditionFailed
     DataDirInUse DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch EngineNotInstalled FailedPrecondition

@@ -43,8 +43,9 @@ from vecdb.model.query import (
     SearchAnswer,
     SearchRequest,
 )
-from vecdb.model.schema import METRICS, Schema, TextField, VectorField
+from vecdb.model.schema import METRICS, Schema, SparseField, TextField, VectorField
 from vecdb.model.schema_change import (
+    AddSparseField,
     AddTextField,
     AddVectorField,
     DropVectorField,
@@ -54,6 +55,7 @@ from vecdb.model.schema_change import (
     SetTextField,
     SetTtl,
 )
+from vecdb.model.sparse import Sparse, SparseColumn, SparseVectors
 from vecdb.model.token import Kind, Token
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -90,6 +92,24 @@ def vector_columns(draw: st.DrawFn, n: int) -> VectorColumn:
     return VectorColumn(data, None if len(rows) == n else np.array(rows, dtype=np.int64))
 
 
+@st.composite
+def sparse_vectors(draw: st.DrawFn, n: int) -> SparseVectors:
+    """``n`` vectors of up to four entries."""
+    counts = draw(npst.arrays(np.int64, n, elements=st.integers(0, 4)))
+    entries = int(counts.sum())
+    values = draw(npst.arrays(np.float32, entries, elements=st.floats(-9, 9, width=32)))
+    return SparseVectors.of(counts, draw(npst.arrays(np.uint32, entries)), values)
+
+
+@st.composite
+def sparse_columns(draw: st.DrawFn, n: int, with_model: bool = True) -> SparseColumn:
+    """A column of ``n`` rows with at least one sparse vector, for all of them or for some."""
+    rows = sorted(draw(st.sets(st.integers(0, n - 1), min_size=1)))
+    data = draw(sparse_vectors(len(rows)))
+    model = draw(st.none() | TEXT) if with_model else None
+    return SparseColumn(data, None if len(rows) == n else np.array(rows, dtype=np.int64), model)
+
+
 def columns(n: int, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     """``n`` values, some but not all of them None."""
     return st.lists(values | st.none(), min_size=n, max_size=n).filter(lambda held: any(v is not None for v in held))
@@ -107,6 +127,7 @@ def rows(draw: st.DrawFn) -> Rows:
         texts=draw(st.dictionaries(NAMES, columns(n, TEXT))),
         payloads=draw(st.none() | columns(n, st.binary(max_size=9))),
         models={name: draw(TEXT) for name in vectors if draw(st.booleans())},
+        sparse=draw(st.dictionaries(NAMES | st.none(), sparse_columns(n))),
     )
 
 
@@ -176,8 +197,18 @@ def searches(draw: st.DrawFn) -> SearchRequest:
         depth=st.none() | st.integers(1, 10_000),
         filter=st.none() | filters,
     )
+    by_weights = st.builds(
+        Sparse,
+        sparse_vectors(q),
+        st.none() | NAMES,
+        weight=st.floats(0.1, 9),
+        depth=st.none() | st.integers(1, 10_000),
+        filter=st.none() | filters,
+        model=st.none() | TEXT,
+    )
     legs = (
         words
+        | by_weights
         | by_example
         | st.builds(
             Near,
@@ -232,6 +263,9 @@ def points(draw: st.DrawFn, select: Select, n: int | None = None) -> Points:
         payloads=draw(st.lists(st.none() | st.binary(), min_size=n, max_size=n)) if select.payload else None,
         texts=draw(st.dictionaries(NAMES, columns(n, TEXT)) if held else st.just({})) if select.texts else None,
         vectors=draw(st.dictionaries(NAMES, vector_columns(n)) if held else st.just({})) if select.vectors else None,
+        sparse=draw(st.dictionaries(NAMES, sparse_columns(n, False)) if held else st.just({}))
+        if select.vectors
+        else None,
     )
 
 
@@ -286,10 +320,12 @@ vector_fields = st.builds(
 )
 options = st.dictionaries(TEXT, st.booleans() | TEXT | st.lists(TEXT, max_size=2), max_size=2)
 text_fields = st.builds(TextField, TEXT.filter(bool), options, FLOATS, FLOATS, st.booleans())
+sparse_fields = st.builds(SparseField, st.none() | TEXT)
 schemas = st.builds(
     Schema,
     st.dictionaries(NAMES, vector_fields),
     st.dictionaries(NAMES, text_fields),
+    sparse=st.dictionaries(NAMES, sparse_fields),
 )
 changes = (
     st.builds(AddVectorField, NAMES, vector_fields)
@@ -298,6 +334,7 @@ changes = (
     | st.builds(SetDefaultVector, NAMES)
     | st.builds(AddTextField, NAMES, text_fields)
     | st.builds(SetTextField, NAMES, text_fields)
+    | st.builds(AddSparseField, NAMES, sparse_fields)
     | st.builds(SetTtl, COUNTS)
     | st.builds(SetPayloadColumns, st.booleans())
 )

@@ -15,7 +15,7 @@ from vecdb.client.run import Budget
 from vecdb.client.transport import AsyncTransport
 from vecdb.model.collection import CollectionInfo, DatabaseStats
 from vecdb.model.info import ServerInfo
-from vecdb.model.schema import Metric, TextField, VectorField
+from vecdb.model.schema import Metric, SparseField, TextField, VectorField
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class AsyncClient:
         *,
         vectors: Mapping[str, VectorField] | None = None,
         texts: Mapping[str, TextField] | None = None,
+        sparse: Mapping[str, SparseField] | None = None,
         m: int = 16,
         ef_construction: int = 200,
         default_vector: str | None = None,
@@ -57,6 +58,7 @@ class AsyncClient:
             model=model,
             vectors=vectors,
             texts=texts,
+            sparse=sparse,
             m=m,
             ef_construction=ef_construction,
             default_vector=default_vector,

@@ -36,6 +36,7 @@ from vecdb.client.operations import (
 from vecdb.client.progress import Progress, in_loop, reporting
 from vecdb.client.reranking import Rerank, Scorer, SecondStage
 from vecdb.client.run import Budget
+from vecdb.client.sparse import Sparse
 from vecdb.client.transport import AsyncTransport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.facet import Facet
@@ -45,7 +46,7 @@ from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.modifier import Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
-from vecdb.model.schema import TextField, VectorField
+from vecdb.model.schema import SparseField, TextField, VectorField
 from vecdb.model.token import Token
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class AsyncCollection:
         texts: Any = None,
         payloads: Payloads | None = None,
         *,
+        sparse: Any = None,
         model: Model | None = None,
         ttl: Ttl = None,
         if_absent: bool = False,
@@ -108,6 +110,7 @@ class AsyncCollection:
             payloads,
             model,
             ttl=ttl,
+            sparse=sparse,
             if_absent=if_absent,
             if_exists=if_exists,
             if_version=if_version,
@@ -122,6 +125,7 @@ class AsyncCollection:
         texts: Any = None,
         payloads: Payloads | None = None,
         *,
+        sparse: Any = None,
         model: Model | None = None,
         ttl: Ttl = None,
         durability: str | None = None,
@@ -130,7 +134,7 @@ class AsyncCollection:
         timeout: float | None = None,
     ) -> WriteResult:
         """Write new points; see ``upsert``. Raises PointExists for an id that exists, InvalidArgument for equal ids."""
-        given = Insert(ids, vectors, texts, payloads, model, ttl=ttl)
+        given = Insert(ids, vectors, texts, payloads, model, ttl=ttl, sparse=sparse)
         return await self._put(given, durability, request_id, progress, timeout)
 
     async def update(
@@ -143,6 +147,7 @@ class AsyncCollection:
         filter: Where | None = None,
         payload_mode: PayloadMode = "merge",
         unset: Iterable[str] | None = None,
+        sparse: Any = None,
         model: Model | None = None,
         ttl: Ttl = None,
         if_exists: bool = False,
@@ -161,6 +166,7 @@ class AsyncCollection:
             payloads,
             model,
             ttl=ttl,
+            sparse=sparse,
             filter=filter,
             payload_mode=payload_mode,
             unset=unset,
@@ -211,9 +217,10 @@ class AsyncCollection:
         *,
         text: str | Query | None = None,
         fields: Fields | None = None,
+        sparse: Any = None,
         id: Ids | None = None,
         unlike: Ids | None = None,
-        legs: Sequence[Near | Keyword] | None = None,
+        legs: Sequence[Near | Keyword | Sparse] | None = None,
         filter: Where | None = None,
         limit: int = 10,
         offset: int = 0,
@@ -247,6 +254,7 @@ class AsyncCollection:
             legs,
             text=text,
             fields=fields,
+            sparse=sparse,
             id=id,
             unlike=unlike,
             using=using,
@@ -274,6 +282,7 @@ class AsyncCollection:
         texts: Iterable[str | Query] | None = None,
         *,
         fields: Fields | None = None,
+        sparse: Any = None,
         ids: Iterable[Ids] | None = None,
         filter: Where | None = None,
         filters: Sequence[Where | None] | None = None,
@@ -305,6 +314,7 @@ class AsyncCollection:
             vectors,
             texts=texts,
             fields=fields,
+            sparse=sparse,
             ids=ids,
             using=using,
             model=model,
@@ -501,6 +511,13 @@ class AsyncCollection:
     async def add_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
         """Add a text field while the collection serves."""
         return await self._run(calls.ChangeSchema(self._name, changes.add_text(name, field)), timeout, WRITE)
+
+    async def add_sparse_field(
+        self, name: str, field: SparseField | None = None, *, timeout: float | None = None
+    ) -> CollectionInfo:
+        """Add a field of sparse vectors while the collection serves."""
+        change = changes.add_sparse(name, field or SparseField())
+        return await self._run(calls.ChangeSchema(self._name, change), timeout, WRITE)
 
     async def set_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
         """Declare a text field anew; what is indexed is indexed anew in the background, while searches go on."""

@@ -12,6 +12,7 @@ from vecdb.client.ids import to_ids
 from vecdb.client.numbers import whole
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Put, Update, Upsert
 from vecdb.client.payloads import to_payload, to_payloads
+from vecdb.client.sparse import to_sparse_columns
 from vecdb.client.texts import to_texts
 from vecdb.client.ttl import lifetime, lifetimes, of_collection
 from vecdb.client.vectors import to_columns
@@ -29,7 +30,7 @@ from vecdb.model.point import (
     Rows,
     UpdateWhere,
 )
-from vecdb.model.schema import Metric, Schema, TextField, VectorField, validate_collection_name
+from vecdb.model.schema import Metric, Schema, SparseField, TextField, VectorField, validate_collection_name
 
 _MODES = {Upsert: PutMode.UPSERT, Insert: PutMode.INSERT, Update: PutMode.UPDATE}
 
@@ -48,6 +49,7 @@ def schema(
     model: str | None,
     vectors: Mapping[str, VectorField] | None,
     texts: Mapping[str, TextField] | None,
+    sparse: Mapping[str, SparseField] | None,
     m: int,
     ef_construction: int,
     default_vector: str | None,
@@ -62,7 +64,12 @@ def schema(
                 "the unnamed vector field is given twice", field="dim", expected="dim or vectors['']", received="both"
             )
         fields = {"": VectorField(dim, metric, m, ef_construction, model), **fields}
-    for kind, given, expected in (("vectors", fields, VectorField), ("texts", texts or {}, TextField)):
+    kinds: list[tuple[str, Mapping[str, object], type]] = [
+        ("vectors", fields, VectorField),
+        ("texts", texts or {}, TextField),
+        ("sparse", sparse or {}, SparseField),
+    ]
+    for kind, given, expected in kinds:
         for name, field in given.items():
             if not isinstance(field, expected):
                 raise InvalidArgument(
@@ -77,6 +84,7 @@ def schema(
         None if default_vector is None else changes.field_name(default_vector, "default_vector"),
         of_collection(ttl),
         changes.set_columns(payload_columns).on,
+        sparse or {},
     )
     made.validate()
     return made
@@ -91,7 +99,8 @@ def rows(given: Put) -> Rows:
         models = dict.fromkeys(vectors, given.model)
     elif given.model is not None:
         models = {name or None if None in vectors else name: model for name, model in given.model.items()}
-    return Rows(ids, vectors, to_texts(given.texts, len(ids)), to_payloads(given.payloads, len(ids)), models)
+    texts, payloads = to_texts(given.texts, len(ids)), to_payloads(given.payloads, len(ids))
+    return Rows(ids, vectors, texts, payloads, models, to_sparse_columns(given.sparse, len(ids)))
 
 
 def put(given: Put) -> point.Put | UpdateWhere:
@@ -122,7 +131,7 @@ def delete(given: Delete) -> DeleteIds | DeleteWhere:
 def _update_where(given: Update) -> UpdateWhere:
     if given.filter is None or given.ids is not None:
         raise _not_one(NO_TARGET_OF_UPDATE if given.filter is None else TWO_TARGETS, given.filter is None)
-    for name in ("vectors", "texts"):
+    for name in ("vectors", "texts", "sparse"):
         if getattr(given, name) is not None:
             raise InvalidArgument(
                 "an update by filter changes payloads and times to live", field=name, expected="None", received=name

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from vecdb.client.ttl import of_collection
 from vecdb.errors import InvalidArgument
-from vecdb.model.schema import TextField, VectorField
+from vecdb.model.schema import SparseField, TextField, VectorField
 from vecdb.model.schema_change import (
+    AddSparseField,
     AddTextField,
     AddVectorField,
     DropVectorField,
@@ -51,6 +52,11 @@ def add_text(name: object, field: object) -> AddTextField:
 def set_text(name: object, field: object) -> SetTextField:
     """Another declaration of a text field. Raises InvalidArgument."""
     return SetTextField(field_name(name, "name"), _text_field(field))
+
+
+def add_sparse(name: object, field: object) -> AddSparseField:
+    """A new field of sparse vectors. Raises InvalidArgument."""
+    return AddSparseField(field_name(name, "name"), _instance(field, SparseField, "field"))
 
 
 def set_ttl(ttl: object) -> SetTtl:

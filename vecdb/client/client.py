@@ -13,7 +13,7 @@ from vecdb.client.collection import Collection
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, DatabaseStats
 from vecdb.model.info import ServerInfo
-from vecdb.model.schema import Metric, TextField, VectorField
+from vecdb.model.schema import Metric, SparseField, TextField, VectorField
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class Client:
         *,
         vectors: Mapping[str, VectorField] | None = None,
         texts: Mapping[str, TextField] | None = None,
+        sparse: Mapping[str, SparseField] | None = None,
         m: int = 16,
         ef_construction: int = 200,
         default_vector: str | None = None,
@@ -49,9 +50,10 @@ class Client:
 
         ``dim`` (1..65,536), ``metric`` (cosine, euclidean, dot), ``model``, ``m`` and ``ef_construction``
         describe the unnamed vector field, ``analyzer`` the unnamed text field; ``vectors`` and ``texts`` add
-        fields by name. ``default_vector``: the field meant where none is named (None: the unnamed, or the only one).
-        ``ttl``: seconds, or a timedelta, after which points are gone that are written without a time of their own.
-        ``payload_columns``: whether values of payloads are kept in columns, which filters are answered from.
+        fields by name, ``sparse`` fields of sparse vectors. ``default_vector``: the field meant where none is named
+        (None: the unnamed, or the only one). ``ttl``: seconds, or a timedelta, after which points are gone that are
+        written without a time of their own. ``payload_columns``: whether values of payloads are kept in columns, which
+        filters are answered from.
 
         Raises CollectionExists if the name is taken or, with ``exist_ok``, if the schema differs, naming what does;
         FieldNotFound if ``default_vector`` is no field.
@@ -63,6 +65,7 @@ class Client:
             model=model,
             vectors=vectors,
             texts=texts,
+            sparse=sparse,
             m=m,
             ef_construction=ef_construction,
             default_vector=default_vector,

@@ -34,6 +34,7 @@ from vecdb.client.operations import (
 from vecdb.client.progress import Progress, reporting
 from vecdb.client.reranking import Rerank, Scorer, SecondStage
 from vecdb.client.run import Budget, run
+from vecdb.client.sparse import Sparse
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.facet import Facet
@@ -43,7 +44,7 @@ from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.modifier import Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
-from vecdb.model.schema import TextField, VectorField
+from vecdb.model.schema import SparseField, TextField, VectorField
 from vecdb.model.token import Token
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Collection:
         texts: Any = None,
         payloads: Payloads | None = None,
         *,
+        sparse: Any = None,
         model: Model | None = None,
         ttl: Ttl = None,
         if_absent: bool = False,
@@ -104,10 +106,12 @@ class Collection:
 
         ``ids``: str, int or uuid.UUID, ``[n]``. ``vectors``: ``[n, dim]`` numbers, or a list with None where
         there is no vector, or a dict of those by field. ``texts``: n of str or None, or a dict by field.
-        ``payloads``: n of dict or None. ``model`` states the embedding model, and must agree with the field's.
-        ``durability``: "fsync" (power loss), "os" (a killed process), None for the server's. ``request_id``:
-        1..64 bytes that make it safe to send the same write again; made anew when not given. ``progress``: True for
-        a bar, or what is called with the numbers of points written and of all after each batch.
+        ``payloads``: n of dict or None. ``sparse``: n sparse vectors, each a dict of weights by dimension, a pair of
+        dimensions and weights, a SparseVector or None, or a sparse matrix of scipy; or a dict of those by field (where
+        none is named: the only one there is). ``model`` states the embedding model, and must agree with the field's.
+        ``durability``: "fsync" (power loss), "os" (a killed process), None for the server's. ``request_id``: 1..64
+        bytes that make it safe to send the same write again; made anew when not given. ``progress``: True for a bar, or
+        what is called with the numbers of points written and of all after each batch.
 
         ``ttl``: seconds (or a timedelta) from now on the server's clock after which the points are gone, math.inf for
         never, None for the collection's own; one for all, or n of them. Conditions: ``if_absent``, none of the points
@@ -125,6 +129,7 @@ class Collection:
             payloads,
             model,
             ttl=ttl,
+            sparse=sparse,
             if_absent=if_absent,
             if_exists=if_exists,
             if_version=if_version,
@@ -139,6 +144,7 @@ class Collection:
         texts: Any = None,
         payloads: Payloads | None = None,
         *,
+        sparse: Any = None,
         model: Model | None = None,
         ttl: Ttl = None,
         durability: str | None = None,
@@ -147,7 +153,7 @@ class Collection:
         timeout: float | None = None,
     ) -> WriteResult:
         """Write new points; see ``upsert``. Raises PointExists for an id that exists, InvalidArgument for equal ids."""
-        given = Insert(ids, vectors, texts, payloads, model, ttl=ttl)
+        given = Insert(ids, vectors, texts, payloads, model, ttl=ttl, sparse=sparse)
         return self._put(given, durability, request_id, progress, timeout)
 
     def update(
@@ -160,6 +166,7 @@ class Collection:
         filter: Where | None = None,
         payload_mode: PayloadMode = "merge",
         unset: Iterable[str] | None = None,
+        sparse: Any = None,
         model: Model | None = None,
         ttl: Ttl = None,
         if_exists: bool = False,
@@ -184,6 +191,7 @@ class Collection:
             payloads,
             model,
             ttl=ttl,
+            sparse=sparse,
             filter=filter,
             payload_mode=payload_mode,
             unset=unset,
@@ -237,9 +245,10 @@ class Collection:
         *,
         text: str | Query | None = None,
         fields: Fields | None = None,
+        sparse: Any = None,
         id: Ids | None = None,
         unlike: Ids | None = None,
-        legs: Sequence[Near | Keyword] | None = None,
+        legs: Sequence[Near | Keyword | Sparse] | None = None,
         filter: Where | None = None,
         limit: int = 10,
         offset: int = 0,
@@ -264,10 +273,11 @@ class Collection:
         """The points nearest to ``vector`` (``[dim]``), or with words of ``text``: exactly min(limit, matches) hits.
 
         Both together are a hybrid search of two legs, fused by ``fusion`` (Rrf(), RelativeScore() or
-        DistributionScore(); Rrf() unless given); ``legs`` are any of Near and Keyword instead. Each hit of several legs
-        has its rank and score in each of them, in ``Hit.legs``. ``text``: plain words, in which no character is an
-        operator, or a Query. ``fields``: the text fields searched (None: all), as a name, a list, or a dict of how much
-        each counts.
+        DistributionScore(); Rrf() unless given), and so is ``sparse``, a sparse vector as in ``upsert``, for the points
+        that have a dimension in common with it; ``legs`` are any of Near, Keyword and Sparse instead. Each hit of
+        several legs has its rank and score in each of them, in ``Hit.legs``. ``text``: plain words, in which no
+        character is an operator, or a Query. ``fields``: the text fields searched (None: all), as a name, a list, or a
+        dict of how much each counts.
 
         ``filter``: only points that match, a dict such as ``{"year": {"$gte": 2020}}`` or what ``vecdb.F`` makes; the
         language is in docs/filters.md. ``using``: the vector field (None: the collection's default).
@@ -294,6 +304,7 @@ class Collection:
             legs,
             text=text,
             fields=fields,
+            sparse=sparse,
             id=id,
             unlike=unlike,
             using=using,
@@ -321,6 +332,7 @@ class Collection:
         texts: Iterable[str | Query] | None = None,
         *,
         fields: Fields | None = None,
+        sparse: Any = None,
         ids: Iterable[Ids] | None = None,
         filter: Where | None = None,
         filters: Sequence[Where | None] | None = None,
@@ -346,10 +358,10 @@ class Collection:
     ) -> list[SearchResult]:
         """One result for each row of ``vectors`` (``[q, dim]``), each of ``ids`` (an id or several), or of ``texts``.
 
-        Texts beside vectors or ids, as many: hybrid searches. They are all plain words, or all Query with the same
-        fields and edits. See ``search``.
-        ``filter`` narrows all queries, ``filters`` (one for each, or None) each of them alone.
-        As many queries travel in one call as fit a message and its answer.
+        ``sparse``: n sparse vectors. Texts, or these, beside vectors or ids, as many: hybrid searches. They are all
+        plain words, or all Query with the same fields and edits. See ``search``. ``filter`` narrows all queries,
+        ``filters`` (one for each, or None) each of them alone. As many queries travel in one call as fit a message and
+        its answer.
         """
         second = SecondStage(rerank, limit, offset, group_by, awaits=False)
         budget = Budget(timeout, self._timeout)
@@ -358,6 +370,7 @@ class Collection:
             vectors,
             texts=texts,
             fields=fields,
+            sparse=sparse,
             ids=ids,
             using=using,
             model=model,
@@ -611,6 +624,15 @@ class Collection:
         Raises AlreadyExists if the name is taken, InvalidArgument for a bad name and for the 65th field.
         """
         return self._run(calls.ChangeSchema(self._name, changes.add_text(name, field)), timeout)
+
+    def add_sparse_field(
+        self, name: str, field: SparseField | None = None, *, timeout: float | None = None
+    ) -> CollectionInfo:
+        """Add a field of sparse vectors while the collection serves. With a second one, calls have to name theirs.
+
+        Raises AlreadyExists if the name is taken, InvalidArgument for a bad name and for the 65th field.
+        """
+        return self._run(calls.ChangeSchema(self._name, changes.add_sparse(name, field or SparseField())), timeout)
 
     def set_text_field(self, name: str, field: TextField, *, timeout: float | None = None) -> CollectionInfo:
         """Declare a text field anew: another analyzer, other options or numbers of BM25, with keywords or without.

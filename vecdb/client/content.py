@@ -11,6 +11,7 @@ from vecdb.client.calls import Get, Search, Steps
 from vecdb.errors import Aborted, TooLarge
 from vecdb.model.point import Points, Select, VectorColumn
 from vecdb.model.query import SearchAnswer
+from vecdb.model.sparse import SparseColumn
 
 # A point that changed between search and fetch makes the search start again; see complete.
 ATTEMPTS = 3
@@ -85,6 +86,11 @@ def _fill(points: Points, missing: range, fetched: Sequence[Points]) -> None:
                 rows = range(len(part)) if column.rows is None else column.rows.tolist()
                 target = [(i, at) for at, row in enumerate(rows) for i in positions[part.ids[row]]]
                 points.vectors[field] = _joined(points.vectors.get(field), column, target)
+        for field, sparse in (part.sparse or {}).items():
+            if points.sparse is not None:
+                rows = range(len(part)) if sparse.rows is None else sparse.rows.tolist()
+                target = [(i, at) for at, row in enumerate(rows) for i in positions[part.ids[row]]]
+                points.sparse[field] = _joined_sparse(points.sparse.get(field), sparse, target)
 
 
 def _joined(held: VectorColumn | None, more: VectorColumn, target: Sequence[tuple[int, int]]) -> VectorColumn:
@@ -96,3 +102,14 @@ def _joined(held: VectorColumn | None, more: VectorColumn, target: Sequence[tupl
         at, data = np.concatenate([before, at]), np.concatenate([held.data, data])
     order = np.argsort(at, kind="stable")
     return VectorColumn(data[order], at[order])
+
+
+def _joined_sparse(held: SparseColumn | None, more: SparseColumn, target: Sequence[tuple[int, int]]) -> SparseColumn:
+    """As ``_joined``."""
+    at = np.array([position for position, _ in target], dtype=np.int64)
+    data = more.data.take([vector for _, vector in target])
+    if held is not None:
+        before = np.arange(len(held.data)) if held.rows is None else held.rows
+        at, data = np.concatenate([before, at]), held.data.and_then(data)
+    order = np.argsort(at, kind="stable")
+    return SparseColumn(data.take(order), at[order])

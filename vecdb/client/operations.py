@@ -26,7 +26,9 @@ class Put:
     there is none; a dict of those by field. ``texts``: a list of str or None; a dict of those by field.
     ``payloads``: a list of dicts or None. ``model``: name of the embedding model, or a dict by vector field.
     ``ttl``: seconds or timedelta after which a point is gone, math.inf for never, None for the collection's own (and
-    in an update: as it is); one for all, or a list of one for each.
+    in an update: as it is); one for all, or a list of one for each. ``sparse``: a list of sparse vectors (each a dict
+    of weights by dimension, a pair of dimensions and weights, a SparseVector or None), or a sparse matrix of scipy; a
+    dict of those by field.
     """
 
     ids: Iterable[Id]
@@ -36,6 +38,7 @@ class Put:
     model: Model | None = None
     _: KW_ONLY
     ttl: Ttl = None
+    sparse: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

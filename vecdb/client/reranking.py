@@ -28,6 +28,7 @@ from vecdb.errors import InvalidArgument
 from vecdb.model.hit import Hit, SearchResult
 from vecdb.model.keyword import Keyword
 from vecdb.model.query import Near, SearchRequest
+from vecdb.model.sparse import Sparse
 
 Scorer = Callable[[Any, list[Hit]], Any]
 """Of a query and hits a score for each, the higher the better: a list or array ``[n]``, or what is awaited for one."""
@@ -41,7 +42,8 @@ class Rerank:
 
     ``scorer`` returns a score for each hit, the higher the better; an async client's may be a coroutine function. It is
     asked about the text of the search, of the first leg by words if there are several, and where there is none about
-    the vector (float32 ``[dim]``) or the list of ids. ``batch``: hits at a time, None for all of a query's at once.
+    the vector (float32 ``[dim]``) or the list of ids, or the
+    SparseVector. ``batch``: hits at a time, None for all of a query's at once.
     ``timeout``: the seconds, or the timedelta, that it may take for each query; never more than the search has left.
 
     Where time is limited the scorer runs in a thread of its own, and one that takes longer is left alone there.
@@ -110,9 +112,11 @@ def asked(request: SearchRequest) -> Sequence[object]:
     for leg in request.legs:
         if isinstance(leg, Keyword):
             return leg.texts
-    near = request.legs[0]
-    assert isinstance(near, Near)
-    return list(near.vectors) if near.examples is None else [list(some.positive) for some in near.examples]
+    first = request.legs[0]
+    if isinstance(first, Sparse):
+        return [first.vectors[query] for query in range(first.queries)]
+    assert isinstance(first, Near)
+    return list(first.vectors) if first.examples is None else [list(some.positive) for some in first.examples]
 
 
 def _scores(rerank: Rerank, query: object, result: SearchResult, budget: Budget) -> NDArray[np.float64] | Exception:

@@ -21,7 +21,8 @@ from vecdb.model.keyword import Keyword
 from vecdb.model.point import DeleteIds, DeleteWhere, PayloadMode, Points, Put, Rows, UpdateWhere
 from vecdb.model.query import Near, SearchAnswer
 from vecdb.model.schema import Schema, TextField
-from vecdb.model.schema_change import AddTextField, AddVectorField, SetTextField, SetTtl
+from vecdb.model.schema_change import AddSparseField, AddTextField, AddVectorField, SetTextField, SetTtl
+from vecdb.model.sparse import Sparse
 from vecdb.model.token import Token
 from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
 from vecdb.wire import convert
@@ -87,6 +88,8 @@ def _search_features(call: calls.Search) -> list[str]:
     features = ["search.near"] if any(isinstance(leg, Near) for leg in legs) else []
     if any(isinstance(leg, Keyword) for leg in legs):
         features.append("search.keyword")
+    if any(isinstance(leg, Sparse) for leg in legs):
+        features.append("search.sparse")
     if len(legs) > 1:
         features.append("search.rrf" if isinstance(request.fusion, Rrf) else "search.fusion")
     if request.highlight is not None:
@@ -120,6 +123,8 @@ def _write_features(call: calls.Write) -> list[str]:
                 features.add("write.merge")
             if operation.ttl_ms:
                 features.add("write.ttl")
+            if operation.rows.sparse:
+                features.add("write.sparse")
     return sorted(features)
 
 
@@ -164,9 +169,11 @@ def _create(call: calls.CreateCollection) -> Message:
 def _create_features(call: calls.CreateCollection) -> Sequence[str]:
     """What a server must know that it would else leave out: what a schema is besides its fields, and how a text field
     is searched."""
-    plain = Schema(call.schema.vectors, call.schema.texts)
+    plain = Schema(call.schema.vectors, call.schema.texts, sparse=call.schema.sparse)
     features = [] if call.schema == plain else ["collections.change_schema"]
-    return [*features, *(["schema.texts"] if any(map(_is_tuned, call.schema.texts.values())) else [])]
+    if any(map(_is_tuned, call.schema.texts.values())):
+        features.append("schema.texts")
+    return [*features, "schema.sparse"] if call.schema.sparse else features
 
 
 def _change_features(call: calls.ChangeSchema) -> Sequence[str]:
@@ -175,6 +182,8 @@ def _change_features(call: calls.ChangeSchema) -> Sequence[str]:
             return ("collections.change_schema", "schema.texts")
         case AddTextField(_, field) if _is_tuned(field):
             return ("collections.change_schema", "schema.texts")
+        case AddSparseField():
+            return ("collections.change_schema", "schema.sparse")
         case _:
             return ("collections.change_schema",)
 
@@ -207,6 +216,8 @@ def _require_columns(rows: Rows, path: str) -> None:
     lengths = {f'texts["{name}"]': (n, len(column)) for name, column in rows.texts.items()}
     for name, vectors in rows.vectors.items():
         lengths[f'vectors["{name}"]'] = (n if vectors.rows is None else len(vectors.rows), len(vectors.data))
+    for name, sparse in rows.sparse.items():
+        lengths[f'sparse["{name}"]'] = (n if sparse.rows is None else len(sparse.rows), len(sparse.data))
     if rows.payloads is not None:
         lengths["payloads"] = (n, len(rows.payloads))
     for column, (expected, received) in lengths.items():

@@ -13,6 +13,7 @@ from vecdb.client.keyword import Keyword, text_list, to_keyword
 from vecdb.client.modifiers import to_modifiers
 from vecdb.client.near import Near
 from vecdb.client.numbers import real, whole
+from vecdb.client.sparse import Sparse, to_sparse_batch, to_sparse_leg, to_sparse_legs
 from vecdb.client.vectors import to_matrix, to_query
 from vecdb.errors import InvalidArgument
 from vecdb.model import query
@@ -23,7 +24,7 @@ from vecdb.model.modifier import Mmr
 from vecdb.model.point import Select
 from vecdb.model.query import DEFAULT_GROUP_SIZE, GroupBy, SearchRequest
 
-Leg = Near | Keyword
+Leg = Near | Keyword | Sparse
 
 
 def search(
@@ -32,14 +33,15 @@ def search(
     *,
     text: object = None,
     fields: object = None,
+    sparse: object = None,
     id: object = None,
     unlike: object = None,
     using: str | None,
     model: str | None,
     **more: Any,
 ) -> SearchRequest:
-    """A search of one query: by a vector or examples, by a text, by both, or by legs."""
-    given = {"vector": vector, "text": text, "id": id, "unlike": unlike}
+    """A search of one query: by a vector or examples, by a text, by a sparse vector, by some of these, or by legs."""
+    given = {"vector": vector, "text": text, "sparse": sparse, "id": id, "unlike": unlike}
     if legs is None:
         made = _by_vectors(
             [vector, id, unlike], using, model, lambda: _near(vector, id, unlike, "vector", "id", using, model)
@@ -48,6 +50,8 @@ def search(
             made.append(to_keyword([text], ["text"], fields))
         elif fields is not None:
             raise _fields_alone("text")
+        if sparse is not None:
+            made += to_sparse_legs(sparse)
         if not made:
             raise _nothing({"legs": legs, **given})
         return request(made, **more)
@@ -68,13 +72,16 @@ def search_batch(
     *,
     texts: object = None,
     fields: object = None,
+    sparse: object = None,
     ids: object = None,
     using: str | None,
     model: str | None,
     filters: Sequence[Where | None] | None = None,
     **more: Any,
 ) -> SearchRequest | None:
-    """A search of one query for each row of ``vectors`` or each of ``ids``, for each of ``texts``, or for both of each.
+    """A search of one query for each row of ``vectors`` or each of ``ids``, each of ``texts``, each of ``sparse``, or
+    for
+    some of these together.
 
     None when there is none.
     """
@@ -91,8 +98,18 @@ def search_batch(
         made.append(to_keyword(listed, [f"texts[{i}]" for i in range(len(listed))], fields))
     elif fields is not None:
         raise _fields_alone("texts")
+    if sparse is not None:
+        made += to_sparse_batch(sparse)
+        for leg in made:
+            if leg.queries != made[0].queries:
+                raise InvalidArgument(
+                    "not one sparse vector for each query",
+                    field="sparse",
+                    expected=f"{made[0].queries} vectors",
+                    received=str(leg.queries),
+                )
     if not made:
-        raise _nothing({"vectors": vectors, "texts": texts, "ids": ids})
+        raise _nothing({"vectors": vectors, "texts": texts, "sparse": sparse, "ids": ids})
     query_filters = to_filters(filters, made[0].queries, "filters")
     return request(made, query_filters=query_filters, **more) if made[0].queries else None
 
@@ -194,8 +211,12 @@ def _leg(leg: Leg, path: str) -> query.Leg:
             made = _near(leg.vector, leg.id, leg.unlike, f"{path}.vector", f"{path}.id", leg.using, leg.model)
         case Keyword():
             made = to_keyword([leg.text], [f"{path}.text"], leg.fields, leg.fuzzy, f"{path}.")
+        case Sparse():
+            made = to_sparse_leg(leg.vector, leg.using, f"{path}.vector", leg.model)
         case _:
-            raise InvalidArgument("not a leg", field=path, expected="Near or Keyword", received=type(leg).__name__)
+            raise InvalidArgument(
+                "not a leg", field=path, expected="Near, Keyword or Sparse", received=type(leg).__name__
+            )
     return replace(
         made,
         weight=real(leg.weight, f"{path}.weight"),

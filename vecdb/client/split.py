@@ -15,6 +15,7 @@ from vecdb.model.keyword import Keyword
 from vecdb.model.point import DeleteIds, Int64, Rows
 from vecdb.model.query import Examples, SearchRequest
 from vecdb.model.size import all_fit, fitting, row_sizes
+from vecdb.model.sparse import Sparse
 from vecdb.wire import convert
 
 # Names of fields, the collection and what surrounds the columns.
@@ -81,6 +82,8 @@ def queries(request: SearchRequest, message_bytes: int, hits: int) -> list[Searc
     for leg in request.legs:
         if isinstance(leg, Keyword):
             sizes += np.fromiter((len(text.encode()) + 4 for text in leg.texts), dtype=np.int64, count=request.queries)
+        elif isinstance(leg, Sparse):
+            sizes += 8 * leg.vectors.counts + 8
         elif leg.examples is None:
             sizes += 4 * leg.vectors.shape[1]
         else:

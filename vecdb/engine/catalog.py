@@ -9,14 +9,14 @@ from vecdb.engine.collection import Entry
 from vecdb.engine.prepare import FieldIds
 from vecdb.engine.shape import Shape
 from vecdb.errors import DataLoss
-from vecdb.model.schema import Schema, TextField, VectorField
+from vecdb.model.schema import Schema, SparseField, TextField, VectorField
 from vecdb.storage import codec, keys
-from vecdb.storage.codec import Head
+from vecdb.storage.codec import SPARSE, Head
 from vecdb.storage.kv import KV, prefix_end
 
 VERSION = 3
 """1: the first. 2: numbers of fields are never used again, and what goes with changing a schema. 3: how texts are
-found, and slots of texts in bodies. All are read."""
+found, slots of texts in bodies, and sparse vectors. All are read."""
 
 
 def read(kv: KV) -> tuple[list[tuple[Entry, Head]], dict[str, int], list[int]]:
@@ -56,6 +56,7 @@ def encode(entry: Entry) -> bytes:
         }
         for name, field in schema.texts.items()
     }
+    sparse = {name: {"id": fields.sparse[name] ^ SPARSE, "model": field.model} for name, field in schema.sparse.items()}
     document: dict[str, Any] = {
         "name": entry.name,
         "created_at_ms": entry.created_at_ms,
@@ -65,8 +66,10 @@ def encode(entry: Entry) -> bytes:
         "default_vector": schema.default_vector,
         "ttl_ms": schema.ttl_ms,
         "payload_columns": schema.payload_columns,
+        "sparse": sparse,
         "next_vector": entry.shape.next_vector,
         "next_text": entry.shape.next_text,
+        "next_sparse": entry.shape.next_sparse,
         "dropping": list(entry.shape.dropping),
     }
     return codec.encode_json(VERSION, document)
@@ -84,6 +87,7 @@ def decode(number: int, value: bytes) -> Entry:
         fields = FieldIds(
             {name: int(f["id"]) for name, f in document["vectors"].items()},
             {name: int(f["id"]) for name, f in document["texts"].items()},
+            {name: SPARSE | int(f["id"]) for name, f in document.get("sparse", {}).items()},
         )
         schema = Schema(
             vectors,
@@ -91,6 +95,7 @@ def decode(number: int, value: bytes) -> Entry:
             document.get("default_vector"),
             int(document.get("ttl_ms", 0)),
             bool(document.get("payload_columns", True)),
+            {name: SparseField(f["model"]) for name, f in document.get("sparse", {}).items()},
         )
         shape = Shape(
             schema,
@@ -98,6 +103,7 @@ def decode(number: int, value: bytes) -> Entry:
             int(document.get("next_vector", _after(fields.vectors))),
             int(document.get("next_text", _after(fields.texts))),
             tuple(int(field_id) for field_id in document.get("dropping", ())),
+            int(document.get("next_sparse", 0)),
         )
         return Entry(number, document["name"], shape, document["indexing"], document["created_at_ms"])
     except (KeyError, TypeError) as error:

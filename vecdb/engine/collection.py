@@ -41,6 +41,7 @@ from vecdb.engine.scrolling import Scrolling
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
 from vecdb.engine.segment import ALIVE, Part, Segment, UInt64
 from vecdb.engine.shape import Shape
+from vecdb.engine.sparse_leg import SparseLegs
 from vecdb.engine.text_index import TextIndex
 from vecdb.engine.texts import Texts, analyzers_of, identity, indexed_alike
 from vecdb.engine.values import Values
@@ -62,7 +63,7 @@ from vecdb.model.filter import Filter, both
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Put, Select, UpdateWhere, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
-from vecdb.model.schema import Schema, TextField, named
+from vecdb.model.schema import Schema, SparseField, TextField, named
 from vecdb.model.token import Token
 from vecdb.storage.codec import TEXT, Change, Head
 from vecdb.storage.kv import KV
@@ -450,7 +451,7 @@ class Collection:
         self.reading = self._read_by(self.reading.view)
         self.publish()
 
-    def _reshape_texts(self, texts: dict[int, TextField]) -> None:
+    def _reshape_texts(self, texts: dict[int, TextField | SparseField]) -> None:
         """Take up changed text fields. Rows whose texts another analyzer reads go into a segment of their own."""
         changed = [key for key, field in self.texts.items() if not indexed_alike(field, texts[key])]
         self.texts, self.analyzers = texts, analyzers_of(texts)
@@ -477,9 +478,10 @@ class Collection:
         near = NearLegs(lookup, matcher, shape.fields, shape.schema, options.search_threads)
         texts = Texts(lookup.raw_bodies, self.texts, self.analyzers)
         words = KeywordLegs(lookup, matcher, texts, shape.fields, shape.schema)
+        sparse = SparseLegs(lookup, matcher, texts, shape.fields, shape.schema)
         modifying, choosing = Modifying(self._values), Choosing(lookup, shape.fields, shape.schema)
         executor = Executor(
-            lookup, near, words, modifying, choosing, shape.fields, shape.schema, why_no_graphs(options)
+            lookup, near, words, sparse, modifying, choosing, shape.fields, shape.schema, why_no_graphs(options)
         )
         return Reading(
             view,

@@ -21,6 +21,7 @@ from vecdb.engine.modifying import Modifying
 from vecdb.engine.near_leg import NearLegs
 from vecdb.engine.prepare import FieldIds, check_filter
 from vecdb.engine.ranked import EVERYTHING, Narrowing, Ranked, by_segment, ids_of, in_order
+from vecdb.engine.sparse_leg import SparseLegs
 from vecdb.engine.view import View
 from vecdb.errors import DataLoss
 from vecdb.model.context import CallContext
@@ -28,8 +29,9 @@ from vecdb.model.filter import Filter, both
 from vecdb.model.keyword import Keyword
 from vecdb.model.modifier import MAX_MMR_CANDIDATES
 from vecdb.model.point import Points, Select
-from vecdb.model.query import MAX_WINDOW, Leg, SearchAnswer, SearchRequest
+from vecdb.model.query import MAX_WINDOW, Leg, Near, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
+from vecdb.model.sparse import Sparse
 from vecdb.storage.codec import Body
 
 LEAST_DEPTH = 100
@@ -46,6 +48,7 @@ class Executor:
         lookup: Lookup,
         near: NearLegs,
         words: KeywordLegs,
+        sparse: SparseLegs,
         modifying: Modifying,
         choosing: Choosing,
         fields: FieldIds,
@@ -55,6 +58,7 @@ class Executor:
         self._lookup = lookup
         self._near = near
         self._words = words
+        self._sparse = sparse
         self._modifying = modifying
         self._choosing = choosing
         self._fields = fields
@@ -94,6 +98,8 @@ class Executor:
             where = f"legs[{i}]"
             if isinstance(leg, Keyword):
                 self._words.check(leg, where)
+            elif isinstance(leg, Sparse):
+                self._sparse.check(leg, where)
             else:
                 self._near.check(leg, where)
             check_filter(leg.filter, self._schema, f"{where}.filter")
@@ -185,8 +191,10 @@ class Executor:
         explain: dict[str, Any] | None,
         min_score: float | None,
     ) -> Ranked:
-        if not isinstance(leg, Keyword):
+        if isinstance(leg, Near):
             return self._near.leg(context, view, request, leg, need, narrowing, explain, min_score)
+        if isinstance(leg, Sparse):
+            return self._sparse.leg(context, view, request, leg, need, narrowing, explain, min_score)
         return self._words.leg(context, view, request, leg, need, narrowing, explain, min_score)
 
     def together(
@@ -236,7 +244,8 @@ class Executor:
         if not (select.payload or select.texts or select.vectors):
             return Points(ids, versions)
         payloads, texts, vectors = self._lookup.columns(bodies, rows.tolist(), select, self._fields)
-        return Points(ids, versions, payloads, texts, vectors)
+        sparse = self._lookup.sparse(bodies, select, self._fields)
+        return Points(ids, versions, payloads, texts, vectors, sparse)
 
 
 def depth_of(request: SearchRequest, leg: Leg) -> int:

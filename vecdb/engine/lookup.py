@@ -14,8 +14,10 @@ from vecdb.engine.judge import facts_of, judge
 from vecdb.engine.prepare import FieldIds
 from vecdb.engine.view import View
 from vecdb.errors import DataLoss
+from vecdb.index.postings.weights import decoded
 from vecdb.model.filter import Filter, matches
 from vecdb.model.point import Points, Select, VectorColumn
+from vecdb.model.sparse import SparseColumn
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import NO_ROW, Body, Pointer
 from vecdb.storage.kv import KV, prefix_end
@@ -127,6 +129,17 @@ class Lookup:
         vectors = self._vectors(bodies, rows, fields) if select.vectors else None
         return payloads, texts, vectors
 
+    def sparse(self, bodies: Sequence[Body], select: Select, fields: FieldIds) -> dict[str, SparseColumn] | None:
+        """The sparse vectors of bodies, by field, if vectors are selected. Raises DataLoss."""
+        if not select.vectors:
+            return None
+        out = {}
+        for name, number in fields.sparse.items():
+            held = [(i, raw) for i, body in enumerate(bodies) if (raw := body.sparse.get(number)) is not None]
+            if held:
+                out[name] = SparseColumn(decoded([raw for _, raw in held]), np.array([i for i, _ in held]))
+        return out
+
     def _points(self, rows: list[int], select: Select, fields: FieldIds, scope: Filter | None) -> Points:
         bodies = self.bodies(rows)
         if scope is not None:
@@ -135,7 +148,8 @@ class Lookup:
             bodies = [body for body, k in zip(bodies, keep, strict=True) if k]
         payloads, texts, vectors = self.columns(bodies, rows, select, fields)
         versions = np.array([body.seq for body in bodies], dtype=np.uint64)
-        return Points([body.id for body in bodies], versions, payloads, texts, vectors)
+        sparse = self.sparse(bodies, select, fields)
+        return Points([body.id for body in bodies], versions, payloads, texts, vectors, sparse)
 
     def _vectors(self, bodies: Sequence[Body], rows: Sequence[int], fields: FieldIds) -> dict[str, VectorColumn]:
         out = {}

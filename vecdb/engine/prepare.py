@@ -16,9 +16,10 @@ import orjson
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import DimensionMismatch, FieldNotFound, InvalidArgument, ModelMismatch, TooLarge
 from vecdb.index import metric
-from vecdb.index.analysis.contract import Analyzer, Identity
+from vecdb.index.analysis.contract import Identity, TakesApart
 from vecdb.index.columns.flatten import Chunk, flatten
 from vecdb.index.postings import chunk as postings
+from vecdb.index.postings import weights
 from vecdb.model.filter import And, Facts, Filter, HasVector, Not, Or, Path, Text, matches
 from vecdb.model.point import (
     FOR_EVER,
@@ -37,7 +38,8 @@ from vecdb.model.point import (
     UpdateWhere,
     WriteBatch,
 )
-from vecdb.model.schema import MAX_TTL_MS, Schema, VectorField, named
+from vecdb.model.schema import MAX_TTL_MS, Schema, SparseField, VectorField, named
+from vecdb.model.sparse import SparseColumn
 
 if TYPE_CHECKING:
     from vecdb.engine.finding import Found
@@ -48,10 +50,11 @@ MAX_UNSET = 1_000
 
 @dataclass(frozen=True, slots=True)
 class FieldIds:
-    """The numbers that fields have on disk, by name."""
+    """The numbers that fields have on disk, by name; those of ``sparse`` with the bit SPARSE."""
 
     vectors: Mapping[str, int]
     texts: Mapping[str, int]
+    sparse: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Patch:
 class PreparedPut:
     """A put whose form is right: vectors and texts by field id, payloads checked to be JSON objects.
 
+    ``texts`` are sparse vectors, too: bytes, as bodies have them.
+
     ``columns``: the payloads by path, made here so that the committer does not parse them; None where columns are off.
     ``postings``: the texts taken apart, by field id, as far as somebody analyzed them (``analyzed``).
     """
@@ -90,7 +95,7 @@ class PreparedPut:
     mode: PutMode
     ids: Sequence[str]
     vectors: dict[int, PreparedVectors]
-    texts: dict[int, Sequence[str | None]]
+    texts: dict[int, Sequence[str | None] | Sequence[bytes | None]]
     payloads: Sequence[bytes | None] | None
     columns: Chunk | None
     patch: Patch = Patch()
@@ -98,8 +103,8 @@ class PreparedPut:
     condition: Condition | None = None
     postings: Mapping[int, AnalyzedTexts] = field(default_factory=dict)
 
-    def texts_at(self, position: int) -> dict[int, str]:
-        """The texts given for one row, by field id."""
+    def texts_at(self, position: int) -> dict[int, str | bytes]:
+        """The texts and sparse vectors given for one row, by field id."""
         return {f: text for f, column in self.texts.items() if (text := column[position]) is not None}
 
     def payload_at(self, position: int) -> bytes | None:
@@ -162,7 +167,7 @@ def prepare(
     return PreparedBatch(operations, nbytes)
 
 
-def analyzed(batch: PreparedBatch, analyzers: Mapping[int, Analyzer], check: Callable[[], None]) -> PreparedBatch:
+def analyzed(batch: PreparedBatch, analyzers: Mapping[int, TakesApart], check: Callable[[], None]) -> PreparedBatch:
     """The batch with the postings of its texts, by the analyzers of text fields (by their numbers).
 
     ``check`` is called before each column, and may raise.
@@ -223,7 +228,23 @@ def vector_field(schema: Schema, name: str, path: str) -> VectorField:
     return found
 
 
-def check_model(field: VectorField, stated: str | None, path: str) -> None:
+def sparse_name(schema: Schema, name: str | None, path: str) -> str:
+    """The name of the field of sparse vectors meant: ``name``, or where none is named the only one.
+
+    Raises FieldNotFound.
+    """
+    found = schema.main_sparse if name is None else name
+    if found is None or found not in schema.sparse:
+        raise FieldNotFound(
+            "unknown field of sparse vectors" if found is not None else "no field is named, and there is not just one",
+            field=path,
+            expected=named(schema.sparse),
+            received="none" if name is None else repr(name),
+        )
+    return found
+
+
+def check_model(field: VectorField | SparseField, stated: str | None, path: str) -> None:
     """Refuse vectors said to come from another model than the field's. Raises ModelMismatch."""
     if stated is not None and field.model is not None and stated != field.model:
         raise ModelMismatch(
@@ -298,7 +319,7 @@ def _put(
         raw = np.ascontiguousarray(column.data, dtype=np.float32)
         check_vectors(field, raw, where)
         vectors[number] = PreparedVectors(positions, raw, metric.prepare(field.metric, raw))
-    texts: dict[int, Sequence[str | None]] = {}
+    texts: dict[int, Sequence[str | None] | Sequence[bytes | None]] = {}
     for name, values in rows.texts.items():
         where = f'{path}.texts["{name}"]'
         if name not in schema.texts:
@@ -307,6 +328,12 @@ def _put(
             raise _mismatch(where, n, len(values))
         _check_texts(values, where, options.max_text_bytes)
         texts[fields.texts[name]] = values
+    for given, sparse in rows.sparse.items():
+        name = sparse_name(schema, given, f'{path}.sparse["{given or ""}"]')
+        where = f'{path}.sparse["{name}"]'
+        if fields.sparse[name] in texts:
+            raise InvalidArgument("a field has two columns", field=where, expected="one column", received="two")
+        texts[fields.sparse[name]] = _sparse(sparse, schema.sparse[name], n, where)
     parsed = _check_payloads(rows, path, options.max_payload_bytes)
     if op.mode is not PutMode.UPDATE and (op.unset or op.payload_mode is not PayloadMode.REPLACE):
         raise InvalidArgument(
@@ -320,6 +347,21 @@ def _put(
     columns = flatten(parsed) if schema.payload_columns else None
     patch = Patch(op.payload_mode, op.unset)
     return PreparedPut(op.mode, rows.ids, vectors, texts, rows.payloads, columns, patch, op.ttl_ms, op.condition)
+
+
+def _sparse(column: SparseColumn, field: SparseField, n: int, where: str) -> list[bytes | None]:
+    """The sparse vectors of ``n`` rows, as bodies have them."""
+    check_model(field, column.model, f"{where}.model")
+    positions = np.arange(n, dtype=np.int64) if column.rows is None else column.rows
+    if len(column.data) != len(positions):
+        raise _mismatch(where, len(positions), len(column.data))
+    if column.rows is not None:
+        _check_positions(positions, n, f"{where}.rows")
+    out: list[bytes | None] = [None] * n
+    given = weights.encoded(column.data.normalized(where, positions))
+    for position, raw in zip(positions.tolist(), given, strict=True):
+        out[position] = raw
+    return out
 
 
 def _check_update_where(op: UpdateWhere, path: str, options: EngineOptions) -> None:

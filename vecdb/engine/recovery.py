@@ -44,7 +44,7 @@ class _OwnTexts:
     nbytes: int = 0
 
     def note(self, row: int, body: Body, alive: bool) -> None:
-        for number, text in body.texts.items():
+        for number, text in body.written.items():
             if TEXT | number not in body.slots:
                 self.rows.setdefault(TEXT | number, []).append(row)
             if alive:

@@ -37,7 +37,7 @@ from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.point import FOR_EVER, Clear, Condition, DeleteIds, Float32, Int64, PutMode, UpdateWhere
 from vecdb.model.schema import Schema
 from vecdb.storage import codec, keys
-from vecdb.storage.codec import NO_ROW, TEXT, Change, Pointer
+from vecdb.storage.codec import NO_ROW, SPARSE, TEXT, Change, Pointer
 from vecdb.storage.kv import KV, Batch, prefix_end
 
 READ_KEYS = 4_096
@@ -48,13 +48,14 @@ READ_KEYS = 4_096
 class _Draft:
     """A point as the batch will leave it. Vectors come from ``put`` at ``position``, others are kept.
 
-    ``kept`` and ``placed`` go by the keys of slots: they speak of texts, too. ``texts`` has all of these.
+    ``kept`` and ``placed`` go by the keys of slots: they speak of texts, too. ``texts`` has all of these, and sparse
+    vectors, which are kept as texts are.
     ``expires_at``: milliseconds since 1970, 0: never.
     """
 
     put: PreparedPut
     position: int
-    texts: dict[int, str]
+    texts: dict[int, str | bytes]
     payload: bytes | None
     kept: dict[int, int]  # key -> slot row that is adopted
     placed: dict[int, tuple[PreparedPut, int]]  # key -> vector or text given by an earlier operation of the batch
@@ -114,7 +115,7 @@ class Resolver:
         self._kv = kv
         self._collection = collection
         self._fields = fields
-        self._known = {*fields.vectors.values(), *(TEXT | n for n in fields.texts.values())}
+        self._known = {*fields.vectors.values(), *(TEXT | n for n in (*fields.texts.values(), *fields.sparse.values()))}
         """Bodies name the vectors of dropped fields for ever."""
         self._scope = scope
         self._has_columns = schema.payload_columns
@@ -334,7 +335,11 @@ class Resolver:
             point_id,
             self._seq,
             None if draft.payload is None else orjson.loads(draft.payload),
-            {name: draft.texts[number] for name, number in self._fields.texts.items() if number in draft.texts},
+            {
+                name: text
+                for name, number in self._fields.texts.items()
+                if isinstance(text := draft.texts.get(number), str)
+            },
             {name for name, number in self._fields.vectors.items() if number in vectors},
         )
 
@@ -346,9 +351,10 @@ class Resolver:
         out = {}
         for point_id, row, value in zip(stored, rows, values, strict=True):
             body = codec.decode_body(value or b"")
-            kept = {TEXT | number: row for number in body.texts}
+            written = body.written
+            kept = {TEXT | number: row for number in written}
             kept.update({f: row if slot == NO_ROW else slot for f, slot in body.slots.items() if f in self._known})
-            out[point_id] = _Draft(_NOTHING, -1, body.texts, body.payload, kept, {}, body.expires_at)
+            out[point_id] = _Draft(_NOTHING, -1, written, body.payload, kept, {}, body.expires_at)
         return out
 
     # -- the outcome
@@ -375,6 +381,7 @@ class Resolver:
                 previous=NO_ROW if old is None else old.pointer.row,
                 expires_at=draft.expires_at,
                 slots=codec.encode_slots(slots),
+                has_sparse=any(number & SPARSE for number in draft.texts),
             )
             ids.append(point_id)
             bodies.append(body)

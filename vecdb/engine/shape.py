@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from vecdb.engine.prepare import FieldIds
 from vecdb.errors import ResourceExhausted
-from vecdb.model.schema import Schema, TextField, VectorField
+from vecdb.model.schema import Schema, SparseField, TextField, VectorField
 from vecdb.model.schema_change import (
+    AddSparseField,
     AddTextField,
     AddVectorField,
     DropVectorField,
@@ -20,15 +21,15 @@ from vecdb.model.schema_change import (
     SchemaChange,
     changed,
 )
-from vecdb.storage.codec import TEXT
+from vecdb.storage.codec import SPARSE, TEXT
 
-MAX_NUMBER = TEXT - 1
-"""Numbers of fields have 15 bits on disk."""
+MAX_NUMBER = SPARSE - 1
+"""Numbers of fields have 14 bits on disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """``next_vector`` and ``next_text``: the numbers of the next fields.
+    """``next_vector``, ``next_text`` and ``next_sparse``: the numbers of the next fields.
 
     ``dropping``: numbers of vector fields that were dropped, and of which there still is something to delete.
     """
@@ -38,48 +39,64 @@ class Shape:
     next_vector: int
     next_text: int
     dropping: tuple[int, ...] = ()
+    next_sparse: int = 0
 
     @staticmethod
     def of(schema: Schema) -> Shape:
         """The shape of a new collection: fields are numbered in the order in which they were named."""
         fields = FieldIds(
-            {name: i for i, name in enumerate(schema.vectors)}, {name: i for i, name in enumerate(schema.texts)}
+            {name: i for i, name in enumerate(schema.vectors)},
+            {name: i for i, name in enumerate(schema.texts)},
+            {name: SPARSE | i for i, name in enumerate(schema.sparse)},
         )
-        return Shape(schema, fields, len(schema.vectors), len(schema.texts))
+        return Shape(schema, fields, len(schema.vectors), len(schema.texts), next_sparse=len(schema.sparse))
 
     def vectors(self) -> dict[int, VectorField]:
         """The vector fields by number."""
         return {self.fields.vectors[name]: field for name, field in self.schema.vectors.items()}
 
-    def texts(self) -> dict[int, TextField]:
-        """The text fields by the keys of their slots."""
-        return {TEXT | self.fields.texts[name]: field for name, field in self.schema.texts.items()}
+    def texts(self) -> dict[int, TextField | SparseField]:
+        """The fields that have postings, of texts and of sparse vectors, by the keys of their slots."""
+        return {
+            **{TEXT | self.fields.texts[name]: field for name, field in self.schema.texts.items()},
+            **{TEXT | self.fields.sparse[name]: field for name, field in self.schema.sparse.items()},
+        }
 
     def changed(self, change: SchemaChange) -> Shape:
         """The shape after a change. Raises what ``changed`` raises; ResourceExhausted when numbers are used up."""
         shape = replace(self, schema=changed(self.schema, change))
-        vectors, texts = self.fields.vectors, self.fields.texts
+        numbers = self.fields
+        vectors, texts = numbers.vectors, numbers.texts
         match change:
             case AddVectorField(name):
                 _refuse_last(self.next_vector)
                 return replace(
                     shape,
-                    fields=FieldIds({**vectors, name: self.next_vector}, texts),
+                    fields=replace(numbers, vectors={**vectors, name: self.next_vector}),
                     next_vector=self.next_vector + 1,
                 )
             case DropVectorField(name):
                 return replace(
                     shape,
-                    fields=FieldIds(_without(vectors, name), texts),
+                    fields=replace(numbers, vectors=_without(vectors, name)),
                     dropping=(*self.dropping, vectors[name]),
                 )
             case RenameVectorField(name, new_name):
                 renamed = {new_name if n == name else n: number for n, number in vectors.items()}
-                return replace(shape, fields=FieldIds(renamed, texts))
+                return replace(shape, fields=replace(numbers, vectors=renamed))
             case AddTextField(name):
                 _refuse_last(self.next_text)
                 return replace(
-                    shape, fields=FieldIds(vectors, {**texts, name: self.next_text}), next_text=self.next_text + 1
+                    shape,
+                    fields=replace(numbers, texts={**texts, name: self.next_text}),
+                    next_text=self.next_text + 1,
+                )
+            case AddSparseField(name):
+                _refuse_last(self.next_sparse)
+                return replace(
+                    shape,
+                    fields=replace(numbers, sparse={**numbers.sparse, name: SPARSE | self.next_sparse}),
+                    next_sparse=self.next_sparse + 1,
                 )
             case _:
                 return shape

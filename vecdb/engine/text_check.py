@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from vecdb.engine.segment import ALIVE, Part
+from vecdb.engine.texts import maker
 from vecdb.errors import FailedPrecondition
-from vecdb.index.analysis.analyzer import made_by
 from vecdb.index.postings.chunk import analyzed
 from vecdb.index.postings.contract import Postings, TermTable
 from vecdb.index.postings.growing import GrowingPostings, Share
@@ -22,7 +23,7 @@ def slots_of(live: Mapping[int, Body], key: int) -> dict[int, int]:
     """By slot of a text field, the living row that owns it, as the bodies tell."""
     found = {}
     for row, body in live.items():
-        if (key ^ TEXT) in body.texts:
+        if (key ^ TEXT) in body.written:
             slot = body.slots.get(key, NO_ROW)
             found[row if slot == NO_ROW else slot] = row
     return found
@@ -36,7 +37,7 @@ def differences(part: Part, key: int, live: Mapping[int, Body]) -> Iterator[str]
     owned = True
     for slot, owner in zip(part.slots[alive].tolist(), part.owner_rows(alive).tolist(), strict=True):
         body = live.get(owner)
-        if body is None or (key ^ TEXT) not in body.texts or _slot(body, key, owner) != slot:
+        if body is None or (key ^ TEXT) not in body.written or _slot(body, key, owner) != slot:
             owned = False
             yield f"shows slot {slot}, which does not belong to row {owner}"
     postings, by = part.postings, part.analyzer
@@ -51,7 +52,7 @@ def differences(part: Part, key: int, live: Mapping[int, Body]) -> Iterator[str]
     if by is None:
         return
     try:
-        analyzer = made_by(by)
+        analyzer = maker(by)
     except FailedPrecondition:
         return  # nobody could say
     if analyzer.identity != by:
@@ -59,7 +60,7 @@ def differences(part: Part, key: int, live: Mapping[int, Body]) -> Iterator[str]
     fresh = GrowingPostings()
     owners = part.owner_rows(alive).tolist()
     for start in range(0, len(owners), CHECK_TEXTS):
-        texts = [live[row].texts[key ^ TEXT] for row in owners[start : start + CHECK_TEXTS]]
+        texts: list[Any] = [live[row].written[key ^ TEXT] for row in owners[start : start + CHECK_TEXTS]]
         fresh.append([Share(analyzed(texts, analyzer))], len(texts))
     if not _alike(postings, fresh.upto(len(owners)), alive):
         yield "has postings that its texts do not have"

@@ -16,9 +16,10 @@ from vecdb.engine.sealing import folder_of
 from vecdb.engine.segment import Part, Segment
 from vecdb.engine.text_index import TextIndex
 from vecdb.engine.text_sealing import rewrite, terms_file
+from vecdb.engine.texts import is_indexed
 from vecdb.errors import Cancelled
 from vecdb.failpoint import hit
-from vecdb.index.analysis.contract import Analyzer, Identity
+from vecdb.index.analysis.contract import Identity, TakesApart
 from vecdb.index.postings.sealed import SealedPostings
 
 SLICE_S = 0.5
@@ -80,7 +81,7 @@ def _waiting(collection: Collection) -> Iterator[tuple[Segment, int, Part]]:
                 continue
             analyzer = texts.analyzer(key)
             if analyzer is None:
-                if part.text.known and not collection.texts[key].keywords:
+                if part.text.known and not is_indexed(collection.texts[key]):
                     yield segment, key, part
             elif len(part) and (
                 part.text.upto(len(part)) is None
@@ -108,7 +109,7 @@ def _is_by_another(collection: Collection, part: Part, key: int) -> bool:
     return text is not None and text.known > 0 and text.analyzer != _identity(collection.reading.texts.analyzer(key))
 
 
-def _identity(analyzer: Analyzer | None) -> Identity | None:
+def _identity(analyzer: TakesApart | None) -> Identity | None:
     return None if analyzer is None else analyzer.identity
 
 

@@ -3,11 +3,13 @@
 Postings come with the rows or with a sealed file; where they do not (engine/text_index.py), the first who needs them
 reads the texts from the bodies of the rows that own them, and the segment keeps what was made. A segment's postings
 stay those of one analyzer until maintenance makes them anew, so whoever asks for them is given the analyzer with them.
+Sparse vectors have postings as texts do, and what takes them apart is always the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +19,13 @@ from vecdb.engine.text_index import TextIndex
 from vecdb.engine.view import TextCounts, View
 from vecdb.errors import DataLoss, DeadlineExceeded, FailedPrecondition, InvalidArgument
 from vecdb.index.analysis.analyzer import identity_of, made_by
-from vecdb.index.analysis.contract import Analyzer, Identity
+from vecdb.index.analysis.contract import Analyzer, Identity, TakesApart
+from vecdb.index.postings import weights
 from vecdb.index.postings.chunk import analyzed
 from vecdb.index.postings.contract import Postings
 from vecdb.index.postings.growing import GrowingPostings, Share
 from vecdb.model.context import CallContext
-from vecdb.model.schema import TextField
+from vecdb.model.schema import SparseField, TextField
 from vecdb.storage import codec
 from vecdb.storage.codec import TEXT
 
@@ -32,13 +35,27 @@ PIECE_BYTES = 1 << 20
 """Characters analyzed before whoever waits is asked whether to go on: some 100 ms."""
 
 
-def identity(field: TextField) -> Identity:
+def identity(field: TextField | SparseField) -> Identity:
     """What the postings of a field are to be made by. Raises InvalidArgument."""
+    if isinstance(field, SparseField):
+        return weights.IDENTITY
     return identity_of(field.analyzer, field.options)
 
 
-def indexed_alike(one: TextField, other: TextField) -> bool:
+def maker(by: Identity) -> TakesApart:
+    """What makes postings by an identity. Raises InvalidArgument, FailedPrecondition."""
+    return weights.WEIGHTS if by == weights.IDENTITY else made_by(by)
+
+
+def is_indexed(field: TextField | SparseField) -> bool:
+    """Whether a field is to have postings."""
+    return isinstance(field, SparseField) or field.keywords
+
+
+def indexed_alike(one: TextField | SparseField, other: TextField | SparseField) -> bool:
     """Whether the postings made for one declaration of a field are those for another."""
+    if isinstance(one, SparseField) or isinstance(other, SparseField):
+        return True
     return (one.analyzer, dict(one.options), one.keywords) == (other.analyzer, dict(other.options), other.keywords)
 
 
@@ -48,16 +65,16 @@ def check_analyzers(fields: Mapping[str, TextField]) -> None:
         made_by(identity(field))
 
 
-def analyzers_of(fields: Mapping[int, TextField]) -> dict[int, Analyzer]:
-    """By key, what analyzes the texts of fields that are searched by keywords.
+def analyzers_of(fields: Mapping[int, TextField | SparseField]) -> dict[int, TakesApart]:
+    """By key, what takes apart the sparse vectors, and the texts of fields that are searched by keywords.
 
     A field whose analyzer cannot be made here (it was declared elsewhere) is left out: its searches say why.
     """
-    found = {}
+    found: dict[int, TakesApart] = {}
     for key, field in fields.items():
-        if field.keywords:
+        if is_indexed(field):
             try:
-                found[key] = made_by(identity(field))
+                found[key] = maker(identity(field))
             except (InvalidArgument, FailedPrecondition, ImportError):
                 continue
     return found
@@ -67,7 +84,10 @@ class Texts:
     """The text fields of one collection under one schema. Any thread may call it."""
 
     def __init__(
-        self, read: ReadBodies, fields: Mapping[int, TextField], analyzers: Mapping[int, Analyzer] | None = None
+        self,
+        read: ReadBodies,
+        fields: Mapping[int, TextField | SparseField],
+        analyzers: Mapping[int, TakesApart] | None = None,
     ) -> None:
         self._read = read
         self._fields = fields
@@ -78,7 +98,7 @@ class Texts:
         """The text fields, by the keys of their slots."""
         return list(self._fields)
 
-    def analyzer(self, key: int) -> Analyzer | None:
+    def analyzer(self, key: int) -> TakesApart | None:
         """What analyzes a field; None where it is not searched by keywords, or its analyzer cannot be made here."""
         return self._analyzers.get(key)
 
@@ -88,9 +108,14 @@ class Texts:
         A call asks once for each segment: the next one may get postings by another analyzer. Ordinals are those of
         the segment's part; one without a part has no texts. Raises DeadlineExceeded while postings are made, DataLoss.
         """
+        postings, by = self.postings(context, view, index, key)
+        return postings, made_by(by)
+
+    def postings(self, context: CallContext, view: View, index: int, key: int) -> tuple[Postings, Identity]:
+        """As ``of``, also of sparse vectors."""
         part = view.segments[index].parts.get(key)
         if part is None or part.text is None or not len(part):
-            return GrowingPostings().upto(0), made_by(identity(self._fields[key]))
+            return GrowingPostings().upto(0), identity(self._fields[key])
         text = part.text
         postings = text.upto(len(part))
         if postings is None:
@@ -103,7 +128,7 @@ class Texts:
                 text.making.release()
             postings = text.upto(len(part))
         assert postings is not None and text.analyzer is not None
-        return postings, made_by(text.analyzer)
+        return postings, text.analyzer
 
     def counts(self, context: CallContext, view: View, key: int) -> TextCounts:
         """The texts that live in ``view``, expired or not; making what is not known."""
@@ -114,7 +139,7 @@ class Texts:
         for index, segment in enumerate(view.segments):
             part = segment.parts.get(key)
             if part is not None:
-                lengths = self.of(context, view, index, key)[0].lengths
+                lengths = self.postings(context, view, index, key)[0].lengths
                 alive = part.alive(view.seq)
                 living = lengths if alive is None else lengths[alive]
                 texts, terms = texts + len(living), terms + int(living.sum(dtype=np.int64))
@@ -136,11 +161,11 @@ class Texts:
         ``seq``: of a view that is held meanwhile; what is dead in it may be gone. ``check`` may raise, between pieces.
         """
         by = text.analyzer if text.known and text.analyzer is not None else identity(self._fields[key])
-        analyzer = made_by(by)
+        analyzer = maker(by)
         for texts in self._pieces(part, text.known, key, seq, check):
             text.add([Share(analyzed(texts, analyzer))], len(texts), by)
 
-    def _pieces(self, part: Part, start: int, key: int, seq: int, check: Callable[[], None]) -> Iterator[Sequence[str]]:
+    def _pieces(self, part: Part, start: int, key: int, seq: int, check: Callable[[], None]) -> Iterator[list[Any]]:
         """The texts of a part from ordinal ``start`` on, a piece at a time."""
         for first in range(start, len(part), READ_ROWS):
             check()
@@ -155,12 +180,15 @@ class Texts:
             if done < len(texts):
                 yield texts[done:]
 
-    def texts(self, part: Part, ordinals: np.ndarray[tuple[int], np.dtype[np.int64]], key: int, seq: int) -> list[str]:
-        """The texts at ordinals; "" for one that was dead at ``seq`` and is gone. Raises DataLoss."""
+    def texts(self, part: Part, ordinals: np.ndarray[tuple[int], np.dtype[np.int64]], key: int, seq: int) -> list[Any]:
+        """The texts, or sparse vectors, at ordinals; "" for one that was dead at ``seq`` and is gone.
+
+        Raises DataLoss.
+        """
         rows = part.owner_rows(ordinals).tolist()
-        out = []
+        out: list[str | bytes] = []
         for i, (row, raw) in enumerate(zip(rows, self._read(rows), strict=True)):
-            text = None if raw is None else codec.decode_body(raw).texts.get(key ^ TEXT)
+            text = None if raw is None else codec.decode_body(raw).written.get(key ^ TEXT)
             if text is None and part.died[ordinals[i]] > np.uint64(seq):
                 raise DataLoss(f"row {row} has no text", field="texts", expected="a text", received="nothing")
             out.append(text or "")

@@ -15,6 +15,7 @@ from vecdb.model.filter import Scalar
 from vecdb.model.highlight import Snippet
 from vecdb.model.point import Float32, Points
 from vecdb.model.query import GroupCounts, LegColumns
+from vecdb.model.sparse import SparseVector
 from vecdb.model.table import table
 
 if TYPE_CHECKING:
@@ -25,18 +26,26 @@ class Point:
     """A point read back. What was not asked for, or never given, is None or missing.
 
     ``version`` is the sequence of the write that made it. ``texts`` and ``vectors`` (float32 ``[dim]``)
-    are by field name; ``text`` and ``vector`` are those of the unnamed field.
+    are by field name; ``text`` and ``vector`` are those of the unnamed field. ``sparse`` vectors are by
+    field name.
     """
 
-    __slots__ = ("_json", "_payload", "id", "texts", "vectors", "version")
+    __slots__ = ("_json", "_payload", "id", "sparse", "texts", "vectors", "version")
 
     def __init__(
-        self, id: str, version: int, json: bytes | None, texts: Mapping[str, str], vectors: Mapping[str, Float32]
+        self,
+        id: str,
+        version: int,
+        json: bytes | None,
+        texts: Mapping[str, str],
+        vectors: Mapping[str, Float32],
+        sparse: Mapping[str, SparseVector] | None = None,
     ) -> None:
         self.id = id
         self.version = version
         self.texts = texts
         self.vectors = vectors
+        self.sparse = sparse or {}
         self._json = json
         self._payload: dict[str, Any] | None = None
 
@@ -69,6 +78,7 @@ class Point:
             and self.payload == other.payload
             and self.vectors.keys() == other.vectors.keys()
             and all(np.array_equal(vector, other.vectors[name]) for name, vector in self.vectors.items())
+            and dict(self.sparse) == dict(other.sparse)
         )
 
     def __hash__(self) -> int:
@@ -82,6 +92,7 @@ class Point:
         yield "payload", self.payload
         yield from ((f"texts[{name!r}]" if name else "text", text) for name, text in self.texts.items())
         yield from ((f"vectors[{name!r}]" if name else "vector", vector) for name, vector in self.vectors.items())
+        yield from ((f"sparse[{name!r}]", vector) for name, vector in self.sparse.items())
         yield "version", self.version
 
 
@@ -117,8 +128,9 @@ class Hit(Point):
         legs: list[InLeg] | None = None,
         snippets: list[Snippet] | None = None,
         rerank_score: float | None = None,
+        sparse: Mapping[str, SparseVector] | None = None,
     ) -> None:
-        super().__init__(id, version, json, texts, vectors)
+        super().__init__(id, version, json, texts, vectors, sparse)
         self.score = score
         self.distance = distance
         self.legs = legs
@@ -214,6 +226,7 @@ class SearchResult(Sequence[Hit]):
             legs=None if self.legs is None else [_in_leg(leg, i) for leg in self.legs],
             snippets=None if self.snippets is None else list(self.snippets[i]),
             rerank_score=None if self.rerank_scores is None else _number(self.rerank_scores[i]),
+            sparse=_sparse(self.points, i),
         )
 
     def at(self, positions: NDArray[np.int64]) -> SearchResult:
@@ -232,7 +245,7 @@ class SearchResult(Sequence[Hit]):
     def to_pandas(self) -> DataFrame:
         """A row for each hit: id, score, distance (if found by one vector alone), of each of several legs "leg 0 rank"
         and "leg 0 score", rerank_score, snippets (a list), and what was asked for of payload (a dict), texts and
-        vectors (arrays, or None) by field, version. What a hit has no number for is NaN.
+        vectors (arrays, or SparseVector, or None) by field, version. What a hit has no number for is NaN.
 
         Raises FailedPrecondition where pandas is not installed.
         """
@@ -259,6 +272,8 @@ class SearchResult(Sequence[Hit]):
             columns[f"text {name}" if name else "text"] = [hit.texts.get(name) for hit in hits]
         for name in self.points.vectors or ():
             columns[f"vector {name}" if name else "vector"] = [hit.vectors.get(name) for hit in hits]
+        for name in self.points.sparse or ():
+            columns[f"sparse {name}" if name else "sparse"] = [hit.sparse.get(name) for hit in hits]
         return pandas.DataFrame({**columns, "version": self.versions})
 
     def _group_column(self) -> dict[str, list[Scalar]]:
@@ -323,7 +338,7 @@ class Page:
 
 def points_in(columns: Points) -> list[Point]:
     """One Point for each row of ``columns``; they do not keep the columns alive."""
-    return [Point(*_parts(columns, i)) for i in range(len(columns))]
+    return [Point(*_parts(columns, i), sparse=_sparse(columns, i)) for i in range(len(columns))]
 
 
 def _parts(columns: Points, i: int) -> tuple[str, int, bytes | None, dict[str, str], dict[str, Float32]]:
@@ -336,3 +351,8 @@ def _parts(columns: Points, i: int) -> tuple[str, int, bytes | None, dict[str, s
         elif (at := int(np.searchsorted(column.rows, i))) < len(column.rows) and column.rows[at] == i:
             vectors[name] = column.data[at].copy()
     return columns.ids[i], int(columns.versions[i]), json, texts, vectors
+
+
+def _sparse(columns: Points, i: int) -> dict[str, SparseVector]:
+    held = {name: column.get(i) for name, column in (columns.sparse or {}).items()}
+    return {name: vector for name, vector in held.items() if vector is not None}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.model.filter import Filter, Path
+from vecdb.model.sparse import SparseColumn
 
 MAX_ID_BYTES = 512
 FOR_EVER = -1
@@ -51,7 +52,7 @@ class Rows:
 
     A text of None, a payload of None, or a field left out means "not given". Payloads are JSON
     objects as bytes. ``models`` states, by vector field, the embedding model the vectors came from. The vector field
-    None is the collection's default.
+    None is the collection's default, the field None of ``sparse`` its only one.
     """
 
     ids: Sequence[str]
@@ -59,6 +60,7 @@ class Rows:
     texts: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     payloads: Sequence[bytes | None] | None = None
     models: Mapping[str | None, str] = field(default_factory=dict)
+    sparse: Mapping[str | None, SparseColumn] = field(default_factory=dict)
 
     def cut(self, start: int, stop: int) -> Rows:
         """The rows from ``start`` up to ``stop``."""
@@ -68,6 +70,7 @@ class Rows:
             texts={name: texts[start:stop] for name, texts in self.texts.items()},
             payloads=None if self.payloads is None else self.payloads[start:stop],
             models=self.models,
+            sparse={name: column.cut(start, stop) for name, column in self.sparse.items()},
         )
 
 
@@ -187,7 +190,7 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Which parts of a point an answer carries."""
+    """Which parts of a point an answer carries; ``vectors``: sparse ones, too."""
 
     payload: bool = True
     texts: bool = True
@@ -199,7 +202,7 @@ class Points:
     """Points read back, in columns of equal length; ``versions`` uint64 ``[n]``.
 
     A column that was not selected is None. ``payloads`` are JSON bytes, None where none was given.
-    ``vectors[field]`` is a VectorColumn of the original float32 values.
+    ``vectors[field]`` is a VectorColumn of the original float32 values; ``sparse`` is selected with it.
     """
 
     ids: list[str]
@@ -207,6 +210,7 @@ class Points:
     payloads: list[bytes | None] | None = None
     texts: dict[str, list[str | None]] | None = None
     vectors: dict[str, VectorColumn] | None = None
+    sparse: dict[str, SparseColumn] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -221,6 +225,9 @@ class Points:
             vectors=None
             if self.vectors is None
             else {name: column.cut(start, stop) for name, column in self.vectors.items()},
+            sparse=None
+            if self.sparse is None
+            else {name: column.cut(start, stop) for name, column in self.sparse.items()},
         )
 
     def at(self, positions: Int64) -> Points:
@@ -236,6 +243,9 @@ class Points:
             vectors=None
             if self.vectors is None
             else {name: column.at(positions) for name, column in self.vectors.items()},
+            sparse=None
+            if self.sparse is None
+            else {name: column.at(positions) for name, column in self.sparse.items()},
         )
 
 

@@ -17,6 +17,7 @@ from vecdb.model.highlight import Highlight, Snippet
 from vecdb.model.keyword import Keyword
 from vecdb.model.modifier import MAX_MODIFIERS, Mmr, Modifier
 from vecdb.model.point import Float32, Points, Select
+from vecdb.model.sparse import Sparse
 
 MAX_WINDOW = 10_000  # offset + limit
 MAX_EF = 10_000
@@ -74,7 +75,7 @@ class Near:
         return replace(self, vectors=self.vectors[queries])
 
 
-Leg = Near | Keyword
+Leg = Near | Keyword | Sparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,7 @@ class SearchRequest:
                 )
             if isinstance(leg, Keyword):
                 leg.validate(f"legs[{i}].keyword")
-            else:
+            elif isinstance(leg, Near):
                 for j, examples in enumerate(leg.examples or ()):
                     _check_examples(examples, f"legs[{i}].near.examples.queries[{j}]")
             if not (np.isfinite(leg.weight) and leg.weight > 0):

@@ -67,8 +67,18 @@ class TextField:
 
 
 @dataclass(frozen=True, slots=True)
+class SparseField:
+    """A field of sparse vectors (weights at a few of 2^32 dimensions), which are compared by dot product.
+
+    ``model``, when given, names the embedding model that reads and writes may state and must then agree with.
+    """
+
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
-    """The shape of a collection. The unnamed field of either kind is ``""``.
+    """The shape of a collection. The unnamed field of each kind is ``""``.
 
     ``default_vector``: the vector field meant where none is named (None: the unnamed one, or the only one there is).
     ``ttl_ms``: how long points stay that were written without a time of their own, 0 for ever. ``payload_columns``:
@@ -80,6 +90,7 @@ class Schema:
     default_vector: str | None = None
     ttl_ms: int = 0
     payload_columns: bool = True
+    sparse: Mapping[str, SparseField] = field(default_factory=dict)
 
     @property
     def main_vector(self) -> str | None:
@@ -90,9 +101,14 @@ class Schema:
             return ""
         return next(iter(self.vectors)) if len(self.vectors) == 1 else None
 
+    @property
+    def main_sparse(self) -> str | None:
+        """The name of the only field of sparse vectors; None when there is none, or several."""
+        return next(iter(self.sparse)) if len(self.sparse) == 1 else None
+
     def validate(self) -> None:
         """Raise InvalidArgument at the first thing that cannot be a schema."""
-        for kind, fields in (("vectors", self.vectors), ("texts", self.texts)):
+        for kind, fields in (("vectors", self.vectors), ("texts", self.texts), ("sparse", self.sparse)):
             if len(fields) > MAX_FIELDS:
                 raise InvalidArgument(
                     "too many fields", field=kind, expected=f"at most {MAX_FIELDS}", received=str(len(fields))
@@ -118,7 +134,12 @@ class Schema:
     def differences(self, other: Schema) -> list[tuple[str, str, str]]:
         """What differs in meaning: (path, as it is here, as it is in ``other``)."""
         found: list[tuple[str, str, str]] = []
-        for kind, here, there in (("vectors", self.vectors, other.vectors), ("texts", self.texts, other.texts)):
+        kinds: list[tuple[str, Mapping[str, object], Mapping[str, object]]] = [
+            ("vectors", self.vectors, other.vectors),
+            ("texts", self.texts, other.texts),
+            ("sparse", self.sparse, other.sparse),
+        ]
+        for kind, here, there in kinds:
             for name in sorted({*here, *there}):
                 found.append((f'{kind}["{name}"]', _told(here.get(name)), _told(there.get(name))))
         found.append(("default_vector", _told(self.main_vector), _told(other.main_vector)))

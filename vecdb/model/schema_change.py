@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vecdb.errors import AlreadyExists, FailedPrecondition, FieldNotFound
-from vecdb.model.schema import Schema, TextField, VectorField, named
+from vecdb.model.schema import Schema, SparseField, TextField, VectorField, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,14 @@ class SetTextField:
 
 
 @dataclass(frozen=True, slots=True)
+class AddSparseField:
+    """A new field of sparse vectors, in which no point has one yet. A second one makes calls that name none refused."""
+
+    name: str
+    field: SparseField
+
+
+@dataclass(frozen=True, slots=True)
 class SetTtl:
     """How long points stay, in milliseconds, that are written from now on without a time of their own; 0: for ever."""
 
@@ -80,6 +88,7 @@ SchemaChange = (
     | SetDefaultVector
     | AddTextField
     | SetTextField
+    | AddSparseField
     | SetTtl
     | SetPayloadColumns
 )
@@ -126,6 +135,9 @@ def _changed(schema: Schema, change: SchemaChange) -> Schema:
         case SetTextField(name, field):
             _refuse_unknown(schema.texts, name, "text")
             return replace(schema, texts={**schema.texts, name: field})
+        case AddSparseField(name, field):
+            _refuse_taken(schema.sparse, name)
+            return replace(schema, sparse={**schema.sparse, name: field})
         case SetTtl(ttl_ms):
             return replace(schema, ttl_ms=ttl_ms)
         case SetPayloadColumns(on):

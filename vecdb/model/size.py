@@ -24,6 +24,8 @@ def row_sizes(rows: Rows | Points) -> Int64:
             sizes[column.rows] += entry
     for texts in (rows.texts or {}).values():
         sizes += _lengths(texts) + ENTRY_OVERHEAD
+    for sparse in (rows.sparse or {}).values():
+        sizes += sparse.sizes(len(rows.ids)) + 2 * ENTRY_OVERHEAD
     if rows.payloads is not None:
         sizes += _lengths(rows.payloads) + ENTRY_OVERHEAD
     return sizes
@@ -31,10 +33,11 @@ def row_sizes(rows: Rows | Points) -> Int64:
 
 def all_fit(rows: Rows | Points, limit: int) -> bool:
     """Whether all rows surely take at most ``limit`` bytes together; much cheaper than ``row_sizes``."""
-    vectors, texts = rows.vectors or {}, rows.texts or {}
-    columns = len(vectors) + len(texts) + 1
+    vectors, texts, sparse = rows.vectors or {}, rows.texts or {}, rows.sparse or {}
+    columns = len(vectors) + len(texts) + 2 * len(sparse) + 1
     bound = len(rows.ids) * (ROW_OVERHEAD + columns * ENTRY_OVERHEAD)
     bound += 4 * sum(map(len, rows.ids)) + sum(column.data.nbytes for column in vectors.values())
+    bound += 8 * sum(len(column.data.indices) for column in sparse.values())
     bound += 4 * sum(len(text) for column in texts.values() for text in column if text)
     bound += sum(len(payload) for payload in rows.payloads or () if payload)
     return bound <= limit

@@ -7,6 +7,7 @@ decode raises DataLoss: it passed RocksDB's checksums, so it was written wrong o
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -27,6 +28,8 @@ NO_ROW = 2**64 - 1
 BUCKETS = 256
 TEXT = 1 << 15
 """Slots of the text field of number n are under TEXT | n, those of a vector field under its number, which is lower."""
+SPARSE = 1 << 14
+"""In bodies a sparse vector stands among the texts, that of field n under SPARSE | n; texts have lower numbers."""
 
 UInt64 = NDArray[np.uint64]
 
@@ -51,7 +54,8 @@ class Body(NamedTuple):
     ``seq`` is the write that made it, ``previous`` the row it replaced (NO_ROW: none), ``expires_at``
     milliseconds since 1970 (0: never). ``slots`` gives by field id the row under which the vector is
     stored: an edit that leaves a vector alone adopts the slot of the row before. So with texts, under TEXT | number:
-    but a text that has no slot here is the row's own, and the text itself is in every body.
+    but a text that has no slot here is the row's own, and the text itself is in every body. ``sparse``, by SPARSE |
+    number: sparse vectors, which are kept as texts are; dimension (uint32) and weight (float32) of each entry in turn.
     """
 
     id: str
@@ -61,6 +65,12 @@ class Body(NamedTuple):
     slots: dict[int, int]
     texts: dict[int, str]
     payload: bytes | None
+    sparse: dict[int, bytes] = {}  # noqa: RUF012 (of a tuple; never changed)
+
+    @property
+    def written(self) -> dict[int, str | bytes]:
+        """Texts and sparse vectors."""
+        return {**self.texts, **self.sparse}
 
 
 def bucket(id: str) -> int:
@@ -68,12 +78,12 @@ def bucket(id: str) -> int:
     return crc32(id.encode()) & (BUCKETS - 1)
 
 
-def encode_tail(id: str, texts: dict[int, str], payload: bytes | None) -> bytes:
-    """The part of a body that does not depend on its row and sequence; made on the request's thread."""
+def encode_tail(id: str, texts: Mapping[int, str | bytes], payload: bytes | None) -> bytes:
+    """The part of a body that does not depend on its row and sequence. ``texts``: as in ``Body.written``."""
     raw_id = id.encode()
     parts = [len(raw_id).to_bytes(2, "little"), raw_id, bytes([len(texts)])]
     for field_id, text in texts.items():
-        raw = text.encode()
+        raw = text if isinstance(text, bytes) else text.encode()
         parts += [field_id.to_bytes(2, "little"), len(raw).to_bytes(4, "little"), raw]
     if payload is not None:
         parts.append(payload)
@@ -86,18 +96,30 @@ def encode_slots(slots: dict[int, int]) -> bytes:
 
 
 def encode_body(
-    tail: bytes, *, has_payload: bool, id_bucket: int, seq: int, previous: int, expires_at: int, slots: bytes
+    tail: bytes,
+    *,
+    has_payload: bool,
+    id_bucket: int,
+    seq: int,
+    previous: int,
+    expires_at: int,
+    slots: bytes,
+    has_sparse: bool = False,
 ) -> bytes:
-    """A whole body from its tail and encoded slots."""
+    """A whole body from its tail and encoded slots.
+
+    ``has_sparse``: the tail has sparse vectors. It makes version 2, which releases that know none refuse.
+    """
     flags = _HAS_PAYLOAD if has_payload else 0
-    return _BODY.pack(1, flags, id_bucket, seq, previous, expires_at, len(slots) // _SLOT.size) + slots + tail
+    n_slots = len(slots) // _SLOT.size
+    return _BODY.pack(1 + has_sparse, flags, id_bucket, seq, previous, expires_at, n_slots) + slots + tail
 
 
 def decode_body(value: bytes) -> Body:
     """The inverse of ``encode_body``. Raises DataLoss."""
     try:
         version, flags, _, seq, previous, expires_at, n_slots = _BODY.unpack_from(value, 0)
-        _known(version, 1, "body")
+        _known(version, 2, "body")
         at = _BODY.size
         slots_end = at + n_slots * _SLOT.size
         slots = dict(_SLOT.iter_unpack(value[at:slots_end]))
@@ -105,15 +127,20 @@ def decode_body(value: bytes) -> Body:
         id_end = at + (value[slots_end] | value[slots_end + 1] << 8)
         point_id = value[at:id_end].decode()
         texts: dict[int, str] = {}
+        sparse: dict[int, bytes] = {}
         at = id_end + 1
         for _ in range(value[id_end]):
             field_id, size = _TEXT.unpack_from(value, at)
             at += _TEXT.size
-            texts[field_id] = value[at : at + size].decode()
+            if field_id & SPARSE:
+                sparse[field_id] = value[at : at + size]
+            else:
+                texts[field_id] = value[at : at + size].decode()
             at += size
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise DataLoss(f"a body does not decode: {error}") from error
-    return Body(point_id, seq, previous, expires_at, slots, texts, value[at:] if flags & _HAS_PAYLOAD else None)
+    payload = value[at:] if flags & _HAS_PAYLOAD else None
+    return Body(point_id, seq, previous, expires_at, slots, texts, payload, sparse)
 
 
 def body_links(value: bytes) -> tuple[int, int]:

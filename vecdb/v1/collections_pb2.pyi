@@ -28,6 +28,7 @@ class ChangeSchemaRequest(google.protobuf.message.Message):
     PAYLOAD_COLUMNS_FIELD_NUMBER: builtins.int
     ADD_TEXT_FIELD_NUMBER: builtins.int
     SET_TEXT_FIELD_NUMBER: builtins.int
+    ADD_SPARSE_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
     drop_vector: builtins.str
@@ -54,6 +55,10 @@ class ChangeSchemaRequest(google.protobuf.message.Message):
     def set_text(self) -> global___SetTextField:
         """How keywords are found in a text field that is there; what is indexed is indexed anew in the background."""
 
+    @property
+    def add_sparse(self) -> global___AddSparseField:
+        """A new field of sparse vectors, in which no point has one yet."""
+
     def __init__(
         self,
         *,
@@ -66,10 +71,11 @@ class ChangeSchemaRequest(google.protobuf.message.Message):
         payload_columns: builtins.bool = ...,
         add_text: global___AddTextField | None = ...,
         set_text: global___SetTextField | None = ...,
+        add_sparse: global___AddSparseField | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "set_text", b"set_text", "ttl_ms", b"ttl_ms"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "collection", b"collection", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "set_text", b"set_text", "ttl_ms", b"ttl_ms"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["change", b"change"]) -> typing.Literal["add_vector", "drop_vector", "rename_vector", "default_vector", "ttl_ms", "payload_columns", "add_text", "set_text"] | None: ...
+    def HasField(self, field_name: typing.Literal["add_sparse", b"add_sparse", "add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "set_text", b"set_text", "ttl_ms", b"ttl_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["add_sparse", b"add_sparse", "add_text", b"add_text", "add_vector", b"add_vector", "change", b"change", "collection", b"collection", "default_vector", b"default_vector", "drop_vector", b"drop_vector", "payload_columns", b"payload_columns", "rename_vector", b"rename_vector", "set_text", b"set_text", "ttl_ms", b"ttl_ms"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["change", b"change"]) -> typing.Literal["add_vector", "drop_vector", "rename_vector", "default_vector", "ttl_ms", "payload_columns", "add_text", "set_text", "add_sparse"] | None: ...
 
 global___ChangeSchemaRequest = ChangeSchemaRequest
 
@@ -122,6 +128,31 @@ class AddTextField(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["field", b"field", "name", b"name"]) -> None: ...
 
 global___AddTextField = AddTextField
+
+@typing.final
+class AddSparseField(google.protobuf.message.Message):
+    """A new field of sparse vectors."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    FIELD_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name, [A-Za-z0-9._-]{1,128}, or "" for the unnamed one."""
+    @property
+    def field(self) -> vecdb.v1.schema_pb2.SparseField:
+        """What it is."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        field: vecdb.v1.schema_pb2.SparseField | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["field", b"field"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "name", b"name"]) -> None: ...
+
+global___AddSparseField = AddSparseField
 
 @typing.final
 class SetTextField(google.protobuf.message.Message):

@@ -14,25 +14,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vecdb/v1/columns.proto\x12\x08vecdb.v1\"[\n\x07Vectors\x12\x0b\n\x03\x64im\x18\x01 \x01(\r\x12%\n\tdata_type\x18\x02 \x01(\x0e\x32\x12.vecdb.v1.DataType\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x03(\x02\"|\n\x0cVectorColumn\x12\x12\n\x05\x66ield\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\"\n\x07vectors\x18\x02 \x01(\x0b\x32\x11.vecdb.v1.Vectors\x12\x0c\n\x04rows\x18\x03 \x03(\r\x12\x12\n\x05model\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_fieldB\x08\n\x06_model\"9\n\nTextColumn\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0c\n\x04rows\x18\x03 \x03(\r\"-\n\rPayloadColumn\x12\x0e\n\x06values\x18\x01 \x03(\x0c\x12\x0c\n\x04rows\x18\x02 \x03(\r\"9\n\x06Select\x12\x0f\n\x07payload\x18\x01 \x01(\x08\x12\r\n\x05texts\x18\x02 \x01(\x08\x12\x0f\n\x07vectors\x18\x03 \x01(\x08\"\xa6\x01\n\x0cPointColumns\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x10\n\x08versions\x18\x02 \x01(\x0c\x12)\n\x08payloads\x18\x03 \x01(\x0b\x32\x17.vecdb.v1.PayloadColumn\x12#\n\x05texts\x18\x04 \x03(\x0b\x32\x14.vecdb.v1.TextColumn\x12\'\n\x07vectors\x18\x05 \x03(\x0b\x32\x16.vecdb.v1.VectorColumn*S\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16vecdb/v1/columns.proto\x12\x08vecdb.v1\"[\n\x07Vectors\x12\x0b\n\x03\x64im\x18\x01 \x01(\r\x12%\n\tdata_type\x18\x02 \x01(\x0e\x32\x12.vecdb.v1.DataType\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x03(\x02\"@\n\rSparseVectors\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\x12\x0f\n\x07indices\x18\x02 \x01(\x0c\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"\x82\x01\n\x0cSparseColumn\x12\x12\n\x05\x66ield\x18\x01 \x01(\tH\x00\x88\x01\x01\x12(\n\x07vectors\x18\x02 \x01(\x0b\x32\x17.vecdb.v1.SparseVectors\x12\x0c\n\x04rows\x18\x03 \x03(\r\x12\x12\n\x05model\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_fieldB\x08\n\x06_model\"|\n\x0cVectorColumn\x12\x12\n\x05\x66ield\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\"\n\x07vectors\x18\x02 \x01(\x0b\x32\x11.vecdb.v1.Vectors\x12\x0c\n\x04rows\x18\x03 \x03(\r\x12\x12\n\x05model\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_fieldB\x08\n\x06_model\"9\n\nTextColumn\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0c\n\x04rows\x18\x03 \x03(\r\"-\n\rPayloadColumn\x12\x0e\n\x06values\x18\x01 \x03(\x0c\x12\x0c\n\x04rows\x18\x02 \x03(\r\"9\n\x06Select\x12\x0f\n\x07payload\x18\x01 \x01(\x08\x12\r\n\x05texts\x18\x02 \x01(\x08\x12\x0f\n\x07vectors\x18\x03 \x01(\x08\"\xce\x01\n\x0cPointColumns\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x10\n\x08versions\x18\x02 \x01(\x0c\x12)\n\x08payloads\x18\x03 \x01(\x0b\x32\x17.vecdb.v1.PayloadColumn\x12#\n\x05texts\x18\x04 \x03(\x0b\x32\x14.vecdb.v1.TextColumn\x12\'\n\x07vectors\x18\x05 \x03(\x0b\x32\x16.vecdb.v1.VectorColumn\x12&\n\x06sparse\x18\x06 \x03(\x0b\x32\x16.vecdb.v1.SparseColumn*S\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.columns_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=589
-  _globals['_DATATYPE']._serialized_end=672
+  _globals['_DATATYPE']._serialized_start=828
+  _globals['_DATATYPE']._serialized_end=911
   _globals['_VECTORS']._serialized_start=36
   _globals['_VECTORS']._serialized_end=127
-  _globals['_VECTORCOLUMN']._serialized_start=129
-  _globals['_VECTORCOLUMN']._serialized_end=253
-  _globals['_TEXTCOLUMN']._serialized_start=255
-  _globals['_TEXTCOLUMN']._serialized_end=312
-  _globals['_PAYLOADCOLUMN']._serialized_start=314
-  _globals['_PAYLOADCOLUMN']._serialized_end=359
-  _globals['_SELECT']._serialized_start=361
-  _globals['_SELECT']._serialized_end=418
-  _globals['_POINTCOLUMNS']._serialized_start=421
-  _globals['_POINTCOLUMNS']._serialized_end=587
+  _globals['_SPARSEVECTORS']._serialized_start=129
+  _globals['_SPARSEVECTORS']._serialized_end=193
+  _globals['_SPARSECOLUMN']._serialized_start=196
+  _globals['_SPARSECOLUMN']._serialized_end=326
+  _globals['_VECTORCOLUMN']._serialized_start=328
+  _globals['_VECTORCOLUMN']._serialized_end=452
+  _globals['_TEXTCOLUMN']._serialized_start=454
+  _globals['_TEXTCOLUMN']._serialized_end=511
+  _globals['_PAYLOADCOLUMN']._serialized_start=513
+  _globals['_PAYLOADCOLUMN']._serialized_end=558
+  _globals['_SELECT']._serialized_start=560
+  _globals['_SELECT']._serialized_end=617
+  _globals['_POINTCOLUMNS']._serialized_start=620
+  _globals['_POINTCOLUMNS']._serialized_end=826
 # @@protoc_insertion_point(module_scope)

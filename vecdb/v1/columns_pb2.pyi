@@ -80,6 +80,73 @@ class Vectors(google.protobuf.message.Message):
 global___Vectors = Vectors
 
 @typing.final
+class SparseVectors(google.protobuf.message.Message):
+    """Sparse vectors, one after another: each has weights at some of 2^32 dimensions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: builtins.int
+    INDICES_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    indices: builtins.bytes
+    """The dimensions of all weights, little-endian uint32; of each vector different ones."""
+    values: builtins.bytes
+    """The weights, little-endian float32, finite. Those of 0 are left out when received."""
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """How many weights each vector has, 0..65,536."""
+
+    def __init__(
+        self,
+        *,
+        counts: collections.abc.Iterable[builtins.int] | None = ...,
+        indices: builtins.bytes = ...,
+        values: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "indices", b"indices", "values", b"values"]) -> None: ...
+
+global___SparseVectors = SparseVectors
+
+@typing.final
+class SparseColumn(google.protobuf.message.Message):
+    """The sparse vectors of one field."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Field; "" is the unnamed one. Not given, in a write: the collection's only one."""
+    model: builtins.str
+    """Name of the embedding model they came from. When given it must be the field's own."""
+    @property
+    def vectors(self) -> global___SparseVectors:
+        """One vector for each entry."""
+
+    @property
+    def rows(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Which points carry one; see the top of this file."""
+
+    def __init__(
+        self,
+        *,
+        field: builtins.str | None = ...,
+        vectors: global___SparseVectors | None = ...,
+        rows: collections.abc.Iterable[builtins.int] | None = ...,
+        model: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_field", b"_field", "_model", b"_model", "field", b"field", "model", b"model", "vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_field", b"_field", "_model", b"_model", "field", b"field", "model", b"model", "rows", b"rows", "vectors", b"vectors"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_field", b"_field"]) -> typing.Literal["field"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_model", b"_model"]) -> typing.Literal["model"] | None: ...
+
+global___SparseColumn = SparseColumn
+
+@typing.final
 class VectorColumn(google.protobuf.message.Message):
     """The vectors of one field."""
 
@@ -188,7 +255,7 @@ class Select(google.protobuf.message.Message):
     texts: builtins.bool
     """Texts of all fields."""
     vectors: builtins.bool
-    """Vectors of all fields, the float32 values as they were written."""
+    """Vectors of all fields, the float32 values as they were written; sparse vectors, too."""
     def __init__(
         self,
         *,
@@ -211,6 +278,7 @@ class PointColumns(google.protobuf.message.Message):
     PAYLOADS_FIELD_NUMBER: builtins.int
     TEXTS_FIELD_NUMBER: builtins.int
     VECTORS_FIELD_NUMBER: builtins.int
+    SPARSE_FIELD_NUMBER: builtins.int
     versions: builtins.bytes
     """For each point the sequence of the write that made it: little-endian uint64, 8 bytes each."""
     @property
@@ -229,6 +297,10 @@ class PointColumns(google.protobuf.message.Message):
     def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___VectorColumn]:
         """Vectors, when selected; one column for each field that some point has. Always float32 in `data`."""
 
+    @property
+    def sparse(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SparseColumn]:
+        """Sparse vectors, when vectors are selected; one column for each field that some point has, by ascending dimension."""
+
     def __init__(
         self,
         *,
@@ -237,8 +309,9 @@ class PointColumns(google.protobuf.message.Message):
         payloads: global___PayloadColumn | None = ...,
         texts: collections.abc.Iterable[global___TextColumn] | None = ...,
         vectors: collections.abc.Iterable[global___VectorColumn] | None = ...,
+        sparse: collections.abc.Iterable[global___SparseColumn] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["payloads", b"payloads"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["ids", b"ids", "payloads", b"payloads", "texts", b"texts", "vectors", b"vectors", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ids", b"ids", "payloads", b"payloads", "sparse", b"sparse", "texts", b"texts", "vectors", b"vectors", "versions", b"versions"]) -> None: ...
 
 global___PointColumns = PointColumns

@@ -16,7 +16,7 @@ from vecdb.v1 import columns_pb2 as vecdb_dot_v1_dot_columns__pb2
 from vecdb.v1 import filter_pb2 as vecdb_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12vecdb/v1/leg.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\".\n\x08\x45xamples\x12\x10\n\x08positive\x18\x01 \x03(\t\x12\x10\n\x08negative\x18\x02 \x03(\t\"5\n\x0e\x45xampleQueries\x12#\n\x07queries\x18\x01 \x03(\x0b\x32\x12.vecdb.v1.Examples\"\xa0\x01\n\x04Near\x12$\n\x07vectors\x18\x01 \x01(\x0b\x32\x11.vecdb.v1.VectorsH\x00\x12,\n\x08\x65xamples\x18\x04 \x01(\x0b\x32\x18.vecdb.v1.ExampleQueriesH\x00\x12\x12\n\x05using\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05model\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06targetB\x08\n\x06_usingB\x08\n\x06_model\"9\n\nFieldBoost\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\x05\x62oost\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_boost\"_\n\x07Keyword\x12\r\n\x05texts\x18\x01 \x03(\t\x12$\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x14.vecdb.v1.FieldBoost\x12\x10\n\x08language\x18\x03 \x01(\x08\x12\r\n\x05\x66uzzy\x18\x04 \x01(\r\"\xb3\x01\n\x03Leg\x12\x1e\n\x04near\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.NearH\x00\x12$\n\x07keyword\x18\x02 \x01(\x0b\x32\x11.vecdb.v1.KeywordH\x00\x12\x13\n\x06weight\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05\x64\x65pth\x18\x0c \x01(\rH\x02\x88\x01\x01\x12 \n\x06\x66ilter\x18\r \x01(\x0b\x32\x10.vecdb.v1.FilterB\x06\n\x04kindB\t\n\x07_weightB\x08\n\x06_depth\"\x10\n\x03Rrf\x12\t\n\x01k\x18\x01 \x01(\r\"\x0f\n\rRelativeScore\"\x13\n\x11\x44istributionScore\"\x9e\x01\n\x06\x46usion\x12\x1c\n\x03rrf\x18\x01 \x01(\x0b\x32\r.vecdb.v1.RrfH\x00\x12\x31\n\x0erelative_score\x18\x02 \x01(\x0b\x32\x17.vecdb.v1.RelativeScoreH\x00\x12\x39\n\x12\x64istribution_score\x18\x03 \x01(\x0b\x32\x1b.vecdb.v1.DistributionScoreH\x00\x42\x08\n\x06methodb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12vecdb/v1/leg.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\".\n\x08\x45xamples\x12\x10\n\x08positive\x18\x01 \x03(\t\x12\x10\n\x08negative\x18\x02 \x03(\t\"5\n\x0e\x45xampleQueries\x12#\n\x07queries\x18\x01 \x03(\x0b\x32\x12.vecdb.v1.Examples\"\xa0\x01\n\x04Near\x12$\n\x07vectors\x18\x01 \x01(\x0b\x32\x11.vecdb.v1.VectorsH\x00\x12,\n\x08\x65xamples\x18\x04 \x01(\x0b\x32\x18.vecdb.v1.ExampleQueriesH\x00\x12\x12\n\x05using\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05model\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06targetB\x08\n\x06_usingB\x08\n\x06_model\"9\n\nFieldBoost\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\x05\x62oost\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_boost\"_\n\x07Keyword\x12\r\n\x05texts\x18\x01 \x03(\t\x12$\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x14.vecdb.v1.FieldBoost\x12\x10\n\x08language\x18\x03 \x01(\x08\x12\r\n\x05\x66uzzy\x18\x04 \x01(\r\"n\n\x06Sparse\x12(\n\x07vectors\x18\x01 \x01(\x0b\x32\x17.vecdb.v1.SparseVectors\x12\x12\n\x05using\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05model\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_usingB\x08\n\x06_model\"\xd7\x01\n\x03Leg\x12\x1e\n\x04near\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.NearH\x00\x12$\n\x07keyword\x18\x02 \x01(\x0b\x32\x11.vecdb.v1.KeywordH\x00\x12\"\n\x06sparse\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.SparseH\x00\x12\x13\n\x06weight\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05\x64\x65pth\x18\x0c \x01(\rH\x02\x88\x01\x01\x12 \n\x06\x66ilter\x18\r \x01(\x0b\x32\x10.vecdb.v1.FilterB\x06\n\x04kindB\t\n\x07_weightB\x08\n\x06_depth\"\x10\n\x03Rrf\x12\t\n\x01k\x18\x01 \x01(\r\"\x0f\n\rRelativeScore\"\x13\n\x11\x44istributionScore\"\x9e\x01\n\x06\x46usion\x12\x1c\n\x03rrf\x18\x01 \x01(\x0b\x32\r.vecdb.v1.RrfH\x00\x12\x31\n\x0erelative_score\x18\x02 \x01(\x0b\x32\x17.vecdb.v1.RelativeScoreH\x00\x12\x39\n\x12\x64istribution_score\x18\x03 \x01(\x0b\x32\x1b.vecdb.v1.DistributionScoreH\x00\x42\x08\n\x06methodb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +33,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIELDBOOST']._serialized_end=402
   _globals['_KEYWORD']._serialized_start=404
   _globals['_KEYWORD']._serialized_end=499
-  _globals['_LEG']._serialized_start=502
-  _globals['_LEG']._serialized_end=681
-  _globals['_RRF']._serialized_start=683
-  _globals['_RRF']._serialized_end=699
-  _globals['_RELATIVESCORE']._serialized_start=701
-  _globals['_RELATIVESCORE']._serialized_end=716
-  _globals['_DISTRIBUTIONSCORE']._serialized_start=718
-  _globals['_DISTRIBUTIONSCORE']._serialized_end=737
-  _globals['_FUSION']._serialized_start=740
-  _globals['_FUSION']._serialized_end=898
+  _globals['_SPARSE']._serialized_start=501
+  _globals['_SPARSE']._serialized_end=611
+  _globals['_LEG']._serialized_start=614
+  _globals['_LEG']._serialized_end=829
+  _globals['_RRF']._serialized_start=831
+  _globals['_RRF']._serialized_end=847
+  _globals['_RELATIVESCORE']._serialized_start=849
+  _globals['_RELATIVESCORE']._serialized_end=864
+  _globals['_DISTRIBUTIONSCORE']._serialized_start=866
+  _globals['_DISTRIBUTIONSCORE']._serialized_end=885
+  _globals['_FUSION']._serialized_start=888
+  _globals['_FUSION']._serialized_end=1046
 # @@protoc_insertion_point(module_scope)

@@ -162,6 +162,39 @@ class Keyword(google.protobuf.message.Message):
 global___Keyword = Keyword
 
 @typing.final
+class Sparse(google.protobuf.message.Message):
+    """Points whose sparse vectors have a dimension in common with given ones, best first by dot product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VECTORS_FIELD_NUMBER: builtins.int
+    USING_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    using: builtins.str
+    """Field of sparse vectors; "" is the unnamed one. Not given: the collection's only one."""
+    model: builtins.str
+    """Name of the embedding model the vectors came from. When given it must be the field's own."""
+    @property
+    def vectors(self) -> vecdb.v1.columns_pb2.SparseVectors:
+        """One vector for each query of the search."""
+
+    def __init__(
+        self,
+        *,
+        vectors: vecdb.v1.columns_pb2.SparseVectors | None = ...,
+        using: builtins.str | None = ...,
+        model: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_model", b"_model", "_using", b"_using", "model", b"model", "using", b"using", "vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_model", b"_model", "_using", b"_using", "model", b"model", "using", b"using", "vectors", b"vectors"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_model", b"_model"]) -> typing.Literal["model"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_using", b"_using"]) -> typing.Literal["using"] | None: ...
+
+global___Sparse = Sparse
+
+@typing.final
 class Leg(google.protobuf.message.Message):
     """One way to find points. Exactly one kind is set; what a server does not know it refuses."""
 
@@ -169,6 +202,7 @@ class Leg(google.protobuf.message.Message):
 
     NEAR_FIELD_NUMBER: builtins.int
     KEYWORD_FIELD_NUMBER: builtins.int
+    SPARSE_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     DEPTH_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
@@ -185,6 +219,10 @@ class Leg(google.protobuf.message.Message):
         """Words."""
 
     @property
+    def sparse(self) -> global___Sparse:
+        """Sparse vectors."""
+
+    @property
     def filter(self) -> vecdb.v1.filter_pb2.Filter:
         """Narrows this leg alone."""
 
@@ -193,18 +231,19 @@ class Leg(google.protobuf.message.Message):
         *,
         near: global___Near | None = ...,
         keyword: global___Keyword | None = ...,
+        sparse: global___Sparse | None = ...,
         weight: builtins.float | None = ...,
         depth: builtins.int | None = ...,
         filter: vecdb.v1.filter_pb2.Filter | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "keyword", b"keyword", "kind", b"kind", "near", b"near", "weight", b"weight"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "keyword", b"keyword", "kind", b"kind", "near", b"near", "weight", b"weight"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "keyword", b"keyword", "kind", b"kind", "near", b"near", "sparse", b"sparse", "weight", b"weight"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_depth", b"_depth", "_weight", b"_weight", "depth", b"depth", "filter", b"filter", "keyword", b"keyword", "kind", b"kind", "near", b"near", "sparse", b"sparse", "weight", b"weight"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_depth", b"_depth"]) -> typing.Literal["depth"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_weight", b"_weight"]) -> typing.Literal["weight"] | None: ...
     @typing.overload
-    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["near", "keyword"] | None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["near", "keyword", "sparse"] | None: ...
 
 global___Leg = Leg
 

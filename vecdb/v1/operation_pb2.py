@@ -16,31 +16,31 @@ from vecdb.v1 import columns_pb2 as vecdb_dot_v1_dot_columns__pb2
 from vecdb.v1 import filter_pb2 as vecdb_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vecdb/v1/operation.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\"\x14\n\x04Path\x12\x0c\n\x04keys\x18\x01 \x03(\t\"_\n\tCondition\x12\x0e\n\x06\x61\x62sent\x18\x01 \x01(\x08\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12\x10\n\x08versions\x18\x03 \x03(\x04\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\xb0\x02\n\x03Put\x12\x1f\n\x04mode\x18\x01 \x01(\x0e\x32\x11.vecdb.v1.PutMode\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\'\n\x07vectors\x18\x03 \x03(\x0b\x32\x16.vecdb.v1.VectorColumn\x12#\n\x05texts\x18\x04 \x03(\x0b\x32\x14.vecdb.v1.TextColumn\x12)\n\x08payloads\x18\x05 \x01(\x0b\x32\x17.vecdb.v1.PayloadColumn\x12+\n\x0cpayload_mode\x18\x06 \x01(\x0e\x32\x15.vecdb.v1.PayloadMode\x12\x1d\n\x05unset\x18\x07 \x03(\x0b\x32\x0e.vecdb.v1.Path\x12\x0e\n\x06ttl_ms\x18\x08 \x03(\x12\x12&\n\tcondition\x18\t \x01(\x0b\x32\x13.vecdb.v1.Condition\"@\n\tDeleteIds\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12&\n\tcondition\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.Condition\"/\n\x0b\x44\x65leteWhere\x12 \n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\xac\x01\n\x0bUpdateWhere\x12 \n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12+\n\x0cpayload_mode\x18\x03 \x01(\x0e\x32\x15.vecdb.v1.PayloadMode\x12\x1d\n\x05unset\x18\x04 \x03(\x0b\x32\x0e.vecdb.v1.Path\x12\x13\n\x06ttl_ms\x18\x05 \x01(\x12H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x07\n\x05\x43lear\"\xe1\x01\n\tOperation\x12\x1c\n\x03put\x18\x01 \x01(\x0b\x32\r.vecdb.v1.PutH\x00\x12)\n\ndelete_ids\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.DeleteIdsH\x00\x12 \n\x05\x63lear\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.ClearH\x00\x12-\n\x0c\x64\x65lete_where\x18\x04 \x01(\x0b\x32\x15.vecdb.v1.DeleteWhereH\x00\x12-\n\x0cupdate_where\x18\x05 \x01(\x0b\x32\x15.vecdb.v1.UpdateWhereH\x00\x42\x0b\n\toperation*b\n\x07PutMode\x12\x18\n\x14PUT_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPUT_MODE_UPSERT\x10\x01\x12\x13\n\x0fPUT_MODE_INSERT\x10\x02\x12\x13\n\x0fPUT_MODE_UPDATE\x10\x03*]\n\x0bPayloadMode\x12\x1c\n\x18PAYLOAD_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12PAYLOAD_MODE_MERGE\x10\x01\x12\x18\n\x14PAYLOAD_MODE_REPLACE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18vecdb/v1/operation.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\"\x14\n\x04Path\x12\x0c\n\x04keys\x18\x01 \x03(\t\"_\n\tCondition\x12\x0e\n\x06\x61\x62sent\x18\x01 \x01(\x08\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12\x10\n\x08versions\x18\x03 \x03(\x04\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\xd8\x02\n\x03Put\x12\x1f\n\x04mode\x18\x01 \x01(\x0e\x32\x11.vecdb.v1.PutMode\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12\'\n\x07vectors\x18\x03 \x03(\x0b\x32\x16.vecdb.v1.VectorColumn\x12#\n\x05texts\x18\x04 \x03(\x0b\x32\x14.vecdb.v1.TextColumn\x12)\n\x08payloads\x18\x05 \x01(\x0b\x32\x17.vecdb.v1.PayloadColumn\x12+\n\x0cpayload_mode\x18\x06 \x01(\x0e\x32\x15.vecdb.v1.PayloadMode\x12\x1d\n\x05unset\x18\x07 \x03(\x0b\x32\x0e.vecdb.v1.Path\x12\x0e\n\x06ttl_ms\x18\x08 \x03(\x12\x12&\n\tcondition\x18\t \x01(\x0b\x32\x13.vecdb.v1.Condition\x12&\n\x06sparse\x18\n \x03(\x0b\x32\x16.vecdb.v1.SparseColumn\"@\n\tDeleteIds\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12&\n\tcondition\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.Condition\"/\n\x0b\x44\x65leteWhere\x12 \n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\xac\x01\n\x0bUpdateWhere\x12 \n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12+\n\x0cpayload_mode\x18\x03 \x01(\x0e\x32\x15.vecdb.v1.PayloadMode\x12\x1d\n\x05unset\x18\x04 \x03(\x0b\x32\x0e.vecdb.v1.Path\x12\x13\n\x06ttl_ms\x18\x05 \x01(\x12H\x00\x88\x01\x01\x42\t\n\x07_ttl_ms\"\x07\n\x05\x43lear\"\xe1\x01\n\tOperation\x12\x1c\n\x03put\x18\x01 \x01(\x0b\x32\r.vecdb.v1.PutH\x00\x12)\n\ndelete_ids\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.DeleteIdsH\x00\x12 \n\x05\x63lear\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.ClearH\x00\x12-\n\x0c\x64\x65lete_where\x18\x04 \x01(\x0b\x32\x15.vecdb.v1.DeleteWhereH\x00\x12-\n\x0cupdate_where\x18\x05 \x01(\x0b\x32\x15.vecdb.v1.UpdateWhereH\x00\x42\x0b\n\toperation*b\n\x07PutMode\x12\x18\n\x14PUT_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPUT_MODE_UPSERT\x10\x01\x12\x13\n\x0fPUT_MODE_INSERT\x10\x02\x12\x13\n\x0fPUT_MODE_UPDATE\x10\x03*]\n\x0bPayloadMode\x12\x1c\n\x18PAYLOAD_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12PAYLOAD_MODE_MERGE\x10\x01\x12\x18\n\x14PAYLOAD_MODE_REPLACE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PUTMODE']._serialized_start=1038
-  _globals['_PUTMODE']._serialized_end=1136
-  _globals['_PAYLOADMODE']._serialized_start=1138
-  _globals['_PAYLOADMODE']._serialized_end=1231
+  _globals['_PUTMODE']._serialized_start=1078
+  _globals['_PUTMODE']._serialized_end=1176
+  _globals['_PAYLOADMODE']._serialized_start=1178
+  _globals['_PAYLOADMODE']._serialized_end=1271
   _globals['_PATH']._serialized_start=85
   _globals['_PATH']._serialized_end=105
   _globals['_CONDITION']._serialized_start=107
   _globals['_CONDITION']._serialized_end=202
   _globals['_PUT']._serialized_start=205
-  _globals['_PUT']._serialized_end=509
-  _globals['_DELETEIDS']._serialized_start=511
-  _globals['_DELETEIDS']._serialized_end=575
-  _globals['_DELETEWHERE']._serialized_start=577
-  _globals['_DELETEWHERE']._serialized_end=624
-  _globals['_UPDATEWHERE']._serialized_start=627
-  _globals['_UPDATEWHERE']._serialized_end=799
-  _globals['_CLEAR']._serialized_start=801
-  _globals['_CLEAR']._serialized_end=808
-  _globals['_OPERATION']._serialized_start=811
-  _globals['_OPERATION']._serialized_end=1036
+  _globals['_PUT']._serialized_end=549
+  _globals['_DELETEIDS']._serialized_start=551
+  _globals['_DELETEIDS']._serialized_end=615
+  _globals['_DELETEWHERE']._serialized_start=617
+  _globals['_DELETEWHERE']._serialized_end=664
+  _globals['_UPDATEWHERE']._serialized_start=667
+  _globals['_UPDATEWHERE']._serialized_end=839
+  _globals['_CLEAR']._serialized_start=841
+  _globals['_CLEAR']._serialized_end=848
+  _globals['_OPERATION']._serialized_start=851
+  _globals['_OPERATION']._serialized_end=1076
 # @@protoc_insertion_point(module_scope)

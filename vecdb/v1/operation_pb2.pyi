@@ -145,6 +145,7 @@ class Put(google.protobuf.message.Message):
     UNSET_FIELD_NUMBER: builtins.int
     TTL_MS_FIELD_NUMBER: builtins.int
     CONDITION_FIELD_NUMBER: builtins.int
+    SPARSE_FIELD_NUMBER: builtins.int
     mode: global___PutMode.ValueType
     """What becomes of points that exist already, or do not."""
     payload_mode: global___PayloadMode.ValueType
@@ -179,6 +180,10 @@ class Put(google.protobuf.message.Message):
     def condition(self) -> global___Condition:
         """What must hold of the points."""
 
+    @property
+    def sparse(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[vecdb.v1.columns_pb2.SparseColumn]:
+        """Sparse vectors, at most one column for each field."""
+
     def __init__(
         self,
         *,
@@ -191,9 +196,10 @@ class Put(google.protobuf.message.Message):
         unset: collections.abc.Iterable[global___Path] | None = ...,
         ttl_ms: collections.abc.Iterable[builtins.int] | None = ...,
         condition: global___Condition | None = ...,
+        sparse: collections.abc.Iterable[vecdb.v1.columns_pb2.SparseColumn] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["condition", b"condition", "payloads", b"payloads"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["condition", b"condition", "ids", b"ids", "mode", b"mode", "payload_mode", b"payload_mode", "payloads", b"payloads", "texts", b"texts", "ttl_ms", b"ttl_ms", "unset", b"unset", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "ids", b"ids", "mode", b"mode", "payload_mode", b"payload_mode", "payloads", b"payloads", "sparse", b"sparse", "texts", b"texts", "ttl_ms", b"ttl_ms", "unset", b"unset", "vectors", b"vectors"]) -> None: ...
 
 global___Put = Put
 

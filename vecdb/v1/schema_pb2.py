@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/schema.proto\x12\x08vecdb.v1\"~\n\x0bVectorField\x12\x0b\n\x03\x64im\x18\x01 \x01(\r\x12 \n\x06metric\x18\x02 \x01(\x0e\x32\x10.vecdb.v1.Metric\x12\t\n\x01m\x18\x03 \x01(\r\x12\x17\n\x0f\x65\x66_construction\x18\x04 \x01(\r\x12\x12\n\x05model\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_model\"\x8e\x01\n\tTextField\x12\x10\n\x08\x61nalyzer\x18\x01 \x01(\t\x12\x1d\n\x15\x61nalyzer_options_json\x18\x02 \x01(\x0c\x12\x0f\n\x02k1\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x01\x62\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08keywords\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x05\n\x03_k1B\x04\n\x02_bB\x0b\n\t_keywords\"\xe0\x02\n\x06Schema\x12.\n\x07vectors\x18\x01 \x03(\x0b\x32\x1d.vecdb.v1.Schema.VectorsEntry\x12*\n\x05texts\x18\x02 \x03(\x0b\x32\x1b.vecdb.v1.Schema.TextsEntry\x12\x1b\n\x0e\x64\x65\x66\x61ult_vector\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06ttl_ms\x18\x04 \x01(\x04\x12\x1c\n\x0fpayload_columns\x18\x05 \x01(\x08H\x01\x88\x01\x01\x1a\x45\n\x0cVectorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.vecdb.v1.VectorField:\x02\x38\x01\x1a\x41\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.TextField:\x02\x38\x01\x42\x11\n\x0f_default_vectorB\x12\n\x10_payload_columns\"\x9e\x01\n\x0e\x43ollectionInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12$\n\x08indexing\x18\x03 \x01(\x0e\x32\x12.vecdb.v1.Indexing\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x03\x12\x0e\n\x06points\x18\x05 \x01(\x04\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t*Y\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x02\x12\x0e\n\nMETRIC_DOT\x10\x03*N\n\x08Indexing\x12\x18\n\x14INDEXING_UNSPECIFIED\x10\x00\x12\x11\n\rINDEXING_AUTO\x10\x01\x12\x15\n\x11INDEXING_DEFERRED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/schema.proto\x12\x08vecdb.v1\"~\n\x0bVectorField\x12\x0b\n\x03\x64im\x18\x01 \x01(\r\x12 \n\x06metric\x18\x02 \x01(\x0e\x32\x10.vecdb.v1.Metric\x12\t\n\x01m\x18\x03 \x01(\r\x12\x17\n\x0f\x65\x66_construction\x18\x04 \x01(\r\x12\x12\n\x05model\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_model\"\x8e\x01\n\tTextField\x12\x10\n\x08\x61nalyzer\x18\x01 \x01(\t\x12\x1d\n\x15\x61nalyzer_options_json\x18\x02 \x01(\x0c\x12\x0f\n\x02k1\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x01\x62\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08keywords\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x05\n\x03_k1B\x04\n\x02_bB\x0b\n\t_keywords\"+\n\x0bSparseField\x12\x12\n\x05model\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_model\"\xd4\x03\n\x06Schema\x12.\n\x07vectors\x18\x01 \x03(\x0b\x32\x1d.vecdb.v1.Schema.VectorsEntry\x12*\n\x05texts\x18\x02 \x03(\x0b\x32\x1b.vecdb.v1.Schema.TextsEntry\x12\x1b\n\x0e\x64\x65\x66\x61ult_vector\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06ttl_ms\x18\x04 \x01(\x04\x12\x1c\n\x0fpayload_columns\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12,\n\x06sparse\x18\x06 \x03(\x0b\x32\x1c.vecdb.v1.Schema.SparseEntry\x1a\x45\n\x0cVectorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.vecdb.v1.VectorField:\x02\x38\x01\x1a\x41\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.TextField:\x02\x38\x01\x1a\x44\n\x0bSparseEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.vecdb.v1.SparseField:\x02\x38\x01\x42\x11\n\x0f_default_vectorB\x12\n\x10_payload_columns\"\x9e\x01\n\x0e\x43ollectionInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12$\n\x08indexing\x18\x03 \x01(\x0e\x32\x12.vecdb.v1.Indexing\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x03\x12\x0e\n\x06points\x18\x05 \x01(\x04\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t*Y\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x02\x12\x0e\n\nMETRIC_DOT\x10\x03*N\n\x08Indexing\x12\x18\n\x14INDEXING_UNSPECIFIED\x10\x00\x12\x11\n\rINDEXING_AUTO\x10\x01\x12\x15\n\x11INDEXING_DEFERRED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,20 +25,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCHEMA_VECTORSENTRY']._serialized_options = b'8\001'
   _globals['_SCHEMA_TEXTSENTRY']._loaded_options = None
   _globals['_SCHEMA_TEXTSENTRY']._serialized_options = b'8\001'
-  _globals['_METRIC']._serialized_start=824
-  _globals['_METRIC']._serialized_end=913
-  _globals['_INDEXING']._serialized_start=915
-  _globals['_INDEXING']._serialized_end=993
+  _globals['_SCHEMA_SPARSEENTRY']._loaded_options = None
+  _globals['_SCHEMA_SPARSEENTRY']._serialized_options = b'8\001'
+  _globals['_METRIC']._serialized_start=985
+  _globals['_METRIC']._serialized_end=1074
+  _globals['_INDEXING']._serialized_start=1076
+  _globals['_INDEXING']._serialized_end=1154
   _globals['_VECTORFIELD']._serialized_start=35
   _globals['_VECTORFIELD']._serialized_end=161
   _globals['_TEXTFIELD']._serialized_start=164
   _globals['_TEXTFIELD']._serialized_end=306
-  _globals['_SCHEMA']._serialized_start=309
-  _globals['_SCHEMA']._serialized_end=661
-  _globals['_SCHEMA_VECTORSENTRY']._serialized_start=486
-  _globals['_SCHEMA_VECTORSENTRY']._serialized_end=555
-  _globals['_SCHEMA_TEXTSENTRY']._serialized_start=557
-  _globals['_SCHEMA_TEXTSENTRY']._serialized_end=622
-  _globals['_COLLECTIONINFO']._serialized_start=664
-  _globals['_COLLECTIONINFO']._serialized_end=822
+  _globals['_SPARSEFIELD']._serialized_start=308
+  _globals['_SPARSEFIELD']._serialized_end=351
+  _globals['_SCHEMA']._serialized_start=354
+  _globals['_SCHEMA']._serialized_end=822
+  _globals['_SCHEMA_VECTORSENTRY']._serialized_start=577
+  _globals['_SCHEMA_VECTORSENTRY']._serialized_end=646
+  _globals['_SCHEMA_TEXTSENTRY']._serialized_start=648
+  _globals['_SCHEMA_TEXTSENTRY']._serialized_end=713
+  _globals['_SCHEMA_SPARSEENTRY']._serialized_start=715
+  _globals['_SCHEMA_SPARSEENTRY']._serialized_end=783
+  _globals['_COLLECTIONINFO']._serialized_start=825
+  _globals['_COLLECTIONINFO']._serialized_end=983
 # @@protoc_insertion_point(module_scope)

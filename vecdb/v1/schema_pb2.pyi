@@ -149,6 +149,26 @@ class TextField(google.protobuf.message.Message):
 global___TextField = TextField
 
 @typing.final
+class SparseField(google.protobuf.message.Message):
+    """A field of sparse vectors, which are compared by dot product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: builtins.int
+    model: builtins.str
+    """Name of the embedding model; writes and searches may state it and must then agree."""
+    def __init__(
+        self,
+        *,
+        model: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_model", b"_model", "model", b"model"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_model", b"_model", "model", b"model"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_model", b"_model"]) -> typing.Literal["model"] | None: ...
+
+global___SparseField = SparseField
+
+@typing.final
 class Schema(google.protobuf.message.Message):
     """The shape of a collection. Field names match [A-Za-z0-9._-]{1,128}; the unnamed field is ""."""
 
@@ -190,11 +210,30 @@ class Schema(google.protobuf.message.Message):
         def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
+    @typing.final
+    class SparseEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> global___SparseField: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: global___SparseField | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     VECTORS_FIELD_NUMBER: builtins.int
     TEXTS_FIELD_NUMBER: builtins.int
     DEFAULT_VECTOR_FIELD_NUMBER: builtins.int
     TTL_MS_FIELD_NUMBER: builtins.int
     PAYLOAD_COLUMNS_FIELD_NUMBER: builtins.int
+    SPARSE_FIELD_NUMBER: builtins.int
     default_vector: builtins.str
     """The vector field meant where none is named. Not given: the unnamed one, or the only one there is."""
     ttl_ms: builtins.int
@@ -211,6 +250,10 @@ class Schema(google.protobuf.message.Message):
     def texts(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___TextField]:
         """Text fields by name, at most 64."""
 
+    @property
+    def sparse(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___SparseField]:
+        """Fields of sparse vectors by name, at most 64."""
+
     def __init__(
         self,
         *,
@@ -219,9 +262,10 @@ class Schema(google.protobuf.message.Message):
         default_vector: builtins.str | None = ...,
         ttl_ms: builtins.int = ...,
         payload_columns: builtins.bool | None = ...,
+        sparse: collections.abc.Mapping[builtins.str, global___SparseField] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_default_vector", b"_default_vector", "_payload_columns", b"_payload_columns", "default_vector", b"default_vector", "payload_columns", b"payload_columns"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_default_vector", b"_default_vector", "_payload_columns", b"_payload_columns", "default_vector", b"default_vector", "payload_columns", b"payload_columns", "texts", b"texts", "ttl_ms", b"ttl_ms", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_default_vector", b"_default_vector", "_payload_columns", b"_payload_columns", "default_vector", b"default_vector", "payload_columns", b"payload_columns", "sparse", b"sparse", "texts", b"texts", "ttl_ms", b"ttl_ms", "vectors", b"vectors"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_default_vector", b"_default_vector"]) -> typing.Literal["default_vector"] | None: ...
     @typing.overload

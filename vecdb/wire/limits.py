@@ -15,7 +15,7 @@ from vecdb.model.schema import Schema
 
 def check_schema(schema: Schema, limits: Limits) -> None:
     """Refuse a schema with too many fields of a kind, or too long vectors. Raises InvalidArgument."""
-    for kind, fields in (("vectors", schema.vectors), ("texts", schema.texts)):
+    for kind, fields in (("vectors", schema.vectors), ("texts", schema.texts), ("sparse", schema.sparse)):
         _at_most(len(fields), limits.fields, "too many fields", f"schema.{kind}")
     for name, field in schema.vectors.items():
         _at_most(field.dim, limits.dim, "dim out of range", f'schema.vectors["{name}"].dim')

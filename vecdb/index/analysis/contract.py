@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.terms import Terms
@@ -20,6 +20,17 @@ class Identity:
     name: str
     options: tuple[tuple[str, bool | tuple[str, ...]], ...]
     version: int
+
+
+class TakesApart(Protocol):
+    """What makes terms of a column of texts, or of whatever else is found by postings."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    def column(self, texts: Sequence[Any]) -> Column:
+        """The terms of each."""
+        ...
 
 
 class Analyzer(Protocol):

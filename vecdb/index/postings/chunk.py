@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vecdb.index.analysis.contract import Analyzer
+from vecdb.index.analysis.contract import TakesApart
 from vecdb.index.contract import Mask
 from vecdb.index.postings.contract import UInt32
 from vecdb.model.point import Int64
@@ -34,8 +34,8 @@ class Chunk:
         return len(self.present)
 
 
-def analyzed(texts: Sequence[str | None], analyzer: Analyzer) -> Chunk:
-    """Take a column of texts apart.
+def analyzed(texts: Sequence[str | None] | Sequence[bytes | None], analyzer: TakesApart) -> Chunk:
+    """Take a column of texts, or of sparse vectors, apart.
 
     No call holds the GIL longer than a millisecond or two. While it lasts it takes about 100 bytes for a character.
     """

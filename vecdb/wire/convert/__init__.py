@@ -17,15 +17,14 @@ from vecdb.wire.convert.accounts import (
     server_info_to_proto,
 )
 from vecdb.wire.convert.columns import (
-    fill_points,
     fill_vectors,
-    points_from_proto,
     select_from_proto,
     select_to_proto,
     vectors_from_proto,
 )
 from vecdb.wire.convert.filters import filter_to_proto, optional_filter
 from vecdb.wire.convert.highlights import snippets_size
+from vecdb.wire.convert.points import fill_points, points_from_proto
 from vecdb.wire.convert.reads import (
     facet_from_proto,
     facet_request_from_proto,

@@ -1,4 +1,4 @@
-"""Vectors, texts and payloads in columns; points. Raw little-endian numbers, never touched one by one."""
+"""Vectors, texts and payloads in columns. Raw little-endian numbers, never touched one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vecdb.errors import InvalidArgument
-from vecdb.model.point import Float32, Int64, Points, Select, VectorColumn
+from vecdb.model.point import Float32, Int64, Select, VectorColumn
 from vecdb.model.schema import MAX_DIM
 from vecdb.v1 import columns_pb2, operation_pb2
 from vecdb.wire.convert.refusals import lengths_differ
@@ -72,7 +72,7 @@ def numbers(raw: bytes, dtype: str, count: int, path: str) -> Any:
     return np.frombuffer(raw, dtype=found).astype(found.newbyteorder("="), copy=False)
 
 
-def _positions(rows: Sequence[int], entries: int, n: int, path: str) -> Int64 | None:
+def positions(rows: Sequence[int], entries: int, n: int, path: str) -> Int64 | None:
     """Which of ``n`` rows the entries of a column belong to; None: all, in order."""
     if not rows:
         if entries != n:
@@ -80,24 +80,24 @@ def _positions(rows: Sequence[int], entries: int, n: int, path: str) -> Int64 | 
         return None
     if len(rows) != entries:
         raise lengths_differ(f"{path}.rows", f"{entries} positions", len(rows))
-    positions = np.fromiter(rows, dtype=np.int64, count=len(rows))
-    if positions[-1] >= n or np.any(positions[1:] <= positions[:-1]):
+    found = np.fromiter(rows, dtype=np.int64, count=len(rows))
+    if found[-1] >= n or np.any(found[1:] <= found[:-1]):
         raise InvalidArgument(
             "row positions are not ascending within the batch",
             field=f"{path}.rows",
             expected=f"ascending, below {n}",
-            received=str(positions[:8].tolist()),
+            received=str(found[:8].tolist()),
         )
-    return positions
+    return found
 
 
 def spread(values: Sequence[T], rows: Sequence[int], n: int, path: str) -> list[T | None]:
     """A column of ``n`` entries, None where ``rows`` leaves one out. Raises InvalidArgument."""
-    positions = _positions(rows, len(values), n, path)
-    if positions is None:
+    places = positions(rows, len(values), n, path)
+    if places is None:
         return list(values)
     column: list[T | None] = [None] * n
-    for position, value in zip(positions.tolist(), values, strict=True):
+    for position, value in zip(places.tolist(), values, strict=True):
         column[position] = value
     return column
 
@@ -149,9 +149,9 @@ def written_vectors(columns: Iterable[columns_pb2.VectorColumn], n: int, path: s
     found: dict[str | None, VectorColumn] = {}
     for column in columns:
         name = field_of(column)
-        where = _once(found, name, f"{path}.vectors")
+        where = once(found, name, f"{path}.vectors")
         data = vectors_from_proto(column.vectors, f"{where}.vectors")
-        found[name] = VectorColumn(data, _positions(column.rows, len(data), n, where))
+        found[name] = VectorColumn(data, positions(column.rows, len(data), n, where))
     return found
 
 
@@ -164,12 +164,13 @@ def texts_by_field(columns: Iterable[columns_pb2.TextColumn], n: int, path: str)
     """The texts of ``n`` rows. Raises InvalidArgument."""
     found: dict[str, list[str | None]] = {}
     for column in columns:
-        where = _once(found, column.field, f"{path}.texts")
+        where = once(found, column.field, f"{path}.texts")
         found[column.field] = spread(column.values, column.rows, n, where)
     return found
 
 
-def _once(found: Mapping[Any, object], field: str | None, path: str) -> str:
+def once(found: Mapping[Any, object], field: str | None, path: str) -> str:
+    """The path of a field's column. Raises InvalidArgument for a second one."""
     where = f'{path}["{field or ""}"]'
     if field in found:
         raise InvalidArgument("a field has two columns", field=where, expected="one column", received="two")
@@ -182,28 +183,3 @@ def select_to_proto(select: Select) -> columns_pb2.Select:
 
 def select_from_proto(message: columns_pb2.Select) -> Select:
     return Select(payload=message.payload, texts=message.texts, vectors=message.vectors)
-
-
-def fill_points(message: columns_pb2.PointColumns, points: Points, content: int | None = None) -> None:
-    """Put points into ``message``; payloads, texts and vectors of the first ``content`` alone (None: of all)."""
-    n = len(points)
-    full = points if content is None or content == n else points.cut(0, content)
-    message.ids.extend(points.ids)
-    message.versions = points.versions.astype("<u8", copy=False).tobytes()
-    fill_columns(message, n, full.vectors or {}, full.texts or {}, full.payloads, {})
-
-
-def points_from_proto(message: columns_pb2.PointColumns, select: Select, path: str) -> Points:
-    """The points of an answer to ``select``. Raises InvalidArgument."""
-    n = len(message.ids)
-    payloads: list[bytes | None] | None = None
-    if select.payload:
-        held = message.payloads
-        payloads = spread(held.values, held.rows, n, f"{path}.payloads") if message.HasField("payloads") else [None] * n
-    return Points(
-        ids=list(message.ids),
-        versions=numbers(message.versions, "<u8", n, f"{path}.versions"),
-        payloads=payloads,
-        texts=texts_by_field(message.texts, n, path) if select.texts else None,
-        vectors=vectors_by_field(message.vectors, n, path) if select.vectors else None,
-    )

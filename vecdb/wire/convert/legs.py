@@ -8,11 +8,13 @@ from vecdb.errors import InvalidArgument
 from vecdb.model.fusion import DEFAULT_RRF_K, DistributionScore, Fusion, RelativeScore, Rrf
 from vecdb.model.keyword import Keyword
 from vecdb.model.query import NO_VECTORS, Leg, Near
+from vecdb.model.sparse import Sparse
 from vecdb.v1 import leg_pb2
 from vecdb.wire.convert.columns import fill_vectors, vectors_from_proto
 from vecdb.wire.convert.filters import filter_from_proto, filter_to_proto
 from vecdb.wire.convert.groups import examples_from_proto, fill_examples
 from vecdb.wire.convert.refusals import unknown_kind
+from vecdb.wire.convert.sparse import fill_sparse_vectors, sparse_vectors_from_proto
 
 
 def fill_leg(message: leg_pb2.Leg, leg: Leg) -> None:
@@ -28,6 +30,8 @@ def fill_leg(message: leg_pb2.Leg, leg: Leg) -> None:
             _fill_near(message.near, leg)
         case Keyword():
             _fill_keyword(message.keyword, leg)
+        case Sparse():
+            _fill_sparse(message.sparse, leg)
         case _:
             assert_never(leg)
 
@@ -39,6 +43,8 @@ def leg_from_proto(message: leg_pb2.Leg, path: str) -> Leg:
             return _near(message, f"{path}.near", path)
         case "keyword":
             return _keyword(message, f"{path}.keyword", path)
+        case "sparse":
+            return _sparse(message, f"{path}.sparse", path)
         case _:
             raise unknown_kind("leg", path)
 
@@ -87,6 +93,14 @@ def _fill_keyword(message: leg_pb2.Keyword, keyword: Keyword) -> None:
     message.fuzzy = keyword.fuzzy
 
 
+def _fill_sparse(message: leg_pb2.Sparse, sparse: Sparse) -> None:
+    fill_sparse_vectors(message.vectors, sparse.vectors)
+    if sparse.using is not None:
+        message.using = sparse.using
+    if sparse.model is not None:
+        message.model = sparse.model
+
+
 def _near(message: leg_pb2.Leg, path: str, leg: str) -> Near:
     near = message.near
     target = near.WhichOneof("target")
@@ -124,6 +138,18 @@ def _keyword(message: leg_pb2.Leg, path: str, leg: str) -> Keyword:
         weight=_weight(message),
         depth=message.depth if message.HasField("depth") else None,
         filter=filter_from_proto(message.filter, f"{leg}.filter") if message.HasField("filter") else None,
+    )
+
+
+def _sparse(message: leg_pb2.Leg, path: str, leg: str) -> Sparse:
+    sparse = message.sparse
+    return Sparse(
+        vectors=sparse_vectors_from_proto(sparse.vectors, f"{path}.vectors"),
+        using=sparse.using if sparse.HasField("using") else None,
+        weight=_weight(message),
+        depth=message.depth if message.HasField("depth") else None,
+        filter=filter_from_proto(message.filter, f"{leg}.filter") if message.HasField("filter") else None,
+        model=sparse.model if sparse.HasField("model") else None,
     )
 
 

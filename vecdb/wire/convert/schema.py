@@ -8,8 +8,9 @@ import orjson
 
 from vecdb.errors import InvalidArgument
 from vecdb.model.collection import CollectionInfo, Indexing
-from vecdb.model.schema import Metric, Schema, TextField, VectorField
+from vecdb.model.schema import Metric, Schema, SparseField, TextField, VectorField
 from vecdb.model.schema_change import (
+    AddSparseField,
     AddTextField,
     AddVectorField,
     DropVectorField,
@@ -41,6 +42,7 @@ def schema_to_proto(schema: Schema) -> schema_pb2.Schema:
         default_vector=schema.default_vector,
         ttl_ms=schema.ttl_ms,
         payload_columns=schema.payload_columns,
+        sparse={name: schema_pb2.SparseField(model=field.model) for name, field in schema.sparse.items()},
     )
 
 
@@ -52,6 +54,7 @@ def schema_from_proto(message: schema_pb2.Schema) -> Schema:
         message.default_vector if message.HasField("default_vector") else None,
         message.ttl_ms,
         message.payload_columns if message.HasField("payload_columns") else True,
+        {name: _sparse_from_proto(field) for name, field in message.sparse.items()},
     )
 
 
@@ -75,6 +78,9 @@ def change_to_proto(collection: str, change: SchemaChange) -> collections_pb2.Ch
         case SetTextField(name, text):
             message.set_text.name = name
             message.set_text.field.CopyFrom(_text_to_proto(text))
+        case AddSparseField(name, sparse):
+            message.add_sparse.name = name
+            message.add_sparse.field.CopyFrom(schema_pb2.SparseField(model=sparse.model))
         case SetTtl(ttl_ms):
             message.ttl_ms = ttl_ms
         case SetPayloadColumns(on):
@@ -98,6 +104,8 @@ def change_from_proto(message: collections_pb2.ChangeSchemaRequest) -> SchemaCha
             return AddTextField(message.add_text.name, _text_from_proto(message.add_text.field, "field"))
         case "set_text":
             return SetTextField(message.set_text.name, _text_from_proto(message.set_text.field, "field"))
+        case "add_sparse":
+            return AddSparseField(message.add_sparse.name, _sparse_from_proto(message.add_sparse.field))
         case "ttl_ms":
             return SetTtl(message.ttl_ms)
         case "payload_columns":
@@ -125,6 +133,10 @@ def _vector_from_proto(message: schema_pb2.VectorField, path: str) -> VectorFiel
         ef_construction=message.ef_construction or default.ef_construction,
         model=message.model if message.HasField("model") else None,
     )
+
+
+def _sparse_from_proto(message: schema_pb2.SparseField) -> SparseField:
+    return SparseField(message.model if message.HasField("model") else None)
 
 
 def _text_to_proto(field: TextField) -> schema_pb2.TextField:

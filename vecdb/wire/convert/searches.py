@@ -12,9 +12,7 @@ from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
 from vecdb.v1 import search_pb2
 from vecdb.wire.convert.columns import (
     FLOAT32,
-    fill_points,
     numbers,
-    points_from_proto,
     select_from_proto,
     select_to_proto,
 )
@@ -28,6 +26,7 @@ from vecdb.wire.convert.highlights import (
 )
 from vecdb.wire.convert.legs import fill_leg, fusion_from_proto, fusion_to_proto, leg_from_proto
 from vecdb.wire.convert.modifiers import mmr_from_proto, mmr_to_proto, modifier_from_proto, modifier_to_proto
+from vecdb.wire.convert.points import fill_points, points_from_proto
 from vecdb.wire.convert.refusals import lengths_differ
 from vecdb.wire.convert.writes import seq_from_proto, seq_to_proto
 

@@ -24,6 +24,7 @@ from vecdb.v1 import operation_pb2, points_pb2
 from vecdb.wire.convert.columns import field_of, fill_columns, spread, texts_by_field, written_vectors
 from vecdb.wire.convert.filters import filter_from_proto, filter_to_proto
 from vecdb.wire.convert.refusals import named, unknown_kind, unknown_name
+from vecdb.wire.convert.sparse import fill_sparse, written_sparse
 
 MAX_REQUEST_ID_BYTES = 64
 
@@ -96,6 +97,7 @@ def _fill_operation(message: operation_pb2.Operation, operation: Operation) -> N
             put.mode = _PUT_MODES[operation.mode]
             put.ids.extend(rows.ids)
             fill_columns(put, len(rows.ids), rows.vectors, rows.texts, rows.payloads, rows.models)
+            fill_sparse(put, len(rows.ids), rows.sparse)
             if operation.payload_mode is not PayloadMode.REPLACE:
                 put.payload_mode = _PAYLOAD_MODES[operation.payload_mode]
             put.unset.extend(_paths_to_proto(operation.unset))
@@ -153,6 +155,7 @@ def _put_from_proto(message: operation_pb2.Put, path: str) -> Put:
         texts=texts_by_field(message.texts, n, path),
         payloads=payloads,
         models={field_of(column): column.model for column in message.vectors if column.HasField("model")},
+        sparse=written_sparse(message.sparse, n, path),
     )
     return Put(
         named(_PUT_MODES, message.mode, f"{path}.mode"),
