@@ -197,6 +197,21 @@ def test_the_dead_are_not_counted(library: Library) -> None:
     assert after.scores.tolist() == before.scores.tolist()
 
 
+@pytest.mark.parametrize("query", [Words("the red house"), Words("the red house", {"": 1.0})], ids=["fields", "field"])
+def test_a_view_stays_as_it_is(library: Library, query: Words) -> None:
+    """Texts that later rows adopted, deaths and other texts: a reader of an older view sees none of it."""
+    library.c.seal()
+    library.edit(library.some(10))
+    view, expected = library.c.look(), library.corpus().ranked(query)
+    for _ in range(2):
+        library.edit(library.some(20))
+        library.rewrite(library.some(10), "")
+        library.delete(library.some(5))
+        library.write(names(5, start=90))
+    request = SearchRequest([Keyword([query.text], query.boosts)], limit=100)
+    same(library.c.inner.reading.executor.search(CallContext(), view, request), expected, 100, query)
+
+
 def test_only_the_scope_is_counted(library: Library) -> None:
     """A tenant learns nothing of others, not by a score either."""
     library.c.seal()
