@@ -263,7 +263,8 @@ def _merged(runs: Sequence[Scores], size: int, least: float) -> Scores:
         scores = np.asarray(np.bincount(which, weights=weights), dtype=np.float64)  # adds one after another
     else:
         dense = np.zeros(size)
-        for documents, scores in runs:
+        dense[runs[0][0]] = runs[0][1]
+        for documents, scores in runs[1:]:
             dense[documents] += scores
         documents = np.flatnonzero(dense >= least if least > 0.0 else dense > 0.0)
         return documents, dense[documents]
