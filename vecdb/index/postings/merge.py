@@ -20,7 +20,7 @@ from vecdb.index.postings.packed import PackedTerms
 from vecdb.index.ranges import spread
 from vecdb.model.point import Int64
 
-PIECE = 1 << 21
+PIECE = 1 << 20
 """Postings that are moved at once, but for a term that has more."""
 _NOWHERE = 2**32 - 1
 
