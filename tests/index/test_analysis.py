@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.docs.pages import read
 from vecdb.errors import InvalidArgument
-from vecdb.index.analysis import dictionary, folding, splitting
+from vecdb.index.analysis import dictionary, folding, memory, splitting
 from vecdb.index.analysis.analyzer import NAMES, analyzer
 from vecdb.index.analysis.scripts import HAN, KANA
 
@@ -99,6 +99,7 @@ def test_what_folding_passes_over_would_stay_as_it_is() -> None:
         assert folding.fold(chr(code)) == chr(code)
     every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     assert [character for character in every if folding.PLACE in folding.fold(character)] == [folding.PLACE]
+    assert all(folding.fold(each.lower()) == folding.fold(each) for each in [*every, "ΑΣ", "ΑΣ Σ"])
     assert all(map(splitting.may_hold_cjk, (each for each in every if CJK.search(folding.fold(each)))))
     assert all(folding._NOT_SAME.search(chr(code)) for code in folding._SAME if isinstance(code, int))
 
@@ -222,10 +223,12 @@ def test_a_long_word_is_cut_alike() -> None:
 
 def test_what_was_remembered_changes_nothing() -> None:
     by = analyzer("english")
-    words = [f"running-{number}" for number in range(70_000)]  # more than are remembered
-    first = by.terms(words[0])
-    assert len(by.terms(" ".join(words))) == 3 * len(words)
-    assert by.terms(words[0]) == first
+    words = [f"Running-{number}" for number in range(70_000)]  # more than are remembered
+    first = by.column(words[:1])
+    assert sorted(first.terms) == sorted(by.terms(words[0]))
+    assert by.column([" ".join(words)]).lengths.tolist() == [3 * len(words)]
+    assert len(by._remembered) <= memory._CHUNKS  # type: ignore[attr-defined]
+    assert by.column(words[:1]).terms == first.terms
 
 
 def test_stop_words_are_left_out_and_keep_their_place() -> None:

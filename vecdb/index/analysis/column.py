@@ -36,7 +36,7 @@ class Column:
     @staticmethod
     def of(texts: Iterable[list[str]], n: int) -> Column:
         """The column of ``n`` texts whose terms are these."""
-        occurrences = Occurrences(n, lambda term: (term,))
+        occurrences = Occurrences(n, lambda terms: [(term,) for term in terms])
         for row, terms in enumerate(texts):
             occurrences.add(row, terms)
         return occurrences.column()
@@ -89,10 +89,10 @@ class Tally:
 class Occurrences:
     """What ``n`` texts fall into as it is met, and the tallies of what is counted elsewhere.
 
-    ``terms_of``: the terms of a piece of text, asked once for each different piece.
+    ``terms_of``: the terms of each of some pieces of text, asked once for each different piece.
     """
 
-    def __init__(self, n: int, terms_of: Callable[[str], Sequence[str]]) -> None:
+    def __init__(self, n: int, terms_of: Callable[[list[str]], Sequence[Sequence[str]]]) -> None:
         self._n = n
         self._terms_of = terms_of
         self.row_bits = n.bit_length()
@@ -138,7 +138,7 @@ class Occurrences:
         pieces_met = list(self._pieces)
         codes, sizes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
         for at in range(0, len(pieces_met), _SLICE):
-            made = list(map(self._terms_of, pieces_met[at : at + _SLICE]))
+            made = self._terms_of(pieces_met[at : at + _SLICE])
             sizes.append(lengths_of(made))
             codes.append(numbered(self._terms, list(chain.from_iterable(made))))
         all_codes, all_sizes = np.concatenate(codes), np.concatenate(sizes)

@@ -41,21 +41,21 @@ class LanguageAnalyzer:
         self.identity = identity
         self._language = language
         self._simplified = traditional.characters() if language.fold_traditional else None
-        self._of_word = Memory(self._index)
-        self._remembered = Memory(self._bare)  # many chunks are one word with other signs around it
+        self._remembered = Memory(self._index)
 
     def terms(self, text: str) -> list[str]:
         return [token.term for token in self._tokens(folding.fold(text))[0]]
 
     def column(self, texts: Sequence[str]) -> Column:
-        occurrences = Occurrences(len(texts), self._remembered.__getitem__)
+        occurrences = Occurrences(len(texts), self._terms_of)
         cjk = CjkRuns(self._language.stop_words)
         for row, text in enumerate(texts):
             for piece in splitting.pieces(text):
                 if self._simplified is None and splitting.may_hold_cjk(piece):
                     runs, piece = splitting.cjk_apart(piece)
                     cjk.add(row, runs)
-                occurrences.add(row, piece.split())
+                # Folding would make small letters too, but this leaves fewer different chunks to be folded.
+                occurrences.add(row, piece.lower().split())
         cjk.into(occurrences)
         return occurrences.column()
 
@@ -80,10 +80,10 @@ class LanguageAnalyzer:
             position += taken
         return Terms(tuple(out))
 
-    def _bare(self, chunk: str) -> tuple[str, ...]:
-        """The terms of a chunk, folded or not."""
-        core = chunk.strip(_EDGES)
-        return self._of_word[core.lower() if core.isascii() else core]
+    def _terms_of(self, chunks: list[str]) -> list[tuple[str, ...]]:
+        """The terms of each of some chunks."""
+        remembered = self._remembered
+        return [remembered[chunk.strip(_EDGES)] for chunk in chunks]
 
     def _index(self, chunk: str) -> tuple[str, ...]:
         """The terms of a chunk without signs around it."""
