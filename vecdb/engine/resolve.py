@@ -352,8 +352,9 @@ class Resolver:
         for point_id, row, value in zip(stored, rows, values, strict=True):
             body = codec.decode_body(value or b"")
             written = body.written
-            kept = {TEXT | number: row for number in written}
-            kept.update({f: row if slot == NO_ROW else slot for f, slot in body.slots.items() if f in self._known})
+            kept = {f: row if slot == NO_ROW else slot for f, slot in body.slots.items() if f in self._known}
+            for number in written:
+                kept.setdefault(TEXT | number, row)
             out[point_id] = _Draft(_NOTHING, -1, written, body.payload, kept, {}, body.expires_at)
         return out
 
@@ -426,14 +427,16 @@ class Resolver:
         self, drafts: list[tuple[str, _Draft]], first_row: int, replaced: list[_Old]
     ) -> tuple[dict[int, tuple[UInt64, UInt64]], dict[int, UInt64]]:
         """Slots the new rows adopt, and slots of other rows that die with the killed ones."""
-        kept: dict[int, list[tuple[int, int]]] = {}
-        for i, (_, draft) in enumerate(drafts):
+        kept: dict[int, tuple[list[int], list[int]]] = {}
+        for row, (_, draft) in enumerate(drafts, first_row):
             for field_id, slot in draft.kept.items():
-                kept.setdefault(field_id, []).append((slot, first_row + i))
+                slots, rows = kept.setdefault(field_id, ([], []))
+                slots.append(slot)
+                rows.append(row)
         adopted = {}
-        for field_id, pairs in kept.items():
-            table = np.array(sorted(pairs), dtype=np.uint64)
-            adopted[field_id] = (table[:, 0].copy(), table[:, 1].copy())
+        for field_id, (slots, rows) in kept.items():
+            order = np.argsort(np.array(slots, dtype=np.uint64), kind="stable")
+            adopted[field_id] = (np.array(slots, dtype=np.uint64)[order], np.array(rows, dtype=np.uint64)[order])
         released: dict[int, list[int]] = {}
         foreign = [old.pointer.row for old in replaced if old.pointer.adopted]
         for value in self._read([keys.body(self._collection, row) for row in foreign]):

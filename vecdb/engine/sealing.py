@@ -190,9 +190,12 @@ class SegmentWriter:
         return [*self.parts.values(), *self.texts.values()]
 
     def nbytes(self) -> int:
-        """Bytes of vectors, graphs and postings gathered so far."""
+        """Bytes of vectors and graphs gathered so far; or of postings, where these are more than four times as many.
+
+        A large graph is worth some memory for postings, but not any.
+        """
         vectors = sum(part.nbytes() for part in self.parts.values())
-        return vectors + sum(texts.nbytes() for texts in self.texts.values())
+        return max(vectors, sum(texts.nbytes() for texts in self.texts.values()) // 4)
 
     def write(self, seq: int) -> Segment:
         """Write and publish the folder, then open it. Stamps are not set yet: see ``stamp``.
