@@ -84,6 +84,17 @@ def test_a_column_counts_the_terms_of_each_text(column: list[str]) -> None:
         assert counted.lengths.tolist() == [counts.total() for counts in expected]
 
 
+@given(texts)
+@example("数,\u0301a;\u3099か。か\u3099!b")
+def test_a_long_text_gives_what_its_pieces_give(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(splitting, "PIECE", 2)
+        for by in (MULTILINGUAL, CHINESE, FRENCH):
+            column = by.column([text])
+            counts = dict(zip(column.terms, column.counts.tolist(), strict=True))
+            assert counts == Counter(by.terms(text))
+
+
 def test_words_of_many_runs_are_those_of_each() -> None:
     runs = ["中华人民共和国", "的", "向量数据库" * 1_000, "々〇", "資料庫", "北京大学生前来应聘"] * 3
     words = dictionary.words_of_many(runs)
