@@ -23,7 +23,7 @@ from vecdb.index.postings.chunk import Chunk
 from vecdb.index.postings.contract import Postings
 from vecdb.model.context import CallContext
 from vecdb.model.filter.expression import F
-from vecdb.model.point import Clear, DeleteWhere, PayloadMode, UpdateWhere
+from vecdb.model.point import Clear, DeleteWhere, PayloadMode, PutMode, UpdateWhere
 from vecdb.model.schema import TextField
 from vecdb.model.schema_change import SetTextField
 from vecdb.storage.codec import TEXT
@@ -132,6 +132,26 @@ def test_a_new_text_takes_the_place_of_the_old_one(c: Handle) -> None:
 def test_an_empty_text_is_a_text(c: Handle) -> None:
     c.upsert(["a", "b", "c"], texts=["", "red", None])
     agree(c, {"a": "", "b": "red"})
+
+
+def test_a_long_column_is_taken_apart_in_pieces(
+    c: Handle, analyses: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever order its rows come: ids that come twice stand where they came first, with the last text."""
+    monkeypatch.setattr("vecdb.index.postings.chunk.PIECE", 12)
+    ids = ["a", "b", "c", "d", "a", "e", "b"]
+    texts = ["one red", None, "two green words", "", "three blue", "four", "five black"]
+    c.upsert(ids, texts=texts)
+    agree(c, {"a": "three blue", "b": "five black", "c": "two green words", "d": "", "e": "four"})
+    asked: list[str] = []
+    prepared = prepare.PreparedPut(PutMode.UPSERT, ids, {}, {0: texts}, None, None)
+    batch = prepare.analyzed(
+        prepare.PreparedBatch([prepared], 0), {0: analyzer("multilingual")}, lambda: asked.append("")
+    )
+    (op,) = batch.operations
+    assert isinstance(op, prepare.PreparedPut)
+    assert [start for start, _ in op.postings[0].chunks] == [0, 3, 6]
+    assert len(asked) == 3
 
 
 def test_fields_are_apart(db: Database) -> None:

@@ -68,9 +68,9 @@ class PreparedVectors:
 
 @dataclass(frozen=True, slots=True)
 class AnalyzedTexts:
-    """A column of texts taken apart, and by what."""
+    """A column of texts taken apart, and by what. ``chunks``: of some rows, from the one of that number on."""
 
-    chunk: postings.Chunk
+    chunks: Sequence[tuple[int, postings.Chunk]]
     analyzer: Identity
 
 
@@ -170,7 +170,7 @@ def prepare(
 def analyzed(batch: PreparedBatch, analyzers: Mapping[int, TakesApart], check: Callable[[], None]) -> PreparedBatch:
     """The batch with the postings of its texts, by the analyzers of text fields (by their numbers).
 
-    ``check`` is called before each column, and may raise.
+    ``check`` is called before each piece of a column, and may raise.
     """
     if not analyzers:
         return batch
@@ -179,9 +179,11 @@ def analyzed(batch: PreparedBatch, analyzers: Mapping[int, TakesApart], check: C
         if isinstance(op, PreparedPut) and op.texts:
             made = {}
             for number in op.texts.keys() & analyzers.keys():
-                check()
-                analyzer = analyzers[number]
-                made[number] = AnalyzedTexts(postings.analyzed(op.texts[number], analyzer), analyzer.identity)
+                analyzer, chunks = analyzers[number], []
+                for start, end in postings.pieces(op.texts[number]):
+                    check()
+                    chunks.append((start, postings.analyzed(op.texts[number][start:end], analyzer)))
+                made[number] = AnalyzedTexts(chunks, analyzer.identity)
             op = replace(op, postings=made)
         operations.append(op)
     return PreparedBatch(operations, batch.nbytes)

@@ -561,7 +561,11 @@ def _texts_of(key: int, pieces: list[tuple[PreparedPut, Int64, Int64]], numbers:
             return NewTexts(numbers[rows])
         analyzer = texts.analyzer  # one batch is analyzed by one
         order = np.argsort(positions, kind="stable")
-        shares.append(TextShare(texts.chunk, positions[order], np.searchsorted(rows, new[order])))
+        positions, places = positions[order], np.searchsorted(rows, new[order])
+        for start, chunk in texts.chunks:
+            low, high = np.searchsorted(positions, (start, start + len(chunk)))
+            if low < high:
+                shares.append(TextShare(chunk, positions[low:high] - start, places[low:high]))
     return NewTexts(numbers[rows], shares, analyzer)
 
 

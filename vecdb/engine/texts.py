@@ -21,7 +21,7 @@ from vecdb.errors import DataLoss, DeadlineExceeded, FailedPrecondition, Invalid
 from vecdb.index.analysis.analyzer import identity_of, made_by
 from vecdb.index.analysis.contract import Analyzer, Identity, TakesApart
 from vecdb.index.postings import weights
-from vecdb.index.postings.chunk import analyzed
+from vecdb.index.postings.chunk import analyzed, pieces
 from vecdb.index.postings.contract import Postings
 from vecdb.index.postings.growing import GrowingPostings, Share
 from vecdb.model.context import CallContext
@@ -31,8 +31,6 @@ from vecdb.storage.codec import TEXT
 
 READ_ROWS = 256
 """Bodies read at once, when postings are made of them."""
-PIECE_BYTES = 1 << 20
-"""Characters analyzed before whoever waits is asked whether to go on: some 100 ms."""
 
 
 def identity(field: TextField | SparseField) -> Identity:
@@ -168,17 +166,10 @@ class Texts:
     def _pieces(self, part: Part, start: int, key: int, seq: int, check: Callable[[], None]) -> Iterator[list[Any]]:
         """The texts of a part from ordinal ``start`` on, a piece at a time."""
         for first in range(start, len(part), READ_ROWS):
-            check()
             texts = self.texts(part, np.arange(first, min(first + READ_ROWS, len(part)), dtype=np.int64), key, seq)
-            done = size = 0
-            for i, one in enumerate(texts):
-                size += len(one)
-                if size >= PIECE_BYTES:
-                    yield texts[done : i + 1]
-                    done, size = i + 1, 0
-                    check()
-            if done < len(texts):
-                yield texts[done:]
+            for begin, end in pieces(texts):
+                check()
+                yield texts[begin:end]
 
     def texts(self, part: Part, ordinals: np.ndarray[tuple[int], np.dtype[np.int64]], key: int, seq: int) -> list[Any]:
         """The texts, or sparse vectors, at ordinals; "" for one that was dead at ``seq`` and is gone.

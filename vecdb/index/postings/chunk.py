@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ from vecdb.index.analysis.contract import TakesApart
 from vecdb.index.contract import Mask
 from vecdb.index.postings.contract import UInt32
 from vecdb.model.point import Int64
+
+PIECE = 1 << 20
+"""Characters that are taken apart at once, but for a text that has more: some 100 MB while it lasts, and 100 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,18 @@ class Chunk:
 
     def __len__(self) -> int:
         return len(self.present)
+
+
+def pieces(texts: Sequence[str | None] | Sequence[bytes | None]) -> Iterator[tuple[int, int]]:
+    """Where to cut a long column, so that each piece, from the first number up to the second, has about PIECE."""
+    start = size = 0
+    for i, text in enumerate(texts, 1):
+        size += len(text or "")
+        if size >= PIECE:
+            yield start, i
+            start, size = i, 0
+    if start < len(texts):
+        yield start, len(texts)
 
 
 def analyzed(texts: Sequence[str | None] | Sequence[bytes | None], analyzer: TakesApart) -> Chunk:
