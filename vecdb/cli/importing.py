@@ -78,7 +78,9 @@ def import_(
         with where.open(make=create) as db:
             if create:
                 fields = {name: replace(field, model=given["model"]) for name, field in seen.vectors.items()}
-                db.create_collection(collection, vectors=fields, texts=seen.texts or None, exist_ok=True)
+                db.create_collection(
+                    collection, vectors=fields, texts=seen.texts or None, sparse=seen.sparse or None, exist_ok=True
+                )
             report = load(
                 db.collection(collection),
                 source,

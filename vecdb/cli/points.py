@@ -12,7 +12,7 @@ SHOWN_NUMBERS = 4
 
 def as_document(point: Point) -> dict[str, Any]:
     """A point by the keys that an export has too, and its version; null for what the unnamed fields have not."""
-    from vecdb.client.load.columns import text_column, vector_column
+    from vecdb.client.load.columns import sparse_column, sparse_object, text_column, vector_column
 
     return {
         "id": point.id,
@@ -23,6 +23,7 @@ def as_document(point: Point) -> dict[str, Any]:
         **{text_column(name): text for name, text in point.texts.items()},
         # As float64 the shortest digits of a number are read back as the same float32.
         **{vector_column(name): vector.astype("f8") for name, vector in point.vectors.items()},
+        **{sparse_column(name): sparse_object(vector) for name, vector in point.sparse.items()},
     }
 
 
@@ -44,4 +45,5 @@ def as_facts(point: Point) -> dict[str, str]:
         numbers = [f"{number:.4g}" for number in vector[:SHOWN_NUMBERS]]
         more = [f"... {len(vector)} numbers"] if len(vector) > SHOWN_NUMBERS else []
         facts[f"vector {name}".strip()] = ", ".join(numbers + more)
+    facts |= {f"sparse {name}".strip(): f"{len(vector)} weights" for name, vector in point.sparse.items()}
     return facts

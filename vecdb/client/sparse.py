@@ -146,7 +146,9 @@ def _entries(vector: Any, path: str) -> tuple[NDArray[np.uint32], NDArray[np.flo
         if len(made) != 1:
             raise InvalidArgument("not one vector", field=path, expected="one row", received=f"{len(made)} rows")
         return made.indices, made.values
-    if isinstance(vector, Mapping):
+    if isinstance(vector, Mapping) and vector.keys() == {"indices", "values"}:
+        indices, values = vector["indices"], vector["values"]
+    elif isinstance(vector, Mapping):
         keys = [int(key) if isinstance(key, str) and key.isdecimal() else key for key in vector]
         indices, values = keys, list(vector.values())
     elif isinstance(vector, tuple | list) and len(vector) == 2:

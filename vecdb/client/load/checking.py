@@ -15,6 +15,7 @@ from vecdb.client.load.exact import parse
 from vecdb.client.load.mapping import ColumnMap
 from vecdb.client.operations import Upsert
 from vecdb.client.payloads import to_payloads
+from vecdb.client.sparse import to_sparse_columns
 from vecdb.errors import DimensionMismatch, InvalidArgument, InvalidVector
 from vecdb.model.point import MAX_ID_BYTES, Float32, Int64, VectorColumn
 from vecdb.model.schema import Schema, VectorField
@@ -63,6 +64,7 @@ class _Checking:
         ids = self._ids()
         vectors = {name: self._vectors(name, column) for name, column in self._columns.vectors.items()}
         texts = {name: self._texts(column) for name, column in self._columns.texts.items()}
+        sparse = {name: self._sparse(column) for name, column in self._columns.sparse.items()}
         payloads = self._payloads()
         good = np.array([i for i in range(self._chunk.n) if i not in self._bad], dtype=np.int64)
         points = Upsert(
@@ -70,6 +72,7 @@ class _Checking:
             vectors={name: _vectors_at(column, good, self._chunk.n) for name, column in vectors.items()},
             texts={name: _at(column, good) for name, column in texts.items()},
             payloads=None if payloads is None else _at(payloads, good),
+            sparse={name: _at(column, good) for name, column in sparse.items()},
         )
         return Checked(points, good, [self._bad[position] for position in sorted(self._bad)])
 
@@ -122,6 +125,20 @@ class _Checking:
                 except UnicodeEncodeError:
                     self._refuse(i, column, _not_unicode(text))
         return texts
+
+    def _sparse(self, column: str) -> list[Any]:
+        """Sparse vectors as they came, or as JSON says them; None and "" are none."""
+        held = [None if isinstance(v, str) and not v else parse_vector(v) for v in self._chunk.values(column)]
+        try:
+            to_sparse_columns(held, len(held))
+        except InvalidArgument:
+            for i, vector in enumerate(held):
+                try:
+                    to_sparse_columns([vector], 1)
+                except InvalidArgument as error:
+                    error.field = None
+                    self._refuse(i, column, error)
+        return held
 
     def _payloads(self) -> list[Any] | None:
         """The objects; None for a row that has no column to make one of."""

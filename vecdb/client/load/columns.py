@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from vecdb.model.hit import Point
+from vecdb.model.sparse import SparseVector
 
 ID = "id"
 PAYLOAD = "payload"
@@ -20,8 +23,18 @@ def text_column(field: str) -> str:
     return f"text.{field}" if field else "text"
 
 
+def sparse_column(field: str) -> str:
+    """``sparse`` for the unnamed field, else ``sparse.NAME``."""
+    return f"sparse.{field}" if field else "sparse"
+
+
+def sparse_object(vector: SparseVector) -> dict[str, Any]:
+    """A sparse vector for JSON: the digits of float64 are read back as the same float32."""
+    return {"indices": vector.indices, "values": vector.values.astype(np.float64)}
+
+
 def field_of(column: str, kind: str) -> str | None:
-    """The field that a column belongs to, by its name alone; ``kind`` is vector or text."""
+    """The field that a column belongs to, by its name alone; ``kind`` is vector, text or sparse."""
     if column == kind:
         return ""
     return column.removeprefix(f"{kind}.") if column.startswith(f"{kind}.") else None
@@ -32,6 +45,7 @@ def as_record(point: Point) -> dict[str, Any]:
     record: dict[str, Any] = {ID: point.id}
     record.update((vector_column(field), vector) for field, vector in point.vectors.items())
     record.update((text_column(field), text) for field, text in point.texts.items())
+    record.update((sparse_column(field), vector) for field, vector in point.sparse.items())
     if point.payload is not None:
         record[PAYLOAD] = point.payload
     return record

@@ -19,7 +19,7 @@ from vecdb.client.load.report import LoadPlan, LoadReport
 from vecdb.client.load.source import BatchSize, Source
 from vecdb.errors import InvalidArgument, VecdbError
 from vecdb.model.point import VectorColumn
-from vecdb.model.schema import Metric, TextField, VectorField
+from vecdb.model.schema import Metric, SparseField, TextField, VectorField
 
 if TYPE_CHECKING:
     from vecdb.client.async_collection import AsyncCollection
@@ -136,4 +136,5 @@ def plan(
             )
         fields[name] = VectorField(dim, used)
     texts = {name: TextField() for name in mapping.texts}
-    return LoadPlan(source.name, source.rows, mapping, fields, texts)
+    sparse = {name: SparseField() for name in mapping.sparse}
+    return LoadPlan(source.name, source.rows, mapping, fields, texts, sparse)

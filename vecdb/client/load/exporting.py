@@ -123,7 +123,11 @@ def _open_sink(
     with_payload: bool,
     overwrite: bool,
 ) -> Sink:
-    shown = Schema(schema.vectors if with_vectors else {}, schema.texts if with_text else {})
+    shown = Schema(
+        schema.vectors if with_vectors else {},
+        schema.texts if with_text else {},
+        sparse=schema.sparse if with_vectors else {},
+    )
     if path == STANDARD_OUTPUT:
         if format not in (None, "jsonl"):
             raise InvalidArgument(

@@ -81,6 +81,7 @@ class Batch:
             "vectors": self.points.vectors,
             "texts": self.points.texts,
             "payloads": self.points.payloads,
+            "sparse": self.points.sparse,
             "model": options.model,
             "durability": options.durability,
             "request_id": self.request_id,
@@ -317,7 +318,7 @@ def _is_not_now(error: VecdbError) -> bool:
 
 
 # `operations[0].vectors["image"][7]`, `payloads[7]`, `ids[7]`: the column, and the row in it.
-_ROW = re.compile(r"(ids|payloads|(?:vectors|texts)\[\"[^\"]*\"\])\[(\d+)\]")
+_ROW = re.compile(r"(ids|payloads|(?:vectors|texts|sparse)\[\"[^\"]*\"\])\[(\d+)\]")
 
 
 def _row_in(error: VecdbError) -> int | None:
@@ -333,8 +334,9 @@ def _column_in(path: str, mapping: ColumnMap | None) -> str:
     if found is None or mapping is None:
         return ""
     kind, _, name = found[1].partition('["')
-    if kind in ("vectors", "texts"):
-        return (mapping.vectors if kind == "vectors" else mapping.texts).get(name.removesuffix('"]'), "")
+    by_kind = {"vectors": mapping.vectors, "texts": mapping.texts, "sparse": mapping.sparse}
+    if kind in by_kind:
+        return by_kind[kind].get(name.removesuffix('"]'), "")
     return (mapping.id if kind == "ids" else mapping.whole_payload) or ""
 
 
@@ -350,5 +352,6 @@ def _remove(batch: Batch, at: int) -> None:
         vectors={name: rest(column) for name, column in points.vectors.items()},
         texts={name: rest(column) for name, column in points.texts.items()},
         payloads=None if points.payloads is None else rest(points.payloads),
+        sparse={name: rest(column) for name, column in points.sparse.items()},
     )
     del batch.positions[at]

@@ -10,7 +10,7 @@ import numpy as np
 
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.load.chunk import Chunk, Columns
-from vecdb.client.load.columns import ID, PAYLOAD, field_of, text_column, vector_column
+from vecdb.client.load.columns import ID, PAYLOAD, field_of, sparse_column, text_column, vector_column
 from vecdb.errors import FieldNotFound, InvalidArgument
 from vecdb.model.schema import Schema
 
@@ -38,8 +38,8 @@ class Choice:
 class ColumnMap:
     """Which column became what; prints as a line for each part.
 
-    ``id`` None: ids are row numbers, from "0". ``vectors`` and ``texts``: the column by field. ``payload``: the
-    column by key; None: ``whole_payload`` names a column of objects or, when that is None too, every other column
+    ``id`` None: ids are row numbers, from "0". ``vectors``, ``texts`` and ``sparse``: the column by field. ``payload``:
+    the column by key; None: ``whole_payload`` names a column of objects or, when that is None too, every other column
     is a key; ``others`` are those of the first rows. ``json_columns``: their text is parsed.
     """
 
@@ -50,10 +50,12 @@ class ColumnMap:
     whole_payload: str | None = None
     json_columns: Sequence[str] = ()
     others: Sequence[str] = ()
+    sparse: Mapping[str, str] = field(default_factory=dict)
 
     def used(self) -> set[str]:
         """The columns that are not payload."""
-        return {name for name in (self.id, *self.vectors.values(), *self.texts.values()) if name is not None}
+        fields = (*self.vectors.values(), *self.texts.values(), *self.sparse.values())
+        return {name for name in (self.id, *fields) if name is not None}
 
     def as_json(self) -> dict[str, Any]:
         """As JSON values, for a checkpoint."""
@@ -63,6 +65,7 @@ class ColumnMap:
         lines = [f"id      <- {self.id if self.id is not None else 'the row number'}"]
         lines += [f"{vector_column(name):<7} <- {column}" for name, column in self.vectors.items()]
         lines += [f"{text_column(name):<7} <- {column}" for name, column in self.texts.items()]
+        lines += [f"{sparse_column(name):<7} <- {column}" for name, column in self.sparse.items()]
         if self.whole_payload is not None:
             lines.append(f"payload <- {self.whole_payload}")
         elif self.payload is None:
@@ -85,10 +88,12 @@ def resolve(head: Chunk, choice: Choice, schema: Schema | None) -> ColumnMap:
             raise InvalidArgument("no such column", field=column, expected=" | ".join(names), received=repr(column))
     vectors = _vectors(head, choice.vector, schema)
     texts = _texts(head, choice.text, schema, set(vectors.values()))
-    free = [name for name in names if name not in {*vectors.values(), *texts.values()}]
+    fields = None if schema is None else schema.sparse
+    sparse = _by_name(head, fields, "sparse", _like_sparse if fields is None else _like_object)
+    free = [name for name in names if name not in {*vectors.values(), *texts.values(), *sparse.values()}]
     # Whatever it holds: a row whose id is none should be told so, and not be given a number.
     id = _guessed(head, ID_NAMES, free, lambda value: True) if choice.id is GUESS else choice.id
-    used = {id, *vectors.values(), *texts.values()}
+    used = {id, *vectors.values(), *texts.values(), *sparse.values()}
     rest = [name for name in names if name not in used and not name.startswith(_IGNORED)]
     payload, whole = _payload(head, choice.payload, rest)
     others: list[str] = []
@@ -97,7 +102,7 @@ def resolve(head: Chunk, choice: Choice, schema: Schema | None) -> ColumnMap:
             payload = {name: name for name in rest}
         else:
             others = rest
-    return ColumnMap(id, vectors, texts, payload, whole, tuple(choice.json_columns), tuple(others))
+    return ColumnMap(id, vectors, texts, payload, whole, tuple(choice.json_columns), tuple(others), sparse)
 
 
 def _named(choice: Choice) -> Iterable[str]:
@@ -215,6 +220,11 @@ def _like_vector(value: object) -> bool:
 
 def _like_object(value: object) -> bool:
     return value is None or isinstance(value, Mapping) or (isinstance(value, str) and value.lstrip().startswith("{"))
+
+
+def _like_sparse(value: object) -> bool:
+    """Whether it is a sparse vector as an export has it."""
+    return isinstance(value, Mapping) and value.keys() == {"indices", "values"}
 
 
 def length_of(value: object) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vecdb.client.load.checking import BadRow
 from vecdb.client.load.mapping import ColumnMap
-from vecdb.model.schema import TextField, VectorField
+from vecdb.model.schema import SparseField, TextField, VectorField
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class LoadPlan:
     mapping: ColumnMap
     vectors: Mapping[str, VectorField]
     texts: Mapping[str, TextField]
+    sparse: Mapping[str, SparseField] = field(default_factory=dict)
 
     def __str__(self) -> str:
         rows = "an unknown number of rows" if self.rows is None else f"{self.rows:,} rows"

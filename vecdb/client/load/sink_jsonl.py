@@ -1,4 +1,4 @@
-"""Points as JSON lines: id, ``vector`` (``vector.NAME``), ``text`` (``text.NAME``), payload; null where none is."""
+"""Points as JSON lines: id, ``vector`` (``vector.NAME``), ``text``, ``sparse`` alike, payload; null where none is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from vecdb.client.load.columns import ID, PAYLOAD, text_column, vector_column
+from vecdb.client.load.columns import ID, PAYLOAD, sparse_column, sparse_object, text_column, vector_column
 from vecdb.client.load.sink import Sink, as_json
 from vecdb.model.hit import Point
 from vecdb.model.schema import Schema
@@ -58,6 +58,9 @@ class JsonLinesSink(Sink):
             row[vector_column(name)] = None if vector is None else vector.astype(np.float64)
         for name in self._schema.texts:
             row[text_column(name)] = point.texts.get(name)
+        for name in self._schema.sparse:
+            sparse = point.sparse.get(name)
+            row[sparse_column(name)] = None if sparse is None else sparse_object(sparse)
         if self._with_payload:
             row[PAYLOAD] = point.payload
         return row

@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from vecdb.client.load.columns import ID, PAYLOAD, text_column
+from vecdb.client.load.columns import ID, PAYLOAD, sparse_column, sparse_object, text_column
 from vecdb.client.load.sink import Sink, as_json
 from vecdb.client.load.source_exported import FORMAT, MARK, PLACES, rows_path
 from vecdb.errors import InvalidArgument
@@ -77,6 +77,9 @@ class NpySink(Sink):
         row: dict[str, Any] = {ID: point.id, PLACES: places}
         for name in self._schema.texts:
             row[text_column(name)] = point.texts.get(name)
+        for name in self._schema.sparse:
+            sparse = point.sparse.get(name)
+            row[sparse_column(name)] = None if sparse is None else sparse_object(sparse)
         if self._with_payload:
             row[PAYLOAD] = point.payload
         return row

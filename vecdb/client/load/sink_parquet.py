@@ -1,4 +1,7 @@
-"""Points as parquet: id, ``vector`` (list of float), ``text``, payload (JSON text); named fields as ``vector.NAME``."""
+"""Points as parquet: id, ``vector`` (list of float), ``text``, payload (JSON text); named fields as ``vector.NAME``.
+
+Sparse vectors are structs of ``indices`` and ``values``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vecdb.client.load.columns import ID, PAYLOAD, text_column, vector_column
+from vecdb.client.load.columns import ID, PAYLOAD, sparse_column, text_column, vector_column
 from vecdb.client.load.sink import Sink, payload_bytes
 from vecdb.model.hit import Point
 from vecdb.model.schema import Schema
+from vecdb.model.sparse import SparseVector
 
 # A row group is held in memory until it is written.
 _GROUP_BYTES = 16 << 20
@@ -31,6 +35,7 @@ class ParquetSink(Sink):
         columns = [pa.array([point.id for point in points], pa.string())]
         columns += [_lists([point.vectors.get(name) for point in points]) for name in self._schema.vectors]
         columns += [pa.array([point.texts.get(name) for point in points], pa.string()) for name in self._schema.texts]
+        columns += [_structs([point.sparse.get(name) for point in points]) for name in self._schema.sparse]
         if self._with_payload:
             payloads = [None if (held := payload_bytes(point)) is None else held.decode() for point in points]
             columns.append(pa.array(payloads, pa.string()))
@@ -55,6 +60,7 @@ class ParquetSink(Sink):
         fields = [(ID, pa.string())]
         fields += [(vector_column(name), pa.list_(pa.float32())) for name in self._schema.vectors]
         fields += [(text_column(name), pa.string()) for name in self._schema.texts]
+        fields += [(sparse_column(name), _SPARSE) for name in self._schema.sparse]
         if self._with_payload:
             fields.append((PAYLOAD, pa.string()))
         return pa.schema(fields)
@@ -69,11 +75,22 @@ class ParquetSink(Sink):
         self._held, self._held_bytes = [], 0
 
 
-def _lists(vectors: list[Any]) -> Any:
-    """A column of lists from float32 arrays and None, without an object for each number."""
+_SPARSE = pa.struct([("indices", pa.list_(pa.uint32())), ("values", pa.list_(pa.float32()))])
+
+
+def _structs(vectors: list[SparseVector | None]) -> Any:
+    """A column of sparse vectors."""
+    indices = _lists([None if vector is None else vector.indices for vector in vectors], np.uint32)
+    values = _lists([None if vector is None else vector.values for vector in vectors])
+    missing = pa.array([vector is None for vector in vectors])
+    return pa.StructArray.from_arrays([indices, values], fields=list(_SPARSE), mask=missing)
+
+
+def _lists(vectors: list[Any], dtype: type[np.generic] = np.float32) -> Any:
+    """A column of lists from arrays and None, without an object for each number."""
     present = [vector for vector in vectors if vector is not None]
-    flat = np.concatenate(present) if present else np.zeros(0, np.float32)
+    flat = np.concatenate(present) if present else np.zeros(0, dtype)
     lengths = np.array([0 if vector is None else len(vector) for vector in vectors], np.int32)
     offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
     missing = pa.array([vector is None for vector in vectors])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, pa.float32()), mask=missing)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, pa.from_numpy_dtype(dtype)), mask=missing)
