@@ -1,11 +1,13 @@
 """What an open database shows of itself, and whether that agrees with itself.
 
-Points are read by scroll and, again, by id; counts, searches and ``check`` must tell the same story. What the
+Points are read by scroll and, again, by id; counts, searches by vector and by words, and ``check`` must tell the same
+story. What the
 points should be is the oracle's business (``oracle``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,17 @@ import numpy as np
 from tests.crash.record import DIMS
 from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
+from vecdb.model.keyword import Keyword
 from vecdb.model.point import Points, Select
 from vecdb.model.query import Near, SearchRequest
+from vecdb.model.schema import TextField
 
 CONTEXT = CallContext()
 PAGE = 97
 QUERIES = 3
 LIMIT = 10
+ASKED = ("text", "文本", "text 文本 3 7")
+"""Words of half of the texts, of the others, and of all of them."""
 
 
 def report(database: Database) -> dict[str, Any]:
@@ -34,6 +40,7 @@ def report(database: Database) -> dict[str, Any]:
         told += _by_id(database, info.name, points)
         dims = {name: field.dim for name, field in info.schema.vectors.items()}
         told += _searches(database, info.name, points, versions, dims)
+        told += _by_words(database, info.name, points, info.schema.texts)
         problems += [f"{info.name}: {problem}" for problem in told]
         collections[info.name] = {
             "seq": database.stats(CONTEXT, info.name).seq,
@@ -105,4 +112,27 @@ def _searches(
             fields = 4 if request is few else 3
             if any(points.get(i, [])[:fields] != held[i][:fields] for i in found.ids if i in have):
                 problems.append(f"{shown} found other payloads, texts or vectors than scroll")
+    return problems
+
+
+def _by_words(
+    database: Database, name: str, points: dict[str, list[Any]], fields: Mapping[str, TextField]
+) -> list[str]:
+    """Every text that is there is found by its words, and nothing else is, however far an analysis anew has come."""
+    if not fields[""].keywords:
+        return []
+    request = SearchRequest([Keyword(ASKED)], limit=len(points) + 10, select=Select())
+    answer = database.search(CONTEXT, name, request)
+    ends = answer.counts.cumsum().tolist()
+    problems = []
+    for asked, count, end in zip(ASKED, answer.counts.tolist(), ends, strict=True):
+        words = set(asked.split())
+        wanted = {i for i, shown in points.items() if shown[2] is not None and words & set(shown[2].split())}
+        found = answer.points.ids[end - count : end]
+        if len(found) != len(wanted) or set(found) != wanted:
+            missing, more = sorted(wanted - set(found)), sorted(set(found) - wanted)
+            problems.append(f"a search for {asked!r} does not find {missing[:5]}, and finds {more[:5]}: {count} hits")
+        scores = answer.scores[end - count : end].tolist()
+        if scores != sorted(scores, reverse=True):
+            problems.append(f"the hits of a search for {asked!r} are not in the order of their scores")
     return problems

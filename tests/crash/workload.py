@@ -46,6 +46,7 @@ from vecdb.errors import (
     CollectionNotFound,
     DataDirUnusable,
     DeadlineExceeded,
+    FailedPrecondition,
     FieldNotFound,
     IndexingBehind,
     PointExists,
@@ -54,6 +55,7 @@ from vecdb.errors import (
     VecdbError,
 )
 from vecdb.model.context import CallContext
+from vecdb.model.keyword import Keyword
 from vecdb.model.point import Select, WriteBatch
 from vecdb.model.query import Near, SearchRequest
 from vecdb.model.schema import TextField, VectorField
@@ -325,12 +327,18 @@ class Workload:
                 return
             try:
                 self.database.search(CONTEXT, name, request)
+                self._read_words(draw, name)
                 ids = [point_id(draw.randrange(IDS)) for _ in range(20)]
                 self.database.get(CONTEXT, name, ids, Select(vectors=True))
                 self.database.scroll(CONTEXT, name, ids[0], 20, Select())
                 self.database.count(CONTEXT, name)
             except (CollectionNotFound, FieldNotFound, Closed):
                 return
+
+    def _read_words(self, draw: random.Random, name: str) -> None:
+        request = SearchRequest([Keyword([f"text 文本 {draw.randrange(60)}"])])
+        with contextlib.suppress(FailedPrecondition):  # nothing is indexed there just now
+            self.database.search(CONTEXT, name, request)
 
     # -- what takes the place of an operator
 

@@ -1,8 +1,9 @@
 """The state machine: one random history on several databases, also over gRPC and in a shared directory, against a dict.
 
-Half of the histories run as a tenant who may see its own points only, while somebody else writes around it.
-Each rule does one thing on every site and compares every answer with the model. What is drawn are few
-small numbers; the contents of a batch come from a seed, so that histories are short to print.
+Points are searched by vectors, by words and by both. Half of the histories run as a tenant who may see its own points
+only, while somebody else writes around it. Each rule does one thing on every site and compares every answer with the
+model. What is drawn are few small numbers; the contents of a batch come from a seed, so that histories are short to
+print.
 """
 
 from __future__ import annotations
@@ -23,11 +24,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.client.from_loop import LoopThread
 from tests.filters.trees import HELD, KEYS, NUMBERS, trees
-from tests.machine.model import EXTRA, SCHEMA, Given, Held, Model, Ranked, Step, field_called, operation, rank, same
+from tests.machine.model import (
+    EXTRA,
+    SCHEMA,
+    Given,
+    Held,
+    Leg,
+    Model,
+    Ranked,
+    Step,
+    Words,
+    differs_well,
+    field_called,
+    of_client,
+    operation,
+    rank,
+    same,
+)
 from tests.machine.shared_site import SharedSite
 from tests.machine.sites import OPTIONS, TENANT, EngineSite, Site, engines
 from vecdb import failpoint
 from vecdb.client.collection import Collection
+from vecdb.client.modifiers import Boost, Decay
 from vecdb.client.near import Near
 from vecdb.client.operations import Insert, Update, Upsert
 from vecdb.engine import planner
@@ -45,10 +63,14 @@ from vecdb.model.collection import INDEXING, CollectionInfo
 from vecdb.model.context import CallContext
 from vecdb.model.filter import Filter, both, to_dict
 from vecdb.model.filter.expression import F
+from vecdb.model.fusion import DistributionScore, Fusion, RelativeScore, Rrf
 from vecdb.model.hit import Point, SearchResult, points_in
+from vecdb.model.keyword import Keyword as EngineKeyword
+from vecdb.model.modifier import Mmr
 from vecdb.model.point import Select, WriteResult
 from vecdb.model.query import Near as EngineNear
-from vecdb.model.query import Rrf, SearchRequest
+from vecdb.model.query import SearchRequest
+from vecdb.model.schema import TextField
 
 POOL = [f"p{i:02d}" for i in range(90)] + ["é", "日本", "\U0001f9ff", "~"]
 TENANTS: list[Any] = ["a", "a", ["a"], ["x", "a"], "b", ["b"], [], 1, None]
@@ -59,6 +81,30 @@ IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "m
 OTHERS = sorted(OPTIONS)
 IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
 CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]
+
+VOCABULARY = ["text", "index", "indexes", "vector", "vectors", "C++", "wi-fi", "数据", "数据库", "向量检索", "检索"]
+PLAIN = [
+    "text",
+    "index",
+    "vectors",
+    "数据库",
+    "向量",
+    "检索",
+    "据",
+    "indxe",
+    "wifi",
+    "C++ 数据",
+    "text text 7",
+    "5",
+    "?!",
+]
+"""What is asked: words that many texts hold, some with slips, and what nothing is found by."""
+CLAUSES = ["text", '"向量检索"', '"text index"', '"wi-fi text"', "ind*", "向*", "vector", "数据", "1*", '"', "*", "-"]
+EVERYTHING = " ".join(VOCABULARY)
+ANALYZERS = ["multilingual", "english"]
+"""Either gives these words the same terms, so that it cannot be seen how far an analysis anew has come."""
+MODIFIERS = [Decay("n", 200.0, 500.0), Decay("n", 1.0, 0.0, missing=0.5), Boost("n", 0.1), Boost("n", -0.5)]
+FUSIONS: list[Fusion] = [Rrf(), Rrf(1), RelativeScore(), DistributionScore()]
 
 CHANGES = ["add", "fill", "fill", "search", "rename", "default", "drop"]
 TREES = trees(sorted(SCHEMA.texts), sorted(SCHEMA.vectors))
@@ -84,6 +130,22 @@ def sketches() -> st.SearchStrategy[Sketch]:
     some = st.builds(Sketch, verbs, ids, seeds)
     return st.one_of(*[some] * 40, st.builds(Sketch, st.just("clear"), st.just(()), seeds))
 
+
+plain_words = st.builds(
+    Words,
+    st.lists(st.sampled_from(PLAIN), min_size=1, max_size=3).map(" ".join),
+    fuzzy=st.sampled_from([0, 0, 1, 2]),
+    fields=st.sampled_from([None, None, {"": 1.0}, {"title": 1.0}, {"": 0.5, "title": 3.0}]),
+)
+clauses = st.builds(lambda sign, clause: sign + clause, st.sampled_from(["", "", "+", "-"]), st.sampled_from(CLAUSES))
+in_language = st.builds(
+    lambda first, rest, fields, fuzzy: Words(" ".join([first, *rest]), True, fuzzy, fields),
+    st.sampled_from(["text", "+index", "数据", "向*", '"text vectors"']),  # with only what must not be it is refused
+    st.lists(clauses, max_size=3),
+    st.sampled_from([None, None, {"title": 2.0, "": 1.0}]),
+    st.sampled_from([0, 0, 1]),
+)
+some_words = st.one_of(plain_words, in_language)
 
 batches = st.one_of(*[st.lists(sketches(), min_size=1, max_size=1)] * 2, st.lists(sketches(), min_size=2, max_size=4))
 
@@ -330,6 +392,20 @@ class Histories(RuleBasedStateMachine):
             self.extra = None
             self.restate({gone: None})
 
+    @rule(
+        name=st.sampled_from(sorted(SCHEMA.texts)),
+        kind=st.sampled_from(ANALYZERS),
+        k1=st.sampled_from([0.0, 1.2, 2.0]),
+        b=st.sampled_from([0.0, 0.75, 1.0]),
+        near=st.booleans(),
+    )
+    def change_words(self, name: str, kind: str, k1: float, b: float, near: bool) -> None:
+        """How a text field is analyzed and scored, while it is searched."""
+        about = TextField(kind, k1=k1, b=b)
+        self.change_schema(lambda c: c.set_text_field(name, about), near)
+        self.model.texts[name] = about
+        self.pins.clear()
+
     def change_schema(self, change: Callable[[Collection], CollectionInfo], near: bool) -> None:
         """On every site; all say the same of themselves then. What was written before is durable with it."""
         schemas = [change(site.collection(False, near)).schema for site in self.sites]
@@ -406,8 +482,8 @@ class Histories(RuleBasedStateMachine):
                 site.collection(self.limited).write([operation(step) for step in steps], request_id=request_id)
             except (Internal, ReadOnly):
                 pass
-        after = Model()
-        after.points, after.seq = (points, result.seq) if site.seq() != before else (self.model.points, before)
+        changed = site.seq() != before
+        after = self.model.at(points, result.seq) if changed else self.model.at(self.model.points, before)
         self.compare_all(site, after)
         if site.db.failure() is not None:
             self.pins = [pin for pin in self.pins if pin.site is not site]
@@ -423,10 +499,9 @@ class Histories(RuleBasedStateMachine):
         again. ``keep`` of the batches not synced survive; ``upcoming`` is what may be there beyond the history.
         """
         site.power_cut(keep)
-        left = Model()
-        left.seq = site.seq()
-        assert left.seq >= self.synced
-        left.points = [*self.history, *upcoming][left.seq]
+        seq = site.seq()
+        assert seq >= self.synced
+        left = self.model.at([*self.history, *upcoming][seq], seq)
         self.compare_all(site, left)
         for sent in self.sent[left.seq :]:
             operations = [operation(step) for step in sent.steps]
@@ -532,23 +607,28 @@ class Histories(RuleBasedStateMachine):
 
     @rule(data=st.data(), legs=st.integers(2, 4), seed=seeds, limit=limits, offset=offsets)
     def search_by_legs(self, data: st.DataObject, legs: int, seed: int, limit: int, offset: int) -> None:
-        """Reciprocal rank fusion of several vectors and fields, by the formula."""
+        """Any fusion of several vectors, fields and words, by the formula; each hit with its place in each leg."""
         names = sorted(SCHEMA.vectors)
         nears = []
         for i in range(legs):
             using = names[data.draw(st.integers(0, len(names) - 1))]
             depth = data.draw(st.sampled_from([None, 1, 3, 50]))
             nears.append(Near(query(using, seed + i), using, data.draw(st.sampled_from([0.5, 1.0, 3.0])), depth))
-        k = data.draw(st.sampled_from([1, 60]))
+        legs_: list[Leg] = [*nears]
+        for _ in range(data.draw(st.integers(0, 2))):
+            depth = data.draw(st.sampled_from([None, 1, 3, 50]))
+            weight = data.draw(st.sampled_from([0.5, 1.0, 3.0]))
+            legs_.append(replace(data.draw(some_words), weight=weight, depth=depth))
+        fusion = data.draw(st.sampled_from(FUSIONS))
         threshold = data.draw(st.none() | st.integers(0, 30))
-        every = self.model.ranked(nears, self.scope, None, limit + offset, k)
+        every = self.model.ranked(legs_, self.scope, None, limit + offset, fusion)
         min_score = None if threshold is None or not every else every[threshold % len(every)].score
-        wanted = self.model.ranked(nears, self.scope, min_score, limit + offset, k)[offset : offset + limit]
+        wanted = self.model.ranked(legs_, self.scope, min_score, limit + offset, fusion)[offset : offset + limit]
         for site in self.sites:
             for collection in site.surfaces(self.limited):
                 result = collection.search(
-                    legs=nears,
-                    fusion=Rrf(k),
+                    legs=[of_client(leg) for leg in legs_],
+                    fusion=fusion,
                     limit=limit,
                     offset=offset,
                     exact=True,
@@ -558,6 +638,81 @@ class Histories(RuleBasedStateMachine):
                 self.compare(result, wanted)
 
         self.read(np.random.default_rng(seed))
+
+    @rule(
+        words=some_words,
+        limit=limits,
+        offset=offsets,
+        threshold=st.none() | st.integers(0, 60),
+        below=st.none() | st.integers(0, 1000),
+        others=st.lists(st.sampled_from(PLAIN), min_size=1, max_size=3),
+    )
+    def search_by_words(
+        self, words: Words, limit: int, offset: int, threshold: int | None, below: int | None, others: list[str]
+    ) -> None:
+        """Equal in order, ids and scores, bit for bit, wherever asked; one query, or several at once."""
+        filter = None if below is None else F("n") < below
+        every = self.model.ranked([words], self.scope, None, 0, filter=filter)
+        min_score = None if threshold is None or not every else every[threshold % len(every)].score
+        wanted = [hit for hit in every if min_score is None or hit.score >= min_score][offset : offset + limit]
+        rankings = [self.model.ranked([Words(text)], self.scope, None, 0, filter=filter)[:limit] for text in others]
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                result = collection.search(
+                    legs=[of_client(words)],
+                    filter=filter,
+                    limit=limit,
+                    offset=offset,
+                    min_score=min_score,
+                    with_vectors=True,
+                )
+                self.compare(result, wanted)
+                results = collection.search_batch(texts=others, filter=filter, limit=limit, with_vectors=True)
+                for result, ranking in zip(results, rankings, strict=True):
+                    self.compare(result, ranking)
+
+    @rule(
+        using=st.sampled_from(sorted(SCHEMA.vectors)),
+        words=st.lists(some_words, max_size=2),
+        seed=seeds,
+        limit=limits,
+        modifiers=st.lists(st.sampled_from(MODIFIERS), max_size=3),
+        relevance=st.none() | st.sampled_from([0.0, 0.5, 1.0]),
+        threshold=st.none() | st.integers(0, 60),
+    )
+    def search_in_two_stages(
+        self,
+        using: str,
+        words: list[Words],
+        seed: int,
+        limit: int,
+        modifiers: list[Boost | Decay],
+        relevance: float | None,
+        threshold: int | None,
+    ) -> None:
+        """Scores changed by what points have; hits chosen that differ."""
+        legs: list[Leg] = [Near(query(using, seed), using), *words]
+        every = self.model.ranked(legs, self.scope, None, limit, modifiers=modifiers)
+        min_score = None if threshold is None or not every else every[threshold % len(every)].score
+        wanted = [hit for hit in every if min_score is None or hit.score >= min_score]
+        by_id = {hit.id: hit for hit in wanted}
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                result = collection.search(
+                    legs=[of_client(leg) for leg in legs],
+                    limit=limit,
+                    exact=True,
+                    modifiers=modifiers,
+                    mmr=None if relevance is None else Mmr(relevance, using=""),
+                    min_score=min_score,
+                    with_vectors=True,
+                )
+                if relevance is None or not wanted:
+                    self.compare(result, wanted[:limit])
+                    continue
+                assert len(set(result.ids)) == min(limit, len(wanted))
+                self.compare(result, [by_id[i] for i in result.ids])
+                assert differs_well(self.model.points, wanted, result.ids, relevance)
 
     @rule(tree=TREES, other=TREES, as_dict=st.booleans(), using=st.sampled_from(sorted(SCHEMA.vectors)), seed=seeds)
     def read_filtered(self, tree: Filter, other: Filter, as_dict: bool, using: str, seed: int) -> None:
@@ -652,6 +807,7 @@ class Histories(RuleBasedStateMachine):
         model = model or self.model
         hits = list(result)
         assert [(hit.id, hit.score, hit.distance) for hit in hits] == [(w.id, w.score, w.distance) for w in wanted]
+        assert [hit.legs for hit in hits] == [w.legs for w in wanted]
         assert all(same(hit, model.points[hit.id]) for hit in hits)
         assert result.seq == model.seq
 
@@ -684,6 +840,9 @@ class Histories(RuleBasedStateMachine):
             wanted = model.ranked([near], None, None, 0)
             result = site.collection().search(near.vector, using=using, exact=True, limit=1000, with_vectors=True)
             self.compare(result, wanted, model)
+        asked = Words(EVERYTHING)
+        result = site.collection().search(text=asked.text, limit=1000, with_vectors=True)
+        self.compare(result, model.ranked([asked], None, None, 0), model)
 
     # -- readers that hold on to what they saw
 
@@ -707,8 +866,7 @@ class Histories(RuleBasedStateMachine):
         assert end
         self.compare_scroll(points_in(points), pin.points)
         for scope in (None, TENANT):
-            model = Model()
-            model.points = pin.points
+            model = self.model.at(pin.points, 0)
             seen = model.seen(scope)
             context = CallContext(scope=scope)
             assert inner.lookup.exists(pin.view, POOL, inner.entry.fields, scope) == [i in seen for i in POOL]
@@ -722,6 +880,10 @@ class Histories(RuleBasedStateMachine):
                     assert answer.points.ids == [w.id for w in wanted]
                     assert answer.scores.tolist() == [w.score for w in wanted]
                     assert all(same(point, seen[point.id]) for point in points_in(answer.points))
+            request = SearchRequest([EngineKeyword([EVERYTHING])], limit=100, select=everything)
+            answer = inner.reading.executor.search(context, pin.view, request)
+            hits = model.ranked([Words(EVERYTHING)], scope, None, 0)
+            assert [*zip(answer.points.ids, answer.scores.tolist(), strict=True)] == [(w.id, w.score) for w in hits]
 
     # -- care, closing, faults
 
@@ -899,6 +1061,14 @@ def vector(rng: np.random.Generator, using: str) -> np.ndarray[Any, np.dtype[np.
     return np.asarray(made, dtype=np.float32)
 
 
+def some_text(rng: np.random.Generator) -> str:
+    """Some words of two languages and a number, in any order; at times nothing that can be found."""
+    if rng.random() < 0.05:
+        return str(rng.choice(["", "?!"]))
+    chosen = [*rng.choice(VOCABULARY, int(rng.integers(1, 6))), str(rng.integers(100))]
+    return "".join(f"{word} " if word.isascii() else str(word) for word in rng.permutation(chosen)).strip()
+
+
 def one_of(rng: np.random.Generator, values: Sequence[Any]) -> Any:
     return values[rng.integers(len(values))]
 
@@ -916,7 +1086,7 @@ def fill(sketch: Sketch, limited: bool) -> Step:
     rows = []
     for i in ids:
         vectors = {name: vector(rng, name) for name in sorted(SCHEMA.vectors) if rng.random() < chance}
-        texts = {name: f"text {rng.integers(100)}" for name in SCHEMA.texts if rng.random() < 0.4}
+        texts = {name: some_text(rng) for name in SCHEMA.texts if rng.random() < 0.4}
         tenant = TENANTS[rng.integers(INSIDE if limited else len(TENANTS))]
         payload: dict[str, Any] | None = {"n": int(rng.integers(1000)) if rng.random() < 0.7 else one_of(rng, NUMBERS)}
         payload |= {key: one_of(rng, HELD) for key in KEYS[1:] if rng.random() < 0.4}

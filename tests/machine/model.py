@@ -6,6 +6,7 @@ second, naive computation in float64 watches that one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,14 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests import bm25
 from vecdb.client.filters import to_filter
+from vecdb.client.keyword import Keyword, Query
+from vecdb.client.modifiers import Boost, Decay
 from vecdb.client.near import Near
 from vecdb.client.operations import Clear, Delete, Insert, Operation, Update, Upsert
 from vecdb.errors import ConditionFailed, PointExists
 from vecdb.index import metric
 from vecdb.model.filter import Facts, Filter, matches
-from vecdb.model.fusion import DEFAULT_RRF_K
-from vecdb.model.hit import Point
+from vecdb.model.fusion import DistributionScore, Fusion, RelativeScore, Rrf
+from vecdb.model.hit import InLeg, Point
 from vecdb.model.point import WriteResult
 from vecdb.model.schema import Metric, Schema, TextField, VectorField
 
@@ -69,12 +73,39 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Words:
+    """A leg by words, as the client has it in ``Keyword``."""
+
+    text: str
+    language: bool = False
+    fuzzy: int = 0
+    fields: Mapping[str, float] | None = None
+    weight: float = 1.0
+    depth: int | None = None
+    filter: Filter | None = None
+
+
+Leg = Near | Words
+
+
+def of_client(leg: Leg) -> Near | Keyword:
+    """A leg in the client's words."""
+    if isinstance(leg, Near):
+        return leg
+    common: Any = {"weight": leg.weight, "depth": leg.depth, "filter": leg.filter}
+    if leg.language:
+        return Keyword(Query(leg.text, leg.fuzzy, leg.fields), **common)
+    return Keyword(leg.text, leg.fields, leg.fuzzy, **common)
+
+
+@dataclass(frozen=True)
 class Ranked:
-    """A hit that should come."""
+    """A hit that should come; ``legs``: of a fused search, what each says of it."""
 
     id: str
     score: float
     distance: float | None
+    legs: Sequence[InLeg] | None = None
 
 
 SCHEMA = Schema(
@@ -108,8 +139,15 @@ class Model:
     def __init__(self, clock: Clock | None = None) -> None:
         self.points: dict[str, Held] = {}
         self.seq = 0
+        self.texts = dict(SCHEMA.texts)  # how its text fields are analyzed and scored
         self.clock = clock or Clock()
         self.expired: set[str] = set()  # gone, and not yet swept away nor overwritten
+
+    def at(self, points: Mapping[str, Held], seq: int) -> Model:
+        """Another moment of it: the same but for the points and the number."""
+        moment = Model(self.clock)
+        moment.points, moment.seq, moment.texts = dict(points), seq, self.texts
+        return moment
 
     def expire(self) -> None:
         """What has expired is gone; as a write it counts only once it is swept."""
@@ -180,24 +218,85 @@ class Model:
         return now, WriteResult(seq, count)
 
     def ranked(
-        self, legs: Sequence[Near], scope: Filter | None, min_score: float | None, window: int, k: int = DEFAULT_RRF_K
+        self,
+        legs: Sequence[Leg],
+        scope: Filter | None,
+        min_score: float | None,
+        window: int,
+        fusion: Fusion | None = None,
+        filter: Filter | None = None,
+        modifiers: Sequence[Decay | Boost] = (),
     ) -> list[Ranked]:
-        """Every hit, best first: of one leg, or of several fused for answers up to ``window`` deep."""
-        points = self.seen(scope)
-        single = [rank(_matching(points, to_filter(near.filter)), near) for near in legs]
+        """Every hit, best first: of one leg, or of several fused for answers up to ``window`` deep.
+
+        With modifiers: of those that no leg cuts off.
+        """
+        single = [self._of_leg(leg, scope, filter) for leg in legs]
         if len(legs) == 1:
             found = single[0]
         else:
-            most = sum(near.weight / (k + 1) for near in legs)
-            shares: dict[str, float] = {}
-            for near, hits in zip(legs, single, strict=True):
-                for place, hit in enumerate(hits[: max(near.depth or FUSION_DEPTH, window)], 1):
-                    shares[hit.id] = shares.get(hit.id, 0.0) + near.weight / (k + place)
-            fused = [Ranked(i, float(np.float32(share / most)), None) for i, share in shares.items()]
-            found = sorted(fused, key=lambda hit: (-hit.score, hit.id.encode()))
+            given = [hits[: max(leg.depth or FUSION_DEPTH, window)] for leg, hits in zip(legs, single, strict=True)]
+            found = fused(given, [leg.weight for leg in legs], fusion or Rrf())
+        if modifiers:
+            seen = self.seen(scope)
+            found = [replace(hit, score=modified(hit.score, seen[hit.id], modifiers)) for hit in found]
+            found.sort(key=lambda hit: (-hit.score, hit.id.encode()))
         if min_score is not None:
             found = [hit for hit in found if hit.score >= min_score]
         return found
+
+    def _of_leg(self, leg: Leg, scope: Filter | None, filter: Filter | None) -> list[Ranked]:
+        seen = self.seen(scope)
+        among = _matching(_matching(seen, filter), to_filter(leg.filter))
+        if isinstance(leg, Near):
+            return rank(among, leg)
+        corpus = bm25.Corpus.of({i: held.texts for i, held in seen.items()}, self.texts)
+        found = corpus.ranked(bm25.Words(leg.text, leg.fields, leg.language, leg.fuzzy), among)
+        hits = [Ranked(i, float(np.float32(score)), None) for i, score in found]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id.encode()))
+
+
+def fused(given: Sequence[Sequence[Ranked]], weights: Sequence[float], fusion: Fusion) -> list[Ranked]:
+    """The hits of several legs as one list: each leg's shares, by its weight, and what it says of each hit."""
+    total: dict[str, float] = {}
+    for hits, weight in zip(given, weights, strict=True):
+        for hit, share in zip(hits, _shares([hit.score for hit in hits], fusion), strict=True):
+            total[hit.id] = total.get(hit.id, 0.0) + weight / sum(weights) * share
+    places = [{hit.id: InLeg(place, hit.score) for place, hit in enumerate(hits, 1)} for hits in given]
+    nowhere = InLeg(None, None)
+    found = [
+        Ranked(i, float(np.float32(share)), None, [leg.get(i, nowhere) for leg in places]) for i, share in total.items()
+    ]
+    return sorted(found, key=lambda hit: (-hit.score, hit.id.encode()))
+
+
+def modified(score: float, held: Held, modifiers: Sequence[Decay | Boost]) -> float:
+    """The score of a point after some modifiers, of numbers at keys of one part."""
+    for modifier in modifiers:
+        value = (held.payload or {}).get(modifier.key)
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if isinstance(modifier, Boost):
+            score += modifier.weight * math.log1p(max(0.0, float(number or 0)))
+            continue
+        assert isinstance(modifier.origin, float) and isinstance(modifier.half, float)
+        factor = modifier.missing if number is None else 0.5 ** (abs(number - modifier.origin) / modifier.half)
+        score -= (1 - factor) * abs(score)
+    return float(np.float32(score))
+
+
+def _shares(scores: Sequence[float], fusion: Fusion) -> list[float]:
+    """What the hits of one leg, best first, are given: 0..1."""
+    if isinstance(fusion, Rrf):
+        return [(fusion.k + 1) / (fusion.k + place) for place in range(1, len(scores) + 1)]
+    equal = len(set(scores)) < 2
+    if isinstance(fusion, RelativeScore):
+        low, high, middle = min(scores, default=0.0), max(scores, default=0.0), 1.0
+    else:
+        assert isinstance(fusion, DistributionScore)
+        spread = 0.0 if equal else 3 * float(np.std(scores, ddof=1))
+        mean = float(np.mean(scores)) if scores else 0.0
+        low, high, middle = mean - spread, mean + spread, 0.5
+    return [middle if equal else min(1.0, max(0.0, (score - low) / (high - low))) for score in scores]
 
 
 def _holds(conditions: Mapping[str, Any], version: int, held: Held | None) -> bool:
@@ -229,6 +328,31 @@ def facts(id: str, held: Held) -> Facts:
 
 def _matching(points: Mapping[str, Held], filter: Filter | None) -> Mapping[str, Held]:
     return points if filter is None else {i: p for i, p in points.items() if matches(filter, facts(i, p))}
+
+
+def differs_well(points: Mapping[str, Held], ranking: Sequence[Ranked], chosen: Sequence[str], share: float) -> bool:
+    """Whether each of ``chosen`` was the best choice when it was made: relevant, and unlike those before it.
+
+    The vectors compared are those of the unnamed field. Near a tie either may be chosen.
+    """
+    low, high = min(hit.score for hit in ranking), max(hit.score for hit in ranking)
+    worth = {hit.id: share * ((hit.score - low) / (high - low) if high > low else 1.0) for hit in ranking}
+    nearest = dict.fromkeys(worth, 0.0)
+    for place, point_id in enumerate(chosen):
+        gains = {i: worth[i] - (1 - share) * nearest[i] for i in worth}
+        if gains[point_id] < max(gains.values()) - 1e-5:
+            return False
+        del worth[point_id]
+        for i in worth:
+            alike = _cosine(points[i].vectors.get(""), points[point_id].vectors.get(""))
+            nearest[i] = alike if place == 0 else max(nearest[i], alike)
+    return True
+
+
+def _cosine(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -> float:
+    if a is None or b is None:
+        return 0.0
+    return float(_naive("cosine", a.astype(np.float64), b.astype(np.float64)[None])[0])
 
 
 def rank(points: Mapping[str, Held], near: Near) -> list[Ranked]:
