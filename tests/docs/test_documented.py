@@ -117,8 +117,6 @@ def test_limits_of_searches_are_told() -> None:
     assert f"| {MAX_DEPTH} levels, {MAX_CONDITIONS:,} conditions, {MAX_VALUES:,} values in one list |" in page
     assert f"| 1 to {MAX_GROUP_SIZE} hits each, and groups × hits at most {MAX_WINDOW:,} |" in page
     assert f"| {MAX_EXAMPLES:,} ids for each query |" in page
-    assert f"| modifiers of a search | {MAX_MODIFIERS} |" in page
-    assert f"| candidates of `mmr` | {MAX_MMR_CANDIDATES:,} |" in page
     assert f"| 1 to {facet.MAX_VALUES:,}, those of most points |" in page
 
 

@@ -47,12 +47,17 @@ def fill(c: Handle) -> None:
             c.seal()
 
 
-def test_a_leg_of_several_is_walked_as_widely_as_it_is_deep(two: Handle) -> None:
+def test_a_leg_is_walked_as_widely_as_it_is_deep(two: Handle) -> None:
     legs = [Near(PLAIN[:1]), Near(IMAGE[:1], "image", depth=200)]
     told = ask(two, *legs, explain=True).explain
     assert told is not None
     assert [leg["ef"] for leg in told["legs"]] == [400, 800]
-    for request, ef in ((SearchRequest(legs, ef=50, explain=True), 50), (SearchRequest(legs[:1], explain=True), 96)):
+    for request, ef in (
+        (SearchRequest(legs, ef=50, explain=True), 50),
+        (SearchRequest(legs[:1], explain=True), 96),
+        (SearchRequest(legs[:1], limit=100, explain=True), 400),
+        (SearchRequest(legs[:1], limit=5_000, explain=True), 1_000),
+    ):
         told = two.db.search(two.context(), two.name, request).explain
         assert told is not None
         assert told["legs"][0]["ef"] == ef

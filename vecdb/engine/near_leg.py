@@ -33,10 +33,10 @@ from vecdb.model.schema import Metric, Schema
 
 SPARE_COLUMNS = 8
 """Candidates scored beyond those needed: the index's own rounding may swap neighbours near the cut."""
-FUSED_WIDTH, FUSED_EF = 4, 1_000
-"""A leg of several walks so many times as widely as it gives hits, up to that ef, where the search names none: the last
-of as many hits as ef are the ones a walk misses, and a fusion looks at all of them. Measured on the hardest set (qbqtc,
-100 of 8,000): .89 of the hits with the default ef, .99 with 400; nDCG@10 of the hybrid .820 and .830, exactly .832.
+WALK_WIDTH, WIDEST_EF = 4, 1_000
+"""Where a search names no ef a walk is so many times as wide as the hits it is for, up to that ef: the last of as many
+hits as ef are the ones a walk misses, and fusions look at all of them. Measured on the hardest set (qbqtc, 100 of
+8,000): .89 of the hits with the default ef, .99 with 400; nDCG@10 of the hybrid .820 and .830, exactly .832.
 """
 SCORE_BYTES = 32 << 20
 """Vectors gathered at once for scoring."""
@@ -85,7 +85,7 @@ def _ef(request: SearchRequest, need: int) -> int:
     """How widely graphs are walked for ``need`` hits of a leg."""
     if request.ef is not None:
         return request.ef
-    return DEFAULT_EF if len(request.legs) == 1 else max(DEFAULT_EF, min(FUSED_WIDTH * need, FUSED_EF))
+    return max(DEFAULT_EF, min(WALK_WIDTH * need, WIDEST_EF))
 
 
 @dataclass(slots=True)
