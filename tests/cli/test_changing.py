@@ -100,6 +100,14 @@ def test_only_what_makes_a_collection_makes_a_directory(tmp_path: Path) -> None:
     assert run("count", "docs", "--data", new).out == "0\n"
 
 
+def test_sparse_fields(vec: CommandLine) -> None:
+    (made,) = vec(
+        "collections", "create", "new", "--sparse-field", "splade", "--sparse-field", "", "--json"
+    ).documents()
+    assert made["schema"]["sparse"] == {"splade": {"model": None}, "": {"model": None}}
+    assert "sparse splade  dot product\n" in vec("collections", "describe", "new").out
+
+
 def test_text_fields(vec: CommandLine) -> None:
     how = ("--dim", 2, "--analyzer", "english", "--text-field", "title:chinese", "--text-field", "raw")
     (made,) = vec("collections", "create", "new", *how, "--json").documents()

@@ -39,6 +39,7 @@ from tests.machine.model import (
     of_client,
     operation,
     rank,
+    rank_sparse,
     same,
 )
 from tests.machine.shared_site import SharedSite
@@ -672,6 +673,27 @@ class Histories(RuleBasedStateMachine):
                     self.compare(result, ranking)
 
     @rule(
+        using=st.sampled_from(sorted(SCHEMA.sparse)),
+        seed=seeds,
+        limit=limits,
+        offset=offsets,
+        below=st.none() | st.integers(0, 1000),
+    )
+    def search_by_sparse_vectors(self, using: str, seed: int, limit: int, offset: int, below: int | None) -> None:
+        """Equal in order, ids and scores, bit for bit, wherever asked; two queries at once."""
+        rng = np.random.default_rng(seed)
+        filter = None if below is None else F("n") < below
+        seen = self.model.seen(both(self.scope, filter))
+        asked = [weights(rng) for _ in range(2)]
+        rankings = [rank_sparse(seen, one, using)[offset : offset + limit] for one in asked]
+        how: dict[str, Any] = {"filter": filter, "limit": limit, "offset": offset, "with_vectors": True}
+        for site in self.sites:
+            for collection in site.surfaces(self.limited):
+                results = collection.search_batch(sparse={using: asked}, **how)
+                for result, ranking in zip(results, rankings, strict=True):
+                    self.compare(result, ranking)
+
+    @rule(
         using=st.sampled_from(sorted(SCHEMA.vectors)),
         words=st.lists(some_words, max_size=2),
         seed=seeds,
@@ -1069,6 +1091,12 @@ def some_text(rng: np.random.Generator) -> str:
     return "".join(f"{word} " if word.isascii() else str(word) for word in rng.permutation(chosen)).strip()
 
 
+def weights(rng: np.random.Generator) -> dict[int, float]:
+    """A sparse vector of few dimensions and coarse weights, so that scores are equal at times; it may be empty."""
+    indices = rng.choice(8, rng.integers(4), replace=False).tolist()
+    return {index: float(one_of(rng, (-1.0, 0.5, 1.0, 2.0))) for index in indices}
+
+
 def one_of(rng: np.random.Generator, values: Sequence[Any]) -> Any:
     return values[rng.integers(len(values))]
 
@@ -1096,5 +1124,6 @@ def fill(sketch: Sketch, limited: bool) -> Step:
             payload = None
         if update and rng.random() < 0.3:
             payload = None
-        rows.append(Given(i, Held(vectors, texts, payload)))
+        sparse = {name: weights(rng) for name in sorted(SCHEMA.sparse) if rng.random() < 0.5}
+        rows.append(Given(i, Held(vectors, texts, payload, sparse=sparse)))
     return Step(sketch.verb, rows)

@@ -26,7 +26,7 @@ from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.fusion import DistributionScore, Fusion, RelativeScore, Rrf
 from vecdb.model.hit import InLeg, Point
 from vecdb.model.point import WriteResult
-from vecdb.model.schema import Metric, Schema, TextField, VectorField
+from vecdb.model.schema import Metric, Schema, SparseField, TextField, VectorField
 
 FUSION_DEPTH = 100
 
@@ -40,6 +40,7 @@ class Held:
     payload: Mapping[str, Any] | None = None
     version: int = 0
     expires: float | None = None
+    sparse: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class Ranked:
 SCHEMA = Schema(
     {"": VectorField(4, "cosine"), "plan": VectorField(3, "euclidean"), "dot": VectorField(2, "dot")},
     {"": TextField(), "title": TextField()},
+    sparse={"": SparseField(), "bge": SparseField()},
 )
 
 
@@ -201,6 +203,7 @@ class Model:
                             {**old.texts, **row.held.texts},
                             _merged(old.payload, row.held.payload, ()) if step.merges else payload,
                             expires=old.expires if step.ttl is None else self.clock.now + step.ttl,
+                            sparse={**old.sparse, **row.held.sparse},
                         )
                 touched |= ids & visible
                 count += len(ids & visible)
@@ -372,6 +375,18 @@ def rank(points: Mapping[str, Held], near: Near) -> list[Ranked]:
     return sorted((Ranked(*hit) for hit in hits), key=lambda hit: (-hit.score, hit.id.encode()))
 
 
+def rank_sparse(points: Mapping[str, Held], weights: Mapping[int, float], using: str) -> list[Ranked]:
+    """All points whose sparse vectors have a dimension in common with ``weights``, best first by dot product."""
+    hits = []
+    for i, held in points.items():
+        given = held.sparse.get(using, {})
+        common = sorted(given.keys() & weights.keys())
+        if common:
+            score = float(np.float32(sum((weights[index] * given[index] for index in common), 0.0)))
+            hits.append(Ranked(i, score, -score))
+    return sorted(hits, key=lambda hit: (-hit.score, hit.id.encode()))
+
+
 def _naive(kind: Metric, query: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     if kind == "euclidean":
         return 1.0 / (1.0 + np.sqrt(((vectors - query) ** 2).sum(axis=1)))
@@ -394,12 +409,14 @@ def operation(step: Step) -> Operation:
     kind = {"upsert": Upsert, "insert": Insert, "update": Update}[step.verb]
     fields = {name for row in step.rows for name in row.held.vectors}
     texts = {name for row in step.rows for name in row.held.texts}
+    sparse = {name for row in step.rows for name in row.held.sparse}
     return kind(
         step.ids,
         {name: [row.held.vectors.get(name) for row in step.rows] for name in sorted(fields)} or None,
         {name: [row.held.texts.get(name) for row in step.rows] for name in sorted(texts)} or None,
         [row.held.payload for row in step.rows],
         ttl=step.ttl,
+        sparse={name: [row.held.sparse.get(name) for row in step.rows] for name in sorted(sparse)} or None,
         **({"payload_mode": "merge" if step.merges else "replace"} if step.verb == "update" else {}),
         **step.conditions,
     )
@@ -411,6 +428,7 @@ def same(point: Point, held: Held) -> bool:
         point.version == held.version
         and point.payload == held.payload
         and dict(point.texts) == dict(held.texts)
+        and {name: vector.to_dict() for name, vector in point.sparse.items()} == held.sparse
         and point.vectors.keys() == held.vectors.keys()
         and all(np.array_equal(vector, held.vectors[name]) for name, vector in point.vectors.items())
     )

@@ -50,7 +50,9 @@ class SharedSite(Site):
     def open(self) -> None:
         self.connect(self._awaited)
         with contextlib.suppress(CollectionExists):  # its fields may be others by now
-            self._clients[False, False].create_collection(self.called, vectors=SCHEMA.vectors, texts=SCHEMA.texts)
+            self._clients[False, False].create_collection(
+                self.called, vectors=SCHEMA.vectors, texts=SCHEMA.texts, sparse=SCHEMA.sparse
+            )
 
     def connect(self, awaited: bool) -> None:
         before, self._awaited = self._clients, awaited

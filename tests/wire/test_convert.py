@@ -294,6 +294,9 @@ KEY = filter_pb2.Key(path=["a"])
 COLUMN = columns_pb2.VectorColumn
 TEXTS = columns_pb2.TextColumn
 PAYLOADS = columns_pb2.PayloadColumn
+SPARSE = columns_pb2.SparseColumn
+WEIGHTS = columns_pb2.SparseVectors(counts=[1], indices=b"\0" * 4, values=b"\0" * 4)
+SHORT = columns_pb2.SparseVectors(counts=[2], indices=b"\0" * 8, values=b"\0" * 4)
 WHERE = "operations[0]"
 
 
@@ -318,6 +321,10 @@ WHERE = "operations[0]"
         (put(texts=[TEXTS(values=["a"], rows=[0])] * 2), f'{WHERE}.texts[""]'),
         (put(payloads=PAYLOADS(values=[b"{}"] * 4)), f"{WHERE}.payloads"),
         (put(payloads=PAYLOADS()), f"{WHERE}.payloads"),
+        (put(sparse=[SPARSE(vectors=WEIGHTS)]), f'{WHERE}.sparse[""]'),
+        (put(sparse=[SPARSE(vectors=WEIGHTS, rows=[3])]), f'{WHERE}.sparse[""].rows'),
+        (put(sparse=[SPARSE(vectors=SHORT, rows=[0])]), f'{WHERE}.sparse[""].vectors.values'),
+        (put(sparse=[SPARSE(field="x", vectors=WEIGHTS, rows=[0])] * 2), f'{WHERE}.sparse["x"]'),
         (put(mode=operation_pb2.PUT_MODE_UNSPECIFIED), f"{WHERE}.mode"),
         (put(mode=77), f"{WHERE}.mode"),
         (points_pb2.WriteRequest(durability=9), "durability"),
@@ -329,6 +336,8 @@ WHERE = "operations[0]"
         (search(near(), near(filter=filter_pb2.Filter())), "legs[1].filter"),
         (search(near(), fusion=leg_pb2.Fusion()), "fusion"),
         (search(leg_pb2.Leg(keyword=leg_pb2.Keyword())), "legs"),
+        (search(leg_pb2.Leg(sparse=leg_pb2.Sparse())), "legs"),
+        (search(leg_pb2.Leg(sparse=leg_pb2.Sparse(vectors=SHORT))), "legs[0].sparse.vectors.values"),
         (search(words(fields=[leg_pb2.FieldBoost(field="a")] * 2)), "legs[0].keyword.fields[1].field"),
         (search(near(), words(), fusion=leg_pb2.Fusion()), "fusion"),
         (search(words(), modifiers=[search_pb2.Modifier()]), "modifiers[0]"),

@@ -12,7 +12,7 @@ from vecdb.cli import printed
 from vecdb.cli.target import Target, target
 
 if TYPE_CHECKING:
-    from vecdb import CollectionInfo, TextField, VectorField
+    from vecdb import CollectionInfo, SparseField, TextField, VectorField
 
 
 @click.group()
@@ -78,18 +78,31 @@ def describe(where: Target, name: str, as_json: bool) -> None:
 @click.option(
     "--text-field", "texts", multiple=True, metavar="NAME[:ANALYZER]", help="One more text field; may be repeated."
 )
+@click.option("--sparse-field", "sparse", multiple=True, metavar="NAME", help="A sparse field; may be repeated.")
 @click.option("--exist-ok", is_flag=True, help="No error when there is such a collection with the same schema.")
 @target
 @printed.as_json
-def create(where: Target, name: str, named: tuple[str, ...], texts: tuple[str, ...], as_json: bool, **how: Any) -> None:
+def create(
+    where: Target,
+    name: str,
+    named: tuple[str, ...],
+    texts: tuple[str, ...],
+    sparse: tuple[str, ...],
+    as_json: bool,
+    **how: Any,
+) -> None:
     """Create the collection NAME. With --data, the directory is made if it is not there.
 
     Example: vecdb collections create docs --dim 384 --metric dot
     """
     fields = dict(_named(text) for text in named)
     words = dict(_text_field(text) for text in texts)
+    from vecdb import SparseField
+
+    weights = {field: SparseField() for field in sparse}
     with where.open(make=True) as db:
-        info = db.create_collection(name, vectors=fields or None, texts=words or None, **how).describe()
+        made = db.create_collection(name, vectors=fields or None, texts=words or None, sparse=weights or None, **how)
+        info = made.describe()
     if as_json:
         printed.document(info)
     else:
@@ -336,6 +349,7 @@ def _schema(info: CollectionInfo) -> dict[str, Any]:
     schema = info.schema
     told: dict[str, Any] = {f"vector {name}".strip(): _field(field) for name, field in schema.vectors.items()}
     told |= {f"text {name}".strip(): _words(field) for name, field in schema.texts.items()}
+    told |= {f"sparse {name}".strip(): _sparse(field) for name, field in schema.sparse.items()}
     if schema.default_vector is not None:
         told["default vector"] = schema.default_vector or '""'
     if schema.ttl_ms:
@@ -343,6 +357,10 @@ def _schema(info: CollectionInfo) -> dict[str, Any]:
     if not schema.payload_columns:
         told["payload columns"] = "off"
     return told
+
+
+def _sparse(field: SparseField) -> str:
+    return "dot product" if field.model is None else f"dot product, model {field.model}"
 
 
 def _seconds(text: str) -> float | None:
