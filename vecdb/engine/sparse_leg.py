@@ -58,7 +58,6 @@ class SparseLegs:
         vectors = leg.vectors.normalized("vectors")
         found = []
         for query in range(len(vectors)):
-            context.check("searching by sparse vectors")
             found.append(search.query(vectors[query], need + narrowing.spare, min_score))
         ranked = in_order(found, range(len(found)))
         return ranked if narrowing.without is None else ranked.without(narrowing.without).window(0, need)
@@ -78,6 +77,7 @@ class _Leg:
         explain: dict[str, Any] | None,
     ) -> None:
         self._legs = legs
+        self._check = lambda: context.check("searching by sparse vectors")
         self._view = view
         name = sparse_name(legs.schema, leg.using, "using")
         self._key = TEXT | legs.fields.sparse[name]
@@ -111,7 +111,7 @@ class _Leg:
         segments, ordinals, scores = [_NONE], [_NONE], [np.zeros(0, dtype=np.float32)]
         scored = 0
         for index, postings, mask in self._sources:
-            places, products = dot_products(vector, postings)
+            places, products = dot_products(vector, postings, self._check)
             if mask is not None:
                 places, products = places[mask[places]], products[mask[places]]
             scored += len(places)

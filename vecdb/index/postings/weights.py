@@ -6,7 +6,7 @@ where the postings of texts have a count: whoever moves postings moves it unchan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +21,8 @@ from vecdb.model.sparse import SparseVector, SparseVectors, UInt32
 
 Float64 = NDArray[np.float64]
 
+LOOKED_UP = 1_024
+"""Dimensions looked up before whoever waits is asked whether to go on: some 10 ms."""
 _PIECE = 1 << 14  # numbers that become strings in one call, which holds the GIL: for 1 ms
 
 
@@ -78,15 +80,18 @@ def weights_of(bits: NDArray[np.unsignedinteger]) -> Float32:
     return np.ascontiguousarray(bits, dtype=np.uint32).view(np.float32)
 
 
-def dot_products(vector: SparseVector, postings: Postings) -> tuple[Int64, Float64]:
+def dot_products(vector: SparseVector, postings: Postings, check: Callable[[], None]) -> tuple[Int64, Float64]:
     """Of the vectors that have a dimension in common with ``vector``: ordinals, ascending, and dot products, float64.
 
     Products are added in the order of dimensions, so what they add up to does not depend on what else is there.
+    ``check`` is called now and then, and may raise.
     """
-    found = postings.find(terms_of(vector.indices))
-    held = [
-        (posting, weight) for posting, weight in zip(found, vector.values.tolist(), strict=True) if posting is not None
-    ]
+    held = []
+    for at in range(0, len(vector), LOOKED_UP):
+        check()
+        some = slice(at, at + LOOKED_UP)
+        found = zip(postings.find(terms_of(vector.indices[some])), vector.values[some].tolist(), strict=True)
+        held += [(posting, weight) for posting, weight in found if posting is not None]
     if not held:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     if 8 * sum(len(posting.ordinals) for posting, _ in held) > len(postings):
