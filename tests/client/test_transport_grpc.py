@@ -15,7 +15,7 @@ import pytest
 
 from tests.project.repository import ROOT
 from tests.wire.fake_engine import FakeDatabase
-from vecdb import Boost, Near, RelativeScore, TextField, connect, errors
+from vecdb import Boost, Near, RelativeScore, SparseField, TextField, connect, errors
 from vecdb.client.channel import with_port
 from vecdb.client.client import Client
 from vecdb.client.transport_grpc import GrpcTransport
@@ -288,6 +288,7 @@ def test_what_an_older_server_does_not_know_of_writes_is_refused_by_name(
             (lambda: docs.update(["a"], unset=["n"], payload_mode="replace"), "write.merge"),
             (lambda: docs.delete(["a"], if_version=1), "write.condition"),
             (lambda: docs.insert(["a"], ttl=1), "write.ttl"),
+            (lambda: docs.insert(["a"], sparse=[{1: 1.0}]), "write.sparse"),
         ):
             with pytest.raises(errors.Unimplemented) as refused:
                 call()
@@ -310,6 +311,9 @@ def test_what_an_older_server_would_leave_out_of_a_search_is_refused_by_name(
             (lambda: docs.search(text="a"), "search.keyword"),
             (lambda: docs.search([1, 2], text="a"), "search.keyword"),
             (lambda: docs.search_batch(texts=["a"]), "search.keyword"),
+            (lambda: docs.search(sparse={1: 1.0}), "search.sparse"),
+            (lambda: docs.add_sparse_field("s"), "schema.sparse"),
+            (lambda: client.create_collection("more", sparse={"s": SparseField()}), "schema.sparse"),
             (lambda: docs.search(legs=[Near([1, 2])] * 2, fusion=RelativeScore()), "search.fusion"),
             (lambda: docs.search([1, 2], highlight=True), "search.highlight"),
             (lambda: docs.search([1, 2], modifiers=Boost("n", 1)), "search.modifiers"),
