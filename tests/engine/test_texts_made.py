@@ -195,7 +195,7 @@ def test_damaged_postings_are_named_and_made_again(
     caplog.clear()
     c = Handle(open_db(kv=kv.durable_copy()))
     agree(c, TEXTS)
-    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert not any("t0.0.terms" in r.getMessage() for r in caplog.records)
 
 
 def test_postings_of_another_version_are_made_anew(

@@ -1,15 +1,17 @@
 """Break the repository in every listed way and demand that the named test notices.
 
-    python -m tests.sabotage [--jobs N] [--timeout SECONDS] [--intact] [WORD ...]
+    python -m tests.sabotage [--jobs N] [--timeout SECONDS] [--intact] [--share S --draw TEXT] [WORD ...]
 
-WORD picks the breakages that have it in their name. ``--intact`` first runs every named test in an
-unbroken copy, where all must pass; leave it out only where the whole suite has just passed.
+WORD picks the breakages that have it in their name. ``--share`` takes about that part of them, another one for every
+``--draw``: so each run of a continuous integration sees to some, and a few runs to all. ``--intact`` first runs every
+named test in an unbroken copy, where all must pass; leave it out only where the whole suite has just passed.
 Exits with 1 when a test stays green or an entry of the list is void.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import tempfile
 from pathlib import Path
@@ -27,9 +29,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (default 2)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one test (default 120)")
     parser.add_argument("--intact", action="store_true", help="first run the named tests unbroken")
+    parser.add_argument("--share", type=float, default=1.0, help="about how many of them, 0..1 (default 1: all)")
+    parser.add_argument("--draw", default="", help="which of them, any text: the commit, for instance")
     options = parser.parse_args()
 
     chosen = [b for b in load(LIST) if not options.words or any(word in b.name for word in options.words)]
+    if options.share < 1.0:
+        chosen = [b for b in chosen if drawn(b.name, options.draw) < options.share]
     if not chosen:
         print("no breakage has that name")
         return 1
@@ -45,6 +51,11 @@ def main() -> int:
     bad = [result for result in results if result.outcome is not Outcome.CAUGHT]
     print(f"{len(results) - len(bad)} of {len(results)} breakages were caught")
     return 1 if bad else 0
+
+
+def drawn(name: str, draw: str) -> float:
+    """A number from 0 up to 1, the same for the same texts."""
+    return int.from_bytes(hashlib.blake2b(f"{draw}/{name}".encode(), digest_size=4).digest(), "big") / 2**32
 
 
 def _report(result: Result) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sabotage.__main__ import drawn
 from tests.sabotage.breakage import Breakage, load
 from tests.sabotage.laboratory import Outcome, Result, copy, judge, judge_all
 
@@ -97,3 +98,11 @@ def test_a_list_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.toml").write_text("[[breakage]]\nname = 'x'\nwyh = ''\n")
     with pytest.raises(ValueError, match="x: not exactly the keys"):
         load(tmp_path / "list.toml")
+
+
+def test_every_draw_takes_another_share() -> None:
+    names = [f"breakage-{i}" for i in range(1_000)]
+    one, other = ({name for name in names if drawn(name, draw) < 0.1} for draw in ("one", "other"))
+    assert 60 < len(one) < 140
+    assert len(one & other) < 40
+    assert {name for name in names if drawn(name, "one") < 1.0} == set(names)
