@@ -87,6 +87,9 @@ def _ways(docs: Any, queries: Sequence[Record], vectors: Any) -> Iterator[tuple[
     """(what a way of searching is called, its answers)."""
     yield "keyword", _batched(docs, queries, None)
     yield "vector", [result.ids for result in docs.search_batch(vectors, limit=DEEP, **IDS_ONLY)]
+    for way, how in (("ef 96", {"ef": 96}), ("exact", {"exact": True})):
+        found = docs.search_batch(vectors, limit=DEEP, **how, **IDS_ONLY)
+        yield f"vector, {way}", [result.ids for result in found]
     yield "hybrid", _batched(docs, queries, vectors)
     yield "hybrid, relative score", _batched(docs, queries, vectors, fusion=vecdb.RelativeScore())
     yield "hybrid, distribution score", _batched(docs, queries, vectors, fusion=vecdb.DistributionScore())

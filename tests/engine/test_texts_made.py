@@ -336,8 +336,9 @@ def test_an_unknown_analyzer_is_refused_wherever_one_is_named(db: Database) -> N
     for change in (SetTextField("", bad), AddTextField("more", TextField(options={"speed": 1}))):
         with pytest.raises(InvalidArgument):
             c.change(change)
-    with pytest.raises(InvalidArgument, match=r"k1"):
-        c.change(SetTextField("", TextField(k1=-1.0)))
+    for k1 in (-1.0, float("nan"), "1.2", True, None):
+        with pytest.raises(InvalidArgument, match=r"k1"):
+            c.change(SetTextField("", TextField(k1=k1)))  # type: ignore[arg-type]
     with pytest.raises(FieldNotFound):
         c.change(SetTextField("nothing", TextField()))
     assert c.change(SetTextField("", TextField(k1=2.0))).schema.texts[""].k1 == 2.0

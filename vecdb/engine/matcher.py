@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from vecdb.engine.segment import Segment
 from vecdb.engine.view import View
 from vecdb.index.contract import Mask
 from vecdb.model.context import CallContext
-from vecdb.model.filter import And, Comparator, Compare, Filter, Key
+from vecdb.model.filter import And, Comparator, Compare, Filter, Key, to_dict
 from vecdb.model.point import Int64
 
 READ_ROWS = 1024
@@ -38,6 +39,12 @@ class Verified:
         self.rows += rows
         self.conditions += [c for c in conditions if rows and c not in self.conditions]
 
+    def told(self) -> dict[str, Any]:
+        """The same, as an explained search says it."""
+        if not self.rows:
+            return {"read_from_rows": 0}
+        return {"read_from_rows": self.rows, "not_in_columns": [to_dict(condition) for condition in self.conditions]}
+
 
 class Matcher:
     """The masks of one collection, by segment and filter. Any thread may use it."""
@@ -49,9 +56,17 @@ class Matcher:
         self._owner = kept.owner()
 
     def bodies(
-        self, context: CallContext, view: View, filter: Filter | None, verified: Verified | None = None
+        self,
+        context: CallContext,
+        view: View,
+        filter: Filter | None,
+        verified: Verified | None = None,
+        within: Sequence[Mask] | None = None,
     ) -> list[Mask | None]:
-        """By segment, the bodies that live at ``view`` and pass; None where all of them do. Raises DeadlineExceeded."""
+        """By segment, the bodies that live at ``view``, pass, and lie ``within`` (None: all); None where all do.
+
+        Raises DeadlineExceeded.
+        """
         out: list[Mask | None] = []
         for segment in view.segments:
             living = view.living(segment)
@@ -60,7 +75,9 @@ class Matcher:
                 continue
             passing = self.passing(context, segment, filter, verified)
             out.append(passing if living is None else passing & living)
-        return out
+        if within is None:
+            return out
+        return [inside if mask is None else mask & inside for mask, inside in zip(out, within, strict=True)]
 
     def count(self, context: CallContext, view: View, filter: Filter | None) -> int:
         """How many living points pass."""

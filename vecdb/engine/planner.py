@@ -53,7 +53,7 @@ def enough(need: int, ef: int) -> int:
     """How many allowed candidates a filtered walk must meet for its best ``need`` to be believed.
 
     It asks for as many as should hold max(ef, need) of them. One that met far fewer has them among its last, where a
-    walk misses most: on a million rows, those that met 10 to 19 of 96 had .6 to .9 of the ten best (decision 0011).
+    walk misses most: on a million rows, some that met 13 to 19 of 96 had .6 to .9 of the ten best (decision 0011).
     """
     return max(need, max(ef, need) // 5)
 

@@ -35,6 +35,10 @@ class Narrowing:
         """Hits to find beyond those wanted, so that enough are left without ``without``."""
         return max(map(len, self.without or ()), default=0)
 
+    def left(self, ranked: Ranked, need: int) -> Ranked:
+        """Of each query's hits the first ``need`` that are not among ``without``."""
+        return ranked if self.without is None else ranked.without(self.without).window(0, need)
+
     def of(self, queries: Sequence[int]) -> Narrowing:
         """The same for some of the queries."""
         return self if self.without is None else Narrowing(self.bodies, [self.without[query] for query in queries])
@@ -206,6 +210,13 @@ def ids_of(view: View, segments: Int64, ordinals: Int64) -> list[str]:
         for i, point_id in zip(where.tolist(), some, strict=True):
             out[i] = point_id
     return out
+
+
+def first_and_ties(scores: Float32, need: int) -> Int64:
+    """Where the ``need`` (> 0) highest scores stand, and those equal to the last of them; in order of place."""
+    if len(scores) <= need:
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= np.partition(scores, len(scores) - need)[len(scores) - need])
 
 
 def by_score_and_id(

@@ -12,13 +12,13 @@ from vecdb.engine.allowed import vectors_of
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher, Verified
 from vecdb.engine.prepare import FieldIds, check_model, sparse_name
-from vecdb.engine.ranked import Narrowing, Ranked, by_score_and_id, in_order, owners
+from vecdb.engine.ranked import Narrowing, Ranked, by_score_and_id, first_and_ties, in_order, owners
 from vecdb.engine.texts import Texts
 from vecdb.engine.view import View
 from vecdb.index.contract import Mask
 from vecdb.index.postings.weights import dot_products
 from vecdb.model.context import CallContext
-from vecdb.model.filter import Filter, both, to_dict
+from vecdb.model.filter import Filter, both
 from vecdb.model.point import Float32, Int64
 from vecdb.model.query import SearchRequest
 from vecdb.model.schema import Schema
@@ -60,7 +60,7 @@ class SparseLegs:
         for query in range(len(vectors)):
             found.append(search.query(vectors[query], need + narrowing.spare, min_score))
         ranked = in_order(found, range(len(found)))
-        return ranked if narrowing.without is None else ranked.without(narrowing.without).window(0, need)
+        return narrowing.left(ranked, need)
 
 
 class _Leg:
@@ -98,11 +98,9 @@ class _Leg:
                     for _, postings, mask in self._sources
                 ],
                 "filter_ms": 1000 * (filtered - began),
-                "read_from_rows": verified.rows,
+                **verified.told(),
                 "queries": [],
             }
-            if verified.rows:
-                self._story["not_in_columns"] = [to_dict(condition) for condition in verified.conditions]
             explain["legs"].append(self._story)
 
     def query(self, vector: SparseVector, need: int, min_score: float | None) -> Ranked:
@@ -115,10 +113,14 @@ class _Leg:
             if mask is not None:
                 places, products = places[mask[places]], products[mask[places]]
             scored += len(places)
-            best = _best(products.astype(np.float32), need, min_score)
+            rounded = products.astype(np.float32)
+            if min_score is not None:
+                enough = rounded.astype(np.float64) >= min_score
+                places, rounded = places[enough], rounded[enough]
+            best = first_and_ties(rounded, need)
             segments.append(np.full(len(best), index, dtype=np.int64))
             ordinals.append(places[best])
-            scores.append(products[best].astype(np.float32))
+            scores.append(rounded[best])
         ranked = self._ranked(np.concatenate(segments), np.concatenate(ordinals), np.concatenate(scores), need)
         if self._story is not None:
             self._story["queries"].append(
@@ -134,14 +136,12 @@ class _Leg:
         if filter is None and within is None and not view.expiring:
             parts = (segment.parts.get(self._key) for segment in view.segments)
             return [None if part is None else part.alive(view.seq) for part in parts]
-        bodies = self._legs.matcher.bodies(context, view, filter, verified)
-        if within is not None:
-            bodies = [w if b is None else b & w for b, w in zip(bodies, within, strict=True)]
+        bodies = self._legs.matcher.bodies(context, view, filter, verified, within)
         return vectors_of(self._legs.lookup, view, self._key, bodies)
 
     def _ranked(self, segments: Int64, ordinals: Int64, scores: Float32, need: int) -> Ranked:
         """The ``need`` best of some vectors, by score and then id."""
-        chosen = _best(scores, need, None)
+        chosen = first_and_ties(scores, need)
         rows, segments, ordinals = owners(self._legs.lookup, self._view, self._key, segments[chosen], ordinals[chosen])
         scores = scores[chosen]
         order = by_score_and_id(self._view, segments, ordinals, scores)[:need]
@@ -154,13 +154,3 @@ _NONE = np.zeros(0, dtype=np.int64)
 
 def _count(mask: Mask | None, n: int) -> int:
     return n if mask is None else int(np.count_nonzero(mask))
-
-
-def _best(scores: Float32, need: int, min_score: float | None) -> Int64:
-    """Where the ``need`` highest scores are, and those equal to the last of them; none below ``min_score``."""
-    there = np.arange(len(scores)) if min_score is None else np.flatnonzero(scores.astype(np.float64) >= min_score)
-    if len(there) <= need:
-        return there
-    some = scores[there]
-    found: Int64 = there[some >= np.partition(some, len(some) - need)[len(some) - need]]
-    return found

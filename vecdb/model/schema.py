@@ -59,11 +59,8 @@ class TextField:
 
     def validate(self, path: str) -> None:
         """Check everything but the analyzer, which the engine knows. Raises InvalidArgument naming ``path``."""
-        for name, value, high in (("k1", self.k1, 1_000.0), ("b", self.b, 1.0)):
-            if not 0.0 <= value <= high:
-                raise InvalidArgument(
-                    "out of range", field=f"{path}.{name}", expected=f"0..{high:g}", received=repr(value)
-                )
+        _number(self.k1, f"{path}.k1", 1_000.0)
+        _number(self.b, f"{path}.b", 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +165,8 @@ def _told(value: object) -> str:
 def _integer(value: object, path: str, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise InvalidArgument("out of range", field=path, expected=f"{low}..{high}", received=repr(value))
+
+
+def _number(value: object, path: str, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= high:
+        raise InvalidArgument("out of range", field=path, expected=f"0..{high:g}", received=repr(value))

@@ -23,7 +23,7 @@ from vecdb.engine.keyword.phrases import Verifier
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher, Verified
 from vecdb.engine.prepare import FieldIds
-from vecdb.engine.ranked import Narrowing, Ranked, by_score_and_id, by_segment, in_order, owners
+from vecdb.engine.ranked import Narrowing, Ranked, by_score_and_id, by_segment, first_and_ties, in_order, owners
 from vecdb.engine.segment import Part, UInt64
 from vecdb.engine.texts import Texts
 from vecdb.engine.view import View
@@ -31,7 +31,7 @@ from vecdb.errors import InvalidArgument
 from vecdb.index import bm25
 from vecdb.index.contract import Mask
 from vecdb.model.context import CallContext
-from vecdb.model.filter import both, to_dict
+from vecdb.model.filter import both
 from vecdb.model.keyword import Keyword
 from vecdb.model.point import Float32, Int64
 from vecdb.model.query import SearchRequest
@@ -94,7 +94,7 @@ class KeywordLegs:
             context.check("searching by words")
             found.append(search.query(text, need + narrowing.spare, min_score))
         ranked = in_order(found, range(len(found)))
-        return ranked if narrowing.without is None else ranked.without(narrowing.without).window(0, need)
+        return narrowing.left(ranked, need)
 
 
 class _Leg:
@@ -178,10 +178,8 @@ class _Leg:
             scoped = matcher.bodies(context, view, context.scope, verified)
         if request.filter is None and self._leg.filter is None and within is None:
             return scoped, scoped
-        answered = matcher.bodies(context, view, both(context.scope, request.filter, self._leg.filter), verified)
-        if within is not None:
-            answered = [w if b is None else b & w for b, w in zip(answered, within, strict=True)]
-        return scoped, answered
+        filter = both(context.scope, request.filter, self._leg.filter)
+        return scoped, matcher.bodies(context, view, filter, verified, within)
 
     def _masks(self, key: int, bodies: Sequence[Mask | None] | None) -> list[Mask | None]:
         """By segment, the texts of a field that belong to ``bodies``; None where all do, or there are none."""
@@ -248,9 +246,8 @@ class _Leg:
         if min_score is not None:
             keep = scores.astype(np.float64) >= min_score
             documents, scores = documents[keep], scores[keep]
-        if len(scores) > need:
-            keep = scores >= np.partition(scores, len(scores) - need)[len(scores) - need]
-            documents, scores = documents[keep], scores[keep]
+        first = first_and_ties(scores, need)
+        documents, scores = documents[first], scores[first]
         rows, segments, ordinals = self._bodies_of(documents)
         if len(scores) > need + _MANY:
             kept = self._first_by_id(segments, ordinals, scores, need)
@@ -308,11 +305,9 @@ class _Leg:
                 for field in self._fields
             },
             "filter_ms": filter_ms,
-            "read_from_rows": verified.rows,
+            **verified.told(),
             "queries": [],
         }
-        if verified.rows:
-            story["not_in_columns"] = [to_dict(condition) for condition in verified.conditions]
         return story
 
 
