@@ -12,9 +12,10 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -41,6 +42,7 @@ from vecdb.errors import (
     DataLoss,
     InvalidArgument,
     ResourceExhausted,
+    Unimplemented,
     VecdbError,
 )
 from vecdb.failpoint import hit
@@ -53,6 +55,7 @@ from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
 from vecdb.model.schema_change import AddTextField, SchemaChange, SetTextField
+from vecdb.model.snapshot import RestoreReport, SnapshotBase
 from vecdb.model.token import Token
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
@@ -445,6 +448,36 @@ class Database:
             with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
                 problems += self._with(context, info.name, self._check)
         return problems + self._committer.between_commits(lambda: check_nothing_else(self._kv))
+
+    # -- snapshots
+
+    def snapshot(
+        self, context: CallContext, collections: Sequence[str] | None = None, base: SnapshotBase | None = None
+    ) -> Generator[bytes]:
+        """An archive of collections (None: all), as of one commit, in pieces; closing it early lets go of that state.
+
+        With ``base`` it holds only what came after that archive. Raises CollectionNotFound; FailedPrecondition when the
+        base is of another database, or within a scope; while it is read DeadlineExceeded once it took
+        ``max_snapshot_s``.
+        """
+        raise Unimplemented("snapshots are not made yet")
+
+    def restore(
+        self,
+        context: CallContext,
+        archives: Iterable[Iterable[bytes]],
+        collections: Sequence[str] | None = None,
+        rename: Mapping[str, str] = MappingProxyType({}),
+        dry_run: bool = False,
+    ) -> RestoreReport:
+        """Make collections of archives, a whole one and those that go on from it, all at once or none.
+
+        ``collections`` chooses by the names in the archives, None: all; ``rename`` gives others, and what is renamed
+        comes without its aliases. ``dry_run`` reads and checks everything and changes nothing. Raises DataLoss naming
+        the part that is damaged or missing, FormatTooNew, CollectionExists, CollectionNotFound; FailedPrecondition for
+        archives that do not follow each other, and within a scope.
+        """
+        raise Unimplemented("snapshots are not restored yet")
 
     def maintain(self) -> bool:
         """Do one step of maintenance now (for tests with ``background=False``); False when nothing was to do."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from vecdb.model.schema import Schema
+from vecdb.model.snapshot import Pin
 
 Indexing = Literal["auto", "deferred"]
 INDEXING: tuple[Indexing, ...] = get_args(Indexing)
@@ -72,10 +73,14 @@ class CollectionStats:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStats:
-    """Process-wide numbers: resident and anonymous bytes, the store's memory and disk, collections."""
+    """Process-wide numbers: resident and anonymous bytes, the store's memory and disk, collections.
+
+    ``pins``: states of the store that are kept, for snapshots under way.
+    """
 
     collections: int
     open_collections: int
     commit: int
     read_only_reason: str | None
     bytes: Mapping[str, int]
+    pins: Sequence[Pin] = ()
