@@ -349,6 +349,14 @@ SERVE: tuple[Setting, ...] = (
         size,
         "engine.filter_cache_bytes",
     ),
+    Setting(
+        "max_snapshot",
+        "21600",
+        "seconds",
+        "How long a snapshot may take to be read; what it reads keeps its space on disk until then.",
+        seconds,
+        "engine.max_snapshot_s",
+    ),
 )
 """What ``vecdb serve`` can be told. The engine's part holds for commands with ``--data`` too."""
 

@@ -1,4 +1,4 @@
-"""Named places in commit, seal, merge and load where a test may stop the process or raise.
+"""Named places in commit, seal, merge, load and restore where a test may stop the process or raise.
 
 Free when off: ``hit`` is one test of an empty dict. Names are declared in ``NAMES`` so that a crash
 workload can visit every one and a misspelt name fails at once.
@@ -48,6 +48,12 @@ NAMES = (
     "texts.after_manifest",
     "drop.before_catalog",
     "drop.before_purge",
+    "restore.before_part",
+    "restore.after_slice",
+    "restore.before_prune",
+    "restore.after_pruned",
+    "restore.before_catalog",
+    "restore.before_names",
 )
 
 _lock = threading.Lock()

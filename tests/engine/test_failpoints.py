@@ -14,6 +14,7 @@ from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
 from vecdb.model.schema import TextField, VectorField
 from vecdb.model.schema_change import AddVectorField, DropVectorField, SetTextField
+from vecdb.storage.summary import read_summary
 
 
 def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> None:
@@ -35,6 +36,10 @@ def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> 
     c.seal()
     c.change(SetTextField("", TextField("english")))
     c.settle()
+    whole = list(c.db.snapshot(CallContext()))
+    c.delete(*names(20))
+    later = list(c.db.snapshot(CallContext(), base=read_summary(whole).as_base()))
+    c.db.restore(CallContext(), [whole, later], rename={"c": "restored"})
     c.db.close()
     c = Handle(open_db())
     assert c.count() == 120

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vecdb.engine.collection import Entry
@@ -12,14 +12,14 @@ from vecdb.errors import DataLoss
 from vecdb.model.schema import Schema, SparseField, TextField, VectorField
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import SPARSE, Head
-from vecdb.storage.kv import KV, prefix_end
+from vecdb.storage.kv import Reader, prefix_end
 
 VERSION = 3
 """1: the first. 2: numbers of fields are never used again, and what goes with changing a schema. 3: how texts are
 found, slots of texts in bodies, and sparse vectors. All are read."""
 
 
-def read(kv: KV) -> tuple[list[tuple[Entry, Head]], dict[str, int], list[int]]:
+def read(kv: Reader) -> tuple[list[tuple[Entry, Head]], dict[str, int], list[int]]:
     """Every collection with its committed counters, the aliases, and the numbers of dropped ones not yet purged."""
     heads = {keys.collection_number(key): codec.decode_head(value) for key, value in _all(kv, b"h")}
     dropped = [keys.collection_number(key) for key, _ in _all(kv, b"x")]
@@ -29,6 +29,15 @@ def read(kv: KV) -> tuple[list[tuple[Entry, Head]], dict[str, int], list[int]]:
         entries.append((decode(number, value), heads.get(number, Head())))
     aliases = {keys.alias_name(key): codec.decode_alias(value) for key, value in _all(kv, b"a")}
     return entries, aliases, dropped
+
+
+def next_number(kv: Reader, known: Iterable[int]) -> int:
+    """The number of the next collection: above those ``known``, and above those of collections long gone.
+
+    Archives and tokens tell collections by their numbers: a number that came again would stand for two of them.
+    """
+    value = kv.get(keys.DATABASE)
+    return max(1 + max(known, default=0), 1 if value is None else codec.decode_numbers(value))
 
 
 def encode(entry: Entry) -> bytes:
@@ -125,5 +134,5 @@ def _after(numbers: Mapping[str, int]) -> int:
     return 1 + max(numbers.values(), default=-1)
 
 
-def _all(kv: KV, prefix: bytes) -> list[tuple[bytes, bytes]]:
+def _all(kv: Reader, prefix: bytes) -> list[tuple[bytes, bytes]]:
     return list(kv.scan(prefix, prefix_end(prefix)))

@@ -12,8 +12,10 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import length_hint
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -34,15 +36,19 @@ from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints
 from vecdb.engine.sealing import why_no_graphs
 from vecdb.engine.shape import Shape
+from vecdb.engine.snapshots.pins import Held, Pins
+from vecdb.engine.snapshots.recall import recall
+from vecdb.engine.snapshots.restoring import Naming, Restored, Restoring
+from vecdb.engine.snapshots.streaming import stream
 from vecdb.engine.texts import check_analyzers
 from vecdb.errors import (
     Closed,
     CollectionExists,
     CollectionNotFound,
     DataLoss,
+    FailedPrecondition,
     InvalidArgument,
     ResourceExhausted,
-    Unimplemented,
     VecdbError,
 )
 from vecdb.failpoint import hit
@@ -55,7 +61,7 @@ from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema, validate_collection_name
 from vecdb.model.schema_change import AddTextField, SchemaChange, SetTextField
-from vecdb.model.snapshot import RestoreReport, SnapshotBase
+from vecdb.model.snapshot import RestoredCollection, RestoreReport, SnapshotBase
 from vecdb.model.token import Token
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
@@ -77,9 +83,12 @@ class Database:
         options: EngineOptions,
         release: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        identity: str = "",
     ) -> None:
         self._kv = kv
         self._clock = clock
+        self._identity = identity
+        self._pins = Pins(clock, options.max_snapshot_s)
         self._root = segments
         self._options = options
         self._release = release
@@ -95,7 +104,7 @@ class Database:
         self._names = Names([entry for entry, _ in entries], aliases)
         self._heads: dict[int, Head] = {entry.number: head for entry, head in entries}
         self._open: dict[int, Collection] = {}
-        self._next_number = 1 + max([*self._heads, *dropped], default=0)
+        self._next_number = catalog.next_number(kv, [*self._heads, *dropped])
         commit = max((h.commit for h in self._heads.values()), default=0)
         self._committer = Committer(kv, commit, self._publish_lock, clock)
         for number in dropped:
@@ -139,7 +148,7 @@ class Database:
             directory.release()
             raise
         try:
-            return Database(kv, directory.segments, options, directory.release, clock)
+            return Database(kv, directory.segments, options, directory.release, clock, directory.identity)
         except BaseException:
             kv.close()
             directory.release()
@@ -159,6 +168,7 @@ class Database:
         if self._loader.ident is not None:
             self._loader.join()
         self._committer.close()
+        self._pins.close()
         with self._lock:
             self._open.clear()  # graphs and maps go with the last reader that still holds a view of them
         try:
@@ -202,7 +212,12 @@ class Database:
                 number = self._next_number
                 self._next_number += 1
             entry = Entry(number, name, Shape.of(schema), "auto", time.time_ns() // 1_000_000)
-            self._put_entry(entry)
+
+            def fill(batch: Batch) -> None:
+                batch.put(keys.DATABASE, codec.encode_numbers(number + 1))
+                batch.put(keys.catalog(number), catalog.encode(entry))
+
+            self._write_catalog(fill)
             with self._lock:
                 self._names.add(entry)
                 self._heads[number] = Head()
@@ -430,6 +445,7 @@ class Database:
                 commit=self._committer.commit,
                 read_only_reason=self._committer.failure(),
                 bytes=memory | store,
+                pins=self._pins.list(),
             )
 
     def compact(self, context: CallContext, name: str) -> int:
@@ -460,7 +476,16 @@ class Database:
         base is of another database, or within a scope; while it is read DeadlineExceeded once it took
         ``max_snapshot_s``.
         """
-        raise Unimplemented("snapshots are not made yet")
+        _refuse_scope(context)
+        self._refuse_closed()
+        what = "everything" if collections is None else f"{len(collections)} collections"
+
+        def pin() -> Held:
+            self._committer.refuse_after_failure()
+            self._kv.sync()  # what is written and not synced yet may still be lost, and is in the archive
+            return self._pins.take(self._kv, f"snapshot of {what}", self._committer.commit)
+
+        return stream(context, lambda: self._change(context, pin), self._identity, collections, base)
 
     def restore(
         self,
@@ -477,7 +502,32 @@ class Database:
         the part that is damaged or missing, FormatTooNew, CollectionExists, CollectionNotFound; FailedPrecondition for
         archives that do not follow each other, and within a scope.
         """
-        raise Unimplemented("snapshots are not restored yet")
+        _refuse_scope(context)
+        self._refuse_closed()
+        for new_name in rename.values():
+            validate_collection_name(new_name, "rename")
+        restoring = Restoring(
+            self._kv,
+            lambda n: self._change(context, lambda: self._claim_numbers(n)),
+            collections,
+            rename,
+            lambda: context.check("restoring"),
+            dry_run,
+        )
+        known = length_hint(archives)  # 0: nobody knows which is the last until the next one does not come
+        try:
+            for i, archive in enumerate(archives):
+                restoring.read(archive, self._refuse_names if i + 1 == known else lambda names: None)
+            restored = restoring.finish()
+            if dry_run:
+                self._refuse_names([one.naming for one in restored])
+            else:
+                self._change(context, lambda: self._publish(restored, restoring))
+        finally:
+            with contextlib.suppress(VecdbError):  # then the next open does it
+                for number in restoring.claimed:
+                    self._purge(number)
+        return RestoreReport(tuple(self._report(one, dry_run) for one in restored), dry_run)
 
     def maintain(self) -> bool:
         """Do one step of maintenance now (for tests with ``background=False``); False when nothing was to do."""
@@ -643,6 +693,67 @@ class Database:
         hit("catalog.after_write")
         self._kv.sync()
 
+    # -- restoring (between commits)
+
+    def _claim_numbers(self, n: int) -> list[int]:
+        """Numbers for collections whose rows are to be written; until they are published they count as dropped."""
+        with self._lock:
+            first = self._next_number
+            self._next_number += n
+        numbers = list(range(first, first + n))
+
+        def fill(batch: Batch) -> None:
+            batch.put(keys.DATABASE, codec.encode_numbers(first + n))
+            for number in numbers:
+                batch.put(keys.dropped(number), b"\x01")
+
+        self._write_catalog(fill)
+        return numbers
+
+    def _refuse_names(self, names: Sequence[Naming]) -> None:
+        """Raise CollectionExists when one is taken, InvalidArgument when two are alike, ResourceExhausted."""
+        called = Counter(called for name, aliases in names for called in (name, *aliases))
+        with self._lock:
+            for name, n in called.items():
+                self._names.refuse_taken(name, "name")
+                if n > 1:
+                    raise InvalidArgument("two collections of one name", field="rename", received=repr(name))
+            for what, there, new, most in (
+                ("collections", len(self._names), len(names), self._options.max_collections),
+                ("aliases", self._names.count_aliases(), len(called) - len(names), self._options.max_aliases),
+            ):
+                if new and there + new > most:
+                    raise ResourceExhausted(f"too many {what}", expected=f"<= {most}", received=str(there + new))
+
+    def _publish(self, restored: Sequence[Restored], restoring: Restoring) -> None:
+        """Give collections whose rows are there their names, all at once."""
+        self._refuse_names([one.naming for one in restored])
+        hit("restore.before_catalog")
+        commit = self._committer.commit + 1
+        for one in restored:
+            restoring.claimed.remove(one.entry.number)  # from here on nobody may purge it who has not read the catalog
+
+        def fill(batch: Batch) -> None:
+            for one in restored:
+                one.fill(batch, commit)
+
+        self._write_catalog(fill)
+        hit("restore.before_names")
+        self._committer.commit = commit
+        with self._lock:
+            for one in restored:
+                self._names.add(one.entry)
+                self._heads[one.entry.number] = replace(one.head, commit=commit)
+                for alias in one.naming.aliases:
+                    self._names.set_alias(alias, one.entry.number)
+
+    def _report(self, one: Restored, dry_run: bool) -> RestoredCollection:
+        """What to say of it; it is opened, and searched."""
+        name, found = one.naming.name, {}
+        with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
+            found = {} if dry_run else recall(lambda request: self.search(CallContext(), name, request), one.was)
+        return RestoredCollection(name, one.was.entry.name, one.head.live, one.was.vectors(), one.token, found)
+
     def _change(self, context: CallContext, action: Callable[[], T]) -> T:
         """Change the catalog between commits, unless the caller's time passed in the queue."""
         self._refuse_closed()
@@ -687,3 +798,14 @@ class Database:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise Closed("the database is closed")
+
+
+def _refuse_scope(context: CallContext) -> None:
+    """Raise FailedPrecondition for who may not see everything."""
+    if context.scope is not None:
+        raise FailedPrecondition(
+            "snapshots hold whole collections",
+            field="scope",
+            expected="a caller who sees everything",
+            received="a scope",
+        )

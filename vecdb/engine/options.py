@@ -33,7 +33,8 @@ class EngineOptions:
     first of them. ``graph_rows``: fewer rows than this get no graph, unless
     their vectors would fill a growing segment. ``max_unindexed_bytes``: vectors
     without a graph before writes wait for the builder. ``seal_bytes``: the builder's graph is sealed at
-    this size while writes go on; ``max_segment_bytes`` bounds any segment. See docs/decisions/0003.
+    this size while writes go on; ``max_segment_bytes`` bounds any segment. ``max_snapshot_s``: a snapshot
+    that is not read to its end by then is given up, for what it reads keeps its space. See docs/decisions/0003.
     """
 
     durability: Durability = "fsync"
@@ -63,6 +64,7 @@ class EngineOptions:
     max_total_wal_bytes: int = 64 * MIB
     block_cache_bytes: int = 128 * MIB
     filter_cache_bytes: int = 256 * MIB
+    max_snapshot_s: float = 21_600.0
 
     def wants_graph(self, rows: int, vector_bytes: int) -> bool:
         """Whether so many rows, or vectors of so many bytes, are too much for exact scans for good."""

@@ -7,7 +7,7 @@ decode raises DataLoss: it passed RocksDB's checksums, so it was written wrong o
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -37,9 +37,11 @@ _BODY = struct.Struct("<BBBQQQB")  # version, flags, bucket, seq, previous row, 
 _SLOT = struct.Struct("<HQ")  # field, row whose vector it is (NO_ROW: this one)
 _TEXT = struct.Struct("<HI")  # field, bytes
 _POINTER = struct.Struct("<BBQQ")  # version, flags, row, seq
+_POINTERS = np.dtype([("version", "u1"), ("flags", "u1"), ("row", "<u8"), ("seq", "<u8")])
 _HEAD = struct.Struct("<BQQQQ")  # version, seq, next row, commit, live points
 _LOG = struct.Struct("<BQQQHQQ")  # version, seq, commit, time_ms, request id length, first row, rows added
 _ALIAS = struct.Struct("<BI")  # version, collection
+_NUMBERS = struct.Struct("<BI")  # version, next collection
 _COUNT = struct.Struct("<Q")
 
 _HAS_PAYLOAD = 1
@@ -149,6 +151,12 @@ def body_links(value: bytes) -> tuple[int, int]:
     return fields[3], fields[4]
 
 
+def body_slots(value: bytes) -> list[tuple[int, int]]:
+    """``slots`` of an encoded body, as pairs, without decoding the rest."""
+    end = _BODY.size + value[_BODY.size - 1] * _SLOT.size
+    return list(_SLOT.iter_unpack(value[_BODY.size : end]))
+
+
 def body_expiry(value: bytes) -> int:
     """When an encoded body expires (milliseconds since 1970, 0: never), without decoding the rest."""
     try:
@@ -201,6 +209,19 @@ def decode_pointer(value: bytes) -> Pointer:
     return Pointer(row, seq, flags & _DELETED != 0, flags & _ADOPTED != 0, flags & _EXPIRES != 0)
 
 
+def living_rows(pointers: Sequence[bytes]) -> UInt64:
+    """The rows of encoded pointers, without those of deleted ids. Raises DataLoss."""
+    raw = b"".join(pointers)
+    if len(raw) != _POINTER.size * len(pointers):
+        raise DataLoss(
+            "a pointer does not decode", expected=f"{_POINTER.size} bytes each", received=f"{len(raw)} in all"
+        )
+    columns = np.frombuffer(raw, _POINTERS)
+    _known(int(columns["version"].max(initial=1)), 1, "pointer")
+    rows: UInt64 = columns["row"][columns["flags"] & _DELETED == 0].astype(np.uint64)
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """Committed counters of a collection: last sequence, next free row, last commit number, live points.
@@ -228,6 +249,21 @@ def decode_head(value: bytes) -> Head:
         raise DataLoss(f"a head does not decode: {error}") from error
     _known(version, 2, "head")
     return Head(seq, next_row, commit, live, version == 2)
+
+
+def encode_numbers(next_collection: int) -> bytes:
+    """What a database notes of itself: the number of its next collection."""
+    return _NUMBERS.pack(1, next_collection)
+
+
+def decode_numbers(value: bytes) -> int:
+    """The number of the next collection. Raises DataLoss."""
+    try:
+        version, number = _NUMBERS.unpack(value)
+    except struct.error as error:
+        raise DataLoss(f"the numbers of the database do not decode: {error}") from error
+    _known(version, 1, "the numbers of a database")
+    return int(number)
 
 
 def encode_alias(collection: int) -> bytes:

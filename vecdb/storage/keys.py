@@ -1,6 +1,6 @@
 """Every key layout, in one place. All integers are big-endian, so that key order is number order.
 
-    m                                database: format version, identity
+    m                                database: the number of the next collection
     c  collection:u32                catalog entry of a collection
     a  alias                         the collection that a second name stands for
     x  collection:u32                a dropped collection whose rows are still to be deleted
@@ -18,12 +18,19 @@ Rows are numbered from 0 in each collection and never reused. ``docs/format.md``
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 DATABASE = b"m"
 
 _U32 = struct.Struct(">I")
 _U32_U64 = struct.Struct(">IQ")
 _U32_U64_U16 = struct.Struct(">IQH")
+
+_BODY_KEY = np.dtype([("kind", "S1"), ("collection", ">u4"), ("row", ">u8")])
+_VECTOR_KEY = np.dtype([*_BODY_KEY.descr, ("field", ">u2")])
 
 LAST_ROW = 2**64 - 1
 
@@ -84,6 +91,11 @@ def body_row(key: bytes) -> int:
     return int(_U32_U64.unpack_from(key, 1)[1])
 
 
+def body_rows(found: Sequence[bytes]) -> NDArray[np.uint64]:
+    """The rows inside body keys, uint64 ``[n]``."""
+    return np.frombuffer(b"".join(found), _BODY_KEY)["row"].astype(np.uint64)
+
+
 def vector(collection: int, row: int, field: int) -> bytes:
     return b"v" + _U32_U64_U16.pack(collection, row, field)
 
@@ -92,6 +104,12 @@ def vector_row_field(key: bytes) -> tuple[int, int]:
     """The row and field inside a vector key."""
     _, row, field = _U32_U64_U16.unpack_from(key, 1)
     return row, field
+
+
+def vector_rows_fields(found: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
+    """The rows and fields inside vector keys, uint64 and uint16 ``[n]``."""
+    columns = np.frombuffer(b"".join(found), _VECTOR_KEY)
+    return columns["row"].astype(np.uint64), columns["field"].astype(np.uint16)
 
 
 def vector_from(collection: int, row: int) -> bytes:

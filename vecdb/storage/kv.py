@@ -28,6 +28,29 @@ class Batch(Protocol):
     def __len__(self) -> int: ...
 
 
+class Reader(Protocol):
+    """What can be read of a store, as it is or as it was."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values in the order of ``keys``, None where missing."""
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with start <= key < end in key order."""
+
+
+class Snapshot(Reader, Protocol):
+    """The store as it was when the snapshot was taken, until it is closed; the store's ``close`` closes it too.
+
+    While it is open nothing that was deleted or overwritten since gives its space back.
+    """
+
+    def close(self) -> None:
+        """Let go of that state. Later calls raise Closed, and so does a scan that is not at its end."""
+
+
 class KV(Protocol):
     """An ordered map from bytes to bytes with atomic batches and an explicit sync."""
 
@@ -52,6 +75,9 @@ class KV(Protocol):
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with start <= key < end in key order, of the state when the scan began."""
+
+    def snapshot(self) -> Snapshot:
+        """The store as it is now, for whoever reads it while others write."""
 
     def flush(self) -> None:
         """Move what is in memory to files (before a checkpoint, or to bound the replay at open)."""

@@ -108,6 +108,11 @@ class MemoryKV:
             self._refuse_when_closed()
             return self._pairs([(key, self._data[key]) for key in self._keys_in(start, end)])
 
+    def snapshot(self) -> MemorySnapshot:
+        with self._lock:
+            self._refuse_when_closed()
+            return MemorySnapshot(self, dict(self._data))
+
     def flush(self) -> None:
         with self._lock:
             self._refuse_when_closed()
@@ -202,6 +207,40 @@ class MemoryKV:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise Closed("the store in memory is closed")
+
+
+class MemorySnapshot:
+    """A ``Snapshot`` of a MemoryKV: a copy of what it held."""
+
+    def __init__(self, store: MemoryKV, data: dict[bytes, bytes]) -> None:
+        self._store = store
+        self._data = data
+        self._keys = sorted(data)
+        self._closed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        self._refuse_when_closed()
+        return self._data.get(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        self._refuse_when_closed()
+        return [self._data.get(key) for key in keys]
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self._refuse_when_closed()
+        return self._pairs(self._keys[bisect.bisect_left(self._keys, start) : bisect.bisect_left(self._keys, end)])
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _pairs(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for key in keys:
+            self._refuse_when_closed()
+            yield key, self._data[key]
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed or self._store._closed:
+            raise Closed("the state that was read is not kept any more")
 
 
 def _replay(into: dict[bytes, bytes], batches: list[list[_Change]]) -> None:

@@ -1,13 +1,14 @@
 """The store on RocksDB; the only module that imports rocksdict.
 
-What holds the GIL in rocksdict and so stops every thread: write, single get, each step of a scan, open.
+What holds the GIL in rocksdict and so stops every thread: write, single get, each step of a scan, open. A snapshot
+has single gets only.
 What releases it: sync, list-get, flush, compact, close. Hence no write ever asks for a sync, and a write
 that RocksDB would delay is refused at once (``WriteStall``) instead of freezing the process.
 
 Traps this file closes. An iterator that meets damage just ends: its status is asked at every end. It
 reads its bounds from the options it was made with, which it does not keep alive: the scan does.
 An inverted range in a batch reaches the log before it is refused and stops the database: it is dropped
-here. A live iterator keeps a closed database (and its lock) open: close takes the iterators away first.
+here. A live iterator or snapshot keeps a closed database (and its lock) open: close takes them away first.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _INDEX_PIECE_BYTES = 4 << 10
 SCAN_ROWS = 256
 SCAN_BYTES = 1 << 20
 _NOTE = "rocksdict-config.json"
+_NOT_FOUND = "key not found"  # all that a snapshot says of a missing key
 _BLOB_GC_CUTOFF = "blob_garbage_collection_age_cutoff"
 
 
@@ -109,6 +111,7 @@ class RocksKV:
         self._compact_lock = threading.Lock()
         self._closed = False
         self._scans: weakref.WeakSet[_Scan] = weakref.WeakSet()
+        self._snapshots: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
         self._write_options = rocksdict.WriteOptions()
         self._write_options.no_slowdown = True
         try:
@@ -165,9 +168,15 @@ class RocksKV:
         Dropping the iterator releases its snapshot. Raises Closed once the store is closed.
         """
         with self._calls:
-            scan = _Scan(self, start, end)
+            scan = _Scan(self, self._db, start, end)
             self._scans.add(scan)
         return scan
+
+    def snapshot(self) -> _Snapshot:
+        with self._calls:
+            snapshot = _Snapshot(self)
+            self._snapshots.add(snapshot)
+        return snapshot
 
     def flush(self) -> None:
         with self._calls:
@@ -229,7 +238,7 @@ class RocksKV:
         return self._failure
 
     def close(self) -> None:
-        """Sync, take the iterators of live scans away, release the directory. Later calls raise Closed.
+        """Sync, take live scans and snapshots away, release the directory. Later calls raise Closed.
 
         Waits for calls in flight and cancels a compaction. Everything is released even when the last
         sync fails; ReadOnly is raised then, unless the failure was known.
@@ -247,6 +256,8 @@ class RocksKV:
             self._compactions.wait()
             for scan in list(self._scans):
                 scan.release()
+            for snapshot in list(self._snapshots):
+                snapshot.release()
             try:
                 self._db.close()
             except Exception as error:  # noqa: BLE001 - it is released all the same, and the log is synced
@@ -353,9 +364,9 @@ def read_only(path: Path) -> Iterator[RocksKV]:
 
 
 class _Scan:
-    """One snapshot read forward a chunk at a time, so that the store can take its iterator away."""
+    """One state read forward a chunk at a time, so that the store can take its iterator away."""
 
-    def __init__(self, store: RocksKV, start: bytes, end: bytes) -> None:
+    def __init__(self, store: RocksKV, state: rocksdict.Rdict | rocksdict.Snapshot, start: bytes, end: bytes) -> None:
         bounds = rocksdict.ReadOptions()
         bounds.set_iterate_upper_bound(end)
         bounds.set_background_purge_on_iterator_cleanup(True)
@@ -365,7 +376,7 @@ class _Scan:
         self._cursor: rocksdict.RdictIter | None = None
         self._ended = not start < end
         if not self._ended:
-            self._cursor = store._db.iter(bounds)
+            self._cursor = state.iter(bounds)
             self._cursor.seek(start)
         self._bounds = bounds  # the cursor points into it without keeping it alive; set after it, freed after it
 
@@ -386,13 +397,14 @@ class _Scan:
             return self._ready.pop()
 
     def release(self) -> None:
-        """Let go of the snapshot; called by the store once no call is in flight."""
-        self._cursor = None
-        self._ready = []
+        """Let go of the state; called by the store once no call is in flight, and by the snapshot it reads."""
+        self._ended, self._cursor, self._ready = False, None, []  # what was not handed out must not look like the end
 
     def _fill(self) -> None:
-        if self._ended or (cursor := self._cursor) is None:
+        if self._ended:
             return
+        if (cursor := self._cursor) is None:
+            raise Closed("the state that was read is not kept any more")
         rows: list[tuple[bytes, bytes]] = []
         held = 0
         try:
@@ -409,6 +421,53 @@ class _Scan:
             raise self._store._read_error(error) from error
         rows.reverse()
         self._ready = rows
+
+
+class _Snapshot:
+    """One state of the store, kept until it is closed or the store is."""
+
+    def __init__(self, store: RocksKV) -> None:
+        self._store = store
+        self._state: rocksdict.Snapshot | None = store._db.snapshot()
+        self._scans: weakref.WeakSet[_Scan] = weakref.WeakSet()
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        with self._store._calls:
+            state = self._kept()
+            return [self._get(state, key) for key in keys]
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self._store._calls:
+            scan = _Scan(self._store, self._kept(), start, end)
+            self._store._scans.add(scan)
+            self._scans.add(scan)
+        return scan
+
+    def close(self) -> None:
+        self.release()
+        for scan in list(self._scans):
+            scan.release()
+
+    def release(self) -> None:
+        """Let go of the state; a call under way in another thread finishes with it."""
+        self._state = None
+
+    def _kept(self) -> rocksdict.Snapshot:
+        if (state := self._state) is None:
+            raise Closed("the state that was read is not kept any more")
+        return state
+
+    def _get(self, state: rocksdict.Snapshot, key: bytes) -> bytes | None:
+        try:
+            value: bytes = state[key]
+        except Exception as error:
+            if str(error) == _NOT_FOUND:
+                return None
+            raise self._store._read_error(error) from error
+        return value
 
 
 class _Gate:

@@ -1,0 +1,1 @@
+"""Snapshots: a database, or some of its collections, as one archive, and back."""

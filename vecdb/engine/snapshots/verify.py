@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vecdb.errors import Unimplemented
+from vecdb.engine.snapshots.reading import Chain
 from vecdb.model.snapshot import SnapshotSummary
 
 
 def verify(archives: Iterable[Iterable[bytes]]) -> list[SnapshotSummary]:
     """Read archives to their ends, a whole one and those that go on from it, and check all there is to check.
 
-    Raises DataLoss naming the part that is damaged or missing, FormatTooNew, FailedPrecondition for archives that do
-    not follow each other.
+    That is the checksum of every part, that none is missing, that every point has what it should have, and the exact
+    answers to the sampled queries. Raises DataLoss naming the part that is damaged or missing, FormatTooNew,
+    FailedPrecondition for archives that do not follow each other.
     """
-    raise Unimplemented("archives are not verified yet")
+    chain = Chain()
+    for archive in archives:
+        for _ in chain.read(archive):
+            pass
+    return chain.summaries
