@@ -59,6 +59,18 @@ def seconds(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    expected = "a number from 0 to 1"
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not 0 <= value <= 1:
+        raise ValueError(expected)
+    return value
+
+
 def count(text: str) -> int:
     """A whole number from 1."""
     if not text.strip().isdecimal() or int(text) < 1:
@@ -286,6 +298,22 @@ SERVE: tuple[Setting, ...] = (
         "What was written becomes a segment when nothing more came for so long.",
         seconds,
         "engine.idle_seal_s",
+    ),
+    Setting(
+        "measure_share",
+        "0.01",
+        "share",
+        "Of one core, how much measuring recall may take while nothing is written; 0: recall is not measured.",
+        share,
+        "engine.measure_share",
+    ),
+    Setting(
+        "recall_bound",
+        "0.9",
+        "recall",
+        "A graph whose recall@10 was measured below this at the default ef is built again, once; 0: none is.",
+        share,
+        "engine.recall_bound",
     ),
     Setting(
         "request_memory",

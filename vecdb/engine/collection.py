@@ -11,13 +11,16 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.engine import recall
+from vecdb.engine.asked import Asked
 from vecdb.engine.commit import Committer, Evicted, Outdated, Write
+from vecdb.engine.comparing import Comparing
 from vecdb.engine.examples import ExampleReader
 from vecdb.engine.executor import Executor
 from vecdb.engine.facets import Facets
@@ -28,13 +31,23 @@ from vecdb.engine.kept import Kept
 from vecdb.engine.keyword.leg import KeywordLegs
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher
+from vecdb.engine.measuring import Measuring
 from vecdb.engine.memory import MemoryGuard
 from vecdb.engine.mmr import Choosing
 from vecdb.engine.modifying import Modifying, at_moment
 from vecdb.engine.near_leg import NearLegs
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints, Ordering
-from vecdb.engine.prepare import FieldIds, PreparedBatch, PreparedWhere, analyzed, check_filter, check_ids, prepare
+from vecdb.engine.prepare import (
+    FieldIds,
+    PreparedBatch,
+    PreparedWhere,
+    analyzed,
+    check_filter,
+    check_ids,
+    prepare,
+    vector_name,
+)
 from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
 from vecdb.engine.scrolling import Scrolling
@@ -62,7 +75,8 @@ from vecdb.model.facet import Facet, FacetRequest
 from vecdb.model.filter import Filter, both
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Put, Select, UpdateWhere, WriteBatch, WriteResult
-from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.query import Near, SearchAnswer, SearchRequest
+from vecdb.model.recall import MeasuredRecall, Recall, RecallRequest
 from vecdb.model.schema import Schema, SparseField, TextField, named
 from vecdb.model.token import Token
 from vecdb.storage.codec import TEXT, Change, Head
@@ -105,6 +119,7 @@ class Reading:
     executor: Executor
     examples: ExampleReader
     grouping: Grouping
+    comparing: Comparing
     scrolling: Scrolling
     ordering: Ordering
     facets: Facets
@@ -186,6 +201,8 @@ class Collection:
         self.hurry = 0  # callers of wait_indexed: the builder need not wait for more rows
         self.writer: SegmentWriter | None = None  # the builder's private work
         self.remade: tuple[Part, TextIndex] | None = None  # the builder's too: of a part that is analyzed anew
+        self.asked = Asked()
+        self.measuring = Measuring()  # the builder's alone
         self.failures = 0  # of maintenance here, one after another
         self.rests_until = 0.0
 
@@ -448,6 +465,7 @@ class Collection:
         self._reshape_texts(shape.texts())
         self.entry.shape = shape
         self.growing.reshape(self.fields, self.texts)
+        self.asked.forget_but(self.fields)
         self.reading = self._read_by(self.reading.view)
         self.publish()
 
@@ -492,6 +510,7 @@ class Collection:
             executor,
             ExampleReader(lookup, shape.fields, shape.schema),
             Grouping(executor, self._values),
+            Comparing(near, shape.fields, shape.schema),
             Scrolling(lookup, matcher, shape.fields),
             Ordering(lookup, matcher, self._values, shape.fields),
             Facets(matcher, self._values),
@@ -524,8 +543,23 @@ class Collection:
         now = self._look()
         request, narrowing = now.examples.resolved(now.view, at_moment(request, self.now_ms), context.scope)
         if request.group_by is None:
-            return now.executor.search(context, now.view, request, narrowing)
-        return now.grouping.search(context, now.view, request, request.group_by, narrowing)
+            answer = now.executor.search(context, now.view, request, narrowing)
+        else:
+            answer = now.grouping.search(context, now.view, request, request.group_by, narrowing)
+        if self.options.measure_share and narrowing.without is None:  # what is near to stored points is no question
+            self._note(now, request)
+        return answer
+
+    def _note(self, now: Reading, request: SearchRequest) -> None:
+        """Keep what was searched for, to measure recall by. It was answered, so it fits the schema."""
+        for leg in request.legs:
+            if isinstance(leg, Near) and len(leg.vectors):
+                self.asked.note(now.fields.vectors[vector_name(now.schema, leg.using, "using")], leg.vectors)
+
+    def measure_recall(self, context: CallContext, request: RecallRequest) -> MeasuredRecall:
+        """The recall of searches by the queries of a request, by as many as there was time for."""
+        now = self._look()
+        return now.comparing.measured(context, now.view, request, self.asked)
 
     def get(self, context: CallContext, ids: Sequence[str], select: Select) -> Points:
         """Points in the order asked; missing ones are left out."""
@@ -643,6 +677,7 @@ class Collection:
             longest_pause_ms=1000 * self.longest_pause_s,
             texts=texts,
             indexed_texts=indexed_texts,
+            recall=_recall(view, names),
         )
 
 
@@ -690,7 +725,23 @@ def _segment_stats(segment: Segment, view: View, fields: FieldIds) -> SegmentSta
         mapped_bytes=mapped,
         disk_bytes=segment.disk_bytes,
         texts={name: _kept_in(segment.parts.get(TEXT | number)) for name, number in fields.texts.items()},
+        recall={
+            name: part.recall.told()
+            for name, field_id in fields.vectors.items()
+            if (part := segment.parts.get(field_id)) is not None and part.recall is not None
+        },
     )
+
+
+def _recall(view: View, names: Mapping[str, int]) -> dict[str, Recall]:
+    """By vector field the recall of all its graphs together, where some were measured."""
+    found = {}
+    for name, field_id in names.items():
+        parts = (segment.parts.get(field_id) for segment in view.segments)
+        known = recall.together(part.recall for part in parts if part is not None and part.recall is not None)
+        if known is not None:
+            found[name] = known
+    return found
 
 
 def _kept_in(part: Part | None) -> str:

@@ -59,6 +59,7 @@ from vecdb.model.filter import Filter
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.recall import MeasuredRecall, RecallRequest
 from vecdb.model.schema import Schema, validate_collection_name
 from vecdb.model.schema_change import AddTextField, SchemaChange, SetTextField
 from vecdb.model.snapshot import RestoredCollection, RestoreReport, SnapshotBase
@@ -447,6 +448,10 @@ class Database:
                 bytes=memory | store,
                 pins=self._pins.list(),
             )
+
+    def measure_recall(self, context: CallContext, name: str, request: RecallRequest) -> MeasuredRecall:
+        """The recall of searches by the queries of a request, or the first of them: ask again for the rest."""
+        return self._read(context, name, lambda c: c.measure_recall(context, request))
 
     def compact(self, context: CallContext, name: str) -> int:
         """Merge, delete garbage, rewrite the store's files; returns bytes freed on disk."""

@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,15 @@ from vecdb.engine.collection import Collection, Entry
 from vecdb.engine.commit import Committer, Evicted, Outdated, Write
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.prepare import DeleteExpired, PreparedBatch
+from vecdb.engine.recall import LEAST_QUERIES
 from vecdb.engine.sealing import SegmentWriter, folder_of
 from vecdb.engine.segment import Part, Segment
 from vecdb.engine.text_indexing import behind, index_texts
 from vecdb.errors import Cancelled, Closed, CollectionNotFound, Unavailable, VecdbError
 from vecdb.failpoint import hit
+from vecdb.index.hnsw import DEFAULT_EF
 from vecdb.model.context import CallContext
+from vecdb.model.recall import RECALL_K
 from vecdb.storage.codec import TEXT
 from vecdb.storage.kv import KV, STALL_PAUSE_S, WriteStall
 
@@ -70,6 +73,7 @@ class Maintenance:
         self._clock = clock
         self._closing = threading.Event()
         self._busy = threading.Lock()
+        self._measure_from = 0.0  # on time.monotonic's clock: until then measuring has had its share
         self._thread: threading.Thread | None = None
         if options.background:
             self._thread = threading.Thread(target=self._loop, name="vecdb-builder", daemon=True)
@@ -98,7 +102,7 @@ class Maintenance:
             collections = [c for c in self._collections() if c.is_loaded and not c.dropped]
             collections = [c for c in collections if not now or c.hurry or c.rests_until <= now]
             collections.sort(key=lambda c: -c.unindexed_bytes)
-            worked = any(self._act(collection) for collection in collections)
+            worked = any(self._act(collection) for collection in collections) or self._measure(collections, now)
         if not worked:
             self._let_go()
         return worked
@@ -209,6 +213,7 @@ class Maintenance:
                 or self._tidy(collection)
                 or self._merge_some(collection)
                 or self._build(collection) | self._index_texts(collection)
+                or self._mend(collection)
             )
         except Cancelled:
             raise
@@ -305,6 +310,53 @@ class Maintenance:
             return True
         return False
 
+    def _measure(self, collections: Sequence[Collection], now: float) -> bool:
+        """Measure the recall of a graph for a moment, where nobody writes; True when there was something to measure.
+
+        ``now``: as in ``_step``; what is asked for by hand takes no rest.
+        """
+        share = self._options.measure_share
+        resting = 0 < now < self._measure_from
+        if not share or resting or not all(map(self._is_idle, collections)):
+            return False
+        began = time.perf_counter()
+        for collection in collections:
+            worked, known = collection.measuring.slice(
+                [s for s in collection.segments if s.state == "sealed"],
+                collection.fields,
+                collection.asked,
+                self._clock(),
+                lambda: self._closing.is_set() or not all(map(self._is_idle, collections)),
+            )
+            if known is not None:
+                _tell_of_rebuilt(collection, *known)
+            if worked:
+                self._measure_from = time.monotonic() + (time.perf_counter() - began) * (1 / share - 1)
+                return True
+        return False
+
+    def _is_idle(self, collection: Collection) -> bool:
+        """Whether nobody has written to it for a while, nor waits for the builder."""
+        return not collection.hurry and time.monotonic() - collection.last_write > self._options.idle_seal_s
+
+    def _mend(self, collection: Collection) -> bool:
+        """Build a graph again that was measured to be poor; True when there was one. It is done once for a segment."""
+        if collection.entry.indexing == "deferred" or not self._is_idle(collection):
+            return False
+        for segment in collection.segments:
+            poor = _poor(segment, self._options.recall_bound)
+            if not poor or segment.state != "sealed":
+                continue
+            for field_id, (recall, queries) in poor.items():
+                log.warning(
+                    "%s is %.3f by %d queries, below %.3f; the segment is built again",
+                    *(_recall_of(collection, segment, field_id), recall, queries, self._options.recall_bound),
+                )
+            before = {**segment.rebuilt, **{field_id: recall for field_id, (recall, _) in poor.items()}}
+            self._merge(collection, [segment], rebuild=True, rebuilt=before)
+            return True
+        return False
+
     def _merge_some(self, collection: Collection) -> bool:
         idle = collection.hurry > 0 or time.monotonic() - collection.last_write > self._options.idle_seal_s
         sealed = _sealed_prefix(collection.segments)
@@ -319,9 +371,17 @@ class Maintenance:
         self._merge(collection, sealed[choice.start : choice.end], rebuild=choice.rebuild)
         return True
 
-    def _merge(self, collection: Collection, sources: Sequence[Segment], rebuild: bool = False) -> None:
+    def _merge(
+        self,
+        collection: Collection,
+        sources: Sequence[Segment],
+        rebuild: bool = False,
+        rebuilt: Mapping[int, float] | None = None,
+    ) -> None:
+        """``rebuilt``: what is noted at the new segment, see Segment."""
         hit("merge.before_build")
         writer = self._writer(collection)
+        writer.rebuilt = rebuilt or {}
         if not rebuild and len(sources) > 1:
             base = max(sources, key=lambda s: s.disk_bytes)
             if _size(base).dead_fraction <= merging.DEAD_FRACTION:
@@ -410,6 +470,41 @@ class Maintenance:
 
     def _disk(self, collection: Collection) -> int:
         return self._kv.stats()["disk_bytes"] + sum(s.disk_bytes for s in collection.segments)
+
+
+def _poor(segment: Segment, bound: float) -> dict[int, tuple[float, int]]:
+    """By vector field the recall of graphs that is below ``bound`` beyond doubt, and how many queries say so.
+
+    Two standard errors; not of fields for whose sake the segment was rebuilt already.
+    """
+    found = {}
+    for field_id, part in segment.parts.items():
+        if part.recall is None or field_id in segment.rebuilt or len(part.recall.steps) < LEAST_QUERIES:
+            continue
+        mean, error = part.recall.at(DEFAULT_EF)
+        if mean + 2 * error < bound:
+            found[field_id] = mean, len(part.recall.steps)
+    return found
+
+
+def _tell_of_rebuilt(collection: Collection, segment: Segment, field_id: int) -> None:
+    """Log what rebuilding has brought, where there was any."""
+    before, known = segment.rebuilt.get(field_id), segment.parts[field_id].recall
+    if before is not None and known is not None:
+        log.warning(
+            "%s is %.3f, and was %.3f before the segment was built again",
+            *(_recall_of(collection, segment, field_id), known.at(DEFAULT_EF)[0], before),
+        )
+
+
+def _recall_of(collection: Collection, segment: Segment, field_id: int) -> str:
+    """What a recall is of, for the log."""
+    names = collection.entry.fields.vectors
+    field = next((name for name, number in names.items() if number == field_id), "")
+    return (
+        f"collection {collection.entry.name!r}, segment {segment.number}, vector field {field!r}: "
+        f"recall@{RECALL_K} at ef {DEFAULT_EF}"
+    )
 
 
 def _frozen_run(segments: Sequence[Segment]) -> list[Segment]:

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from vecdb.engine import planner
+from vecdb.engine import planner, recall
 from vecdb.engine.allowed import vectors_of
 from vecdb.engine.lookup import Lookup
 from vecdb.engine.matcher import Matcher, Verified
 from vecdb.engine.planner import PartFacts, Plan
 from vecdb.engine.prepare import FieldIds, check_model, check_vectors, vector_name
 from vecdb.engine.ranked import Flags, Narrowing, Ranked, by_score_and_id, owners
+from vecdb.engine.recall import Width
 from vecdb.engine.segment import Part, Segment
 from vecdb.engine.view import View
 from vecdb.index import flat, metric
@@ -58,6 +59,22 @@ class NearLegs:
         check_model(declared, leg.model, f"{path}.model")
         check_vectors(declared, leg.vectors, f"{path}.vectors")
 
+    def addresses(
+        self,
+        context: CallContext,
+        view: View,
+        request: SearchRequest,
+        leg: Near,
+        need: int,
+        explain: dict[str, Any] | None = None,
+    ) -> tuple[Int64, Int64, Float32]:
+        """The best ``need`` of each query as (segment indexes, ordinals in the field's part, scores) ``[q, w]``.
+
+        Padded with -1 and -inf.
+        """
+        hits = _Leg(self, context, view, leg, request, explain, None, _ef(request, need)).best(need, request.exact)
+        return hits.segments, hits.ordinals, np.where(hits.segments < 0, np.float32(-np.inf), hits.scores)
+
     def leg(
         self,
         context: CallContext,
@@ -77,7 +94,7 @@ class NearLegs:
             hits = search.at_least(hits, wanted, min_score)
         counts, hits = hits.flat()
         rows, segments, ordinals = owners(self.lookup, view, search.field_id, hits.segments, hits.ordinals)
-        ranked = Ranked(counts, rows, segments, ordinals, hits.scores, hits.distances)
+        ranked = Ranked(counts, rows, segments, ordinals, hits.scores, hits.distances, warnings=search.warnings())
         return narrowing.left(ranked, need)
 
 
@@ -131,10 +148,13 @@ class _Leg:
         self._filter = both(context.scope, request.filter, leg.filter)
         self._within = within
         self._ef = ef
+        self._target = request.target_recall
+        self._unmeasured = self._unreached = 0  # graphs that were walked, and scanned, for that
         self._queries = metric.prepare(self._field.metric, np.ascontiguousarray(leg.vectors, dtype=np.float32))
         self._explain: dict[str, Any] | None = None
         if explain is not None:
-            self._explain = {"using": name, "ef": self._ef, "segments": []}
+            asked = {"ef": self._ef} if self._target is None else {"target_recall": self._target}
+            self._explain = {"using": name, **asked, "segments": []}
             explain["legs"].append(self._explain)
         self._walked = False
         self._masks: list[Mask | None] | None = None
@@ -161,6 +181,22 @@ class _Leg:
         hits.segments = np.where(keep, hits.segments, -1)
         return hits
 
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should be told of how the target was met."""
+        if self._target is None:
+            return ()
+        told = []
+        if self._unmeasured:
+            told.append(
+                f"target_recall {self._target}: graphs whose recall is not measured yet: {self._unmeasured}; "
+                "they were walked as widely as was enough for other data"
+            )
+        if self._unreached:
+            told.append(
+                f"target_recall {self._target}: graphs that do not reach it, and were scanned: {self._unreached}"
+            )
+        return tuple(told)
+
     def _best(self, queries: Float32, need: int, exact: bool) -> _Hits:
         allowed_by_segment = self._allowed()
         found: list[_Hits] = []
@@ -171,11 +207,16 @@ class _Leg:
             allowed = allowed_by_segment[index]
             count = len(part) - part.dead if allowed is None else int(np.count_nonzero(allowed))
             facts = PartFacts(len(part), count, self._field.dim, _has_graph(part))
-            plan = planner.choose(facts, need=need, ef=self._ef, exact=exact)
+            width = self._width(part, need)
+            scans = exact or width.ef is None
+            ef = self._ef if width.ef is None else width.ef
+            plan = planner.choose(facts, need=need, ef=ef, exact=scans)
+            self._unmeasured += plan.kind == "graph" and width.recall is None
+            self._unreached += facts.graph and width.ef is None and not exact
             began = time.perf_counter()
             threads = self._legs.threads
             search = _PartSearch(
-                self._context, self._view.seq, self._field.metric, part, facts, plan, allowed, need, self._ef, threads
+                self._context, self._view.seq, self._field.metric, part, facts, plan, allowed, need, ef, threads
             )
             ordinals = search.candidates(queries)
             self._walked |= search.walked
@@ -183,8 +224,24 @@ class _Leg:
             segments = np.where(ordinals < 0, -1, index)
             found.append(_Hits(segments, ordinals, scores, distances))
             if self._explain is not None:
-                self._explain["segments"].append({**_story(segment, plan, facts, ordinals, began), **search.again})
+                story = _story(segment, plan, facts, ordinals, began)
+                self._explain["segments"].append({**story, **self._told(part, width), **search.again})
         return self._order(found, len(queries), need)
+
+    def _width(self, part: Part, need: int) -> Width:
+        """How widely a part is walked, if it is."""
+        if self._target is None or not _has_graph(part):
+            return Width(self._ef)
+        return recall.width(part.recall, self._target, need, self._ef)
+
+    def _told(self, part: Part, width: Width) -> dict[str, Any]:
+        """What an explained search with a target says of a graph."""
+        if self._target is None or not _has_graph(part):
+            return {}
+        if width.recall is None:
+            return {"ef": width.ef}
+        measured = {"recall": width.recall, "queries": width.queries, "stored": width.stored}
+        return {"ef": width.ef, "measured": measured}
 
     def _allowed(self) -> list[Mask | None]:
         """By segment, which ordinals of the part may be answered; None where all that live may.

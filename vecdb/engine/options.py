@@ -34,7 +34,10 @@ class EngineOptions:
     their vectors would fill a growing segment. ``max_unindexed_bytes``: vectors
     without a graph before writes wait for the builder. ``seal_bytes``: the builder's graph is sealed at
     this size while writes go on; ``max_segment_bytes`` bounds any segment. ``max_snapshot_s``: a snapshot
-    that is not read to its end by then is given up, for what it reads keeps its space. See docs/decisions/0003.
+    that is not read to its end by then is given up, for what it reads keeps its space. ``measure_share``: the
+    share of one core that measuring recall may take in idle time, 0: it is not measured, and no query is kept
+    for that. A graph below ``recall_bound`` at the default ef is built again; 0: none is. See
+    docs/decisions/0003.
     """
 
     durability: Durability = "fsync"
@@ -58,6 +61,8 @@ class EngineOptions:
     max_batch_rows: int = MAX_BATCH_ROWS
     max_collections: int = MAX_COLLECTIONS
     max_aliases: int = 100_000
+    measure_share: float = 0.01
+    recall_bound: float = 0.9
     use_graphs: bool = True
     background: bool = True
     write_buffer_bytes: int = 64 * MIB
@@ -98,3 +103,6 @@ class EngineOptions:
         ):
             if getattr(self, name) < 1:
                 raise InvalidArgument("too small", field=name, expected=">= 1", received=str(getattr(self, name)))
+        for name in ("measure_share", "recall_bound"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidArgument("out of range", field=name, expected="0..1", received=str(getattr(self, name)))

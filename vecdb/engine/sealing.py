@@ -147,6 +147,7 @@ class SegmentWriter:
     bodies: Selection = field(default_factory=list)
     parts: dict[int, PartWriter] = field(default_factory=dict)
     texts: dict[int, TextWriter] = field(default_factory=dict)
+    rebuilt: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.know(self.fields, self.by)
@@ -254,6 +255,7 @@ class SegmentWriter:
             files=listing,
             columns=SealedColumns(final / COLUMNS, ids, seqs) if self.columns else None,
             expires=expires,
+            rebuilt=self.rebuilt,
         )
 
     def stamp(self, segment: Segment) -> None:
@@ -305,7 +307,8 @@ class SegmentWriter:
 
 def describe(segment: Segment) -> dict[str, Any]:
     """The manifest's entry of a sealed segment."""
-    return {
+    rebuilt = {str(field_id): recall for field_id, recall in segment.rebuilt.items()}
+    return ({"rebuilt": rebuilt} if rebuilt else {}) | {
         "number": segment.number,
         "first_row": segment.first_row,
         "end_row": segment.end_row,
@@ -389,6 +392,7 @@ def load(
         files=listing,
         columns=SealedColumns(folder / COLUMNS, ids, seqs) if COLUMNS in listing else None,
         expires=expires,
+        rebuilt={int(field_id): float(recall) for field_id, recall in entry.get("rebuilt", {}).items()},
     )
     if tombstones is not None:
         bury(segment, tombstones)

@@ -20,12 +20,14 @@ maintenance does, some time later), but no view shows it from that moment on: se
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.engine.recall import PartRecall
 from vecdb.engine.text_index import TextIndex
 from vecdb.index.analysis.contract import Identity
 from vecdb.index.columns.contract import Columns
@@ -112,7 +114,8 @@ class Part:
 
     Exactly one of ``vectors`` (prepared, float32 ``[n, dim]``), ``index`` and ``text`` is set; ``squares`` are the
     squared norms of ``vectors``, where the metric wants them. ``terms``: how many terms the texts that no write has
-    killed have together, kept up by kills; None while nobody counted (publisher only).
+    killed have together, kept up by kills; None while nobody counted (publisher only). ``recall``: what was measured of
+    the graph (set by the builder's thread).
     """
 
     slots: UInt64
@@ -126,6 +129,7 @@ class Part:
     dead: int = 0
     text: TextIndex | None = None
     terms: int | None = None
+    recall: PartRecall | None = None
     _adoptions: int = 0
     _moved: tuple[int, Int64] | None = None
     _own: tuple[Int64, Mask] | None = None
@@ -206,7 +210,8 @@ class Segment:
 
     ``columns``: what filters ask, of the bodies whether dead or alive; None where there are none.
     ``expires`` (int64 milliseconds since 1970, by ordinal; NEVER: no end) is None where no body has an end. No
-    living one expires before ``earliest``; kills leave it as it is, the sweep finds it anew.
+    living one expires before ``earliest``; kills leave it as it is, the sweep finds it anew. ``rebuilt``: by vector
+    field the recall for which all was inserted anew; once is enough.
     """
 
     number: int
@@ -224,6 +229,7 @@ class Segment:
     columns: Columns | None = None
     expires: Int64 | None = None
     earliest: int = NEVER
+    rebuilt: Mapping[int, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from vecdb.model.recall import Recall
 from vecdb.model.schema import Schema
 from vecdb.model.snapshot import Pin
 
@@ -30,7 +31,8 @@ class SegmentStats:
     """One segment: ``state`` is growing, frozen (waits, or is being indexed) or sealed.
 
     ``index`` is by vector field ``hnsw``, ``flat`` or ``none``; ``live`` and ``dead`` count rows. ``texts`` is by text
-    field where its postings are: ``terms`` (a file), ``memory``, or ``none`` while they are not made.
+    field where its postings are: ``terms`` (a file), ``memory``, or ``none`` while they are not made. ``recall``:
+    that of its graphs, by vector field, as far as it was measured.
     """
 
     segment: int
@@ -42,6 +44,7 @@ class SegmentStats:
     mapped_bytes: int
     disk_bytes: int
     texts: Mapping[str, str] = field(default_factory=dict)
+    recall: Mapping[str, Recall] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class CollectionStats:
     vectors are in graphs. ``insertions_per_row``: graph insertions since open divided by rows first
     indexed since open. ``longest_pause_ms``: longest graph save or load (all threads stand still).
     ``bytes``: anonymous, mapped, disk_index, disk_rows (estimate), unindexed, and of these postings.
-    ``indexed_texts`` of ``texts`` live texts are indexed as their fields are declared now.
+    ``indexed_texts`` of ``texts`` live texts are indexed as their fields are declared now. ``recall``: by vector field
+    that of all its graphs together, as far as it was measured in idle time.
     """
 
     name: str
@@ -69,6 +73,7 @@ class CollectionStats:
     longest_pause_ms: float
     texts: int = 0
     indexed_texts: int = 0
+    recall: Mapping[str, Recall] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,9 @@ class SearchRequest:
     """One search of q queries: every leg holds q rows, and the answer q runs of hits.
 
     ``filter`` narrows all legs of every query, ``query_filters`` (one for each query, None: nothing) each query alone.
-    ``ef`` None takes the default; ``exact`` scans instead of walking the graph; ``min_score`` keeps
-    only hits whose score (of the leg, or fused) is at least that. offset + limit <= 10,000. With ``group_by``
+    ``ef`` None takes the default; ``target_recall`` (above 0, up to 1) instead of it lets each graph be walked as
+    widely as was measured to be enough; ``exact`` scans instead of walking the graph; ``min_score`` keeps only hits
+    whose score (of the leg, or fused) is at least that. offset + limit <= 10,000. With ``group_by``
     ``limit`` is the number of groups, and ``offset`` must be 0. ``modifiers`` change the scores that were found, in
     order; ``mmr`` then chooses hits that differ, and not together with groups; ``highlight`` tells where words stand.
     """
@@ -141,6 +142,7 @@ class SearchRequest:
     highlight: Highlight | None = None
     modifiers: Sequence[Modifier] = ()
     mmr: Mmr | None = None
+    target_recall: float | None = None
 
     @property
     def queries(self) -> int:
@@ -176,6 +178,21 @@ class SearchRequest:
             )
         if self.ef is not None and not 1 <= self.ef <= MAX_EF:
             raise InvalidArgument("ef out of range", field="ef", expected=f"1..{MAX_EF}", received=str(self.ef))
+        if self.target_recall is not None:
+            if not 0 < self.target_recall <= 1:
+                raise InvalidArgument(
+                    "target_recall out of range",
+                    field="target_recall",
+                    expected="above 0, up to 1",
+                    received=str(self.target_recall),
+                )
+            if self.ef is not None:
+                raise InvalidArgument(
+                    "say how widely to search, or how well",
+                    field="target_recall",
+                    expected="ef or target_recall",
+                    received="both",
+                )
         if self.min_score is not None and not np.isfinite(self.min_score):
             raise InvalidArgument(
                 "min_score is not finite", field="min_score", expected="a finite number", received=str(self.min_score)
