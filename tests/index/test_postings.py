@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from vecdb.errors import DataLoss
 from vecdb.index.analysis.analyzer import analyzer
+from vecdb.index.packed import PackedTerms
 from vecdb.index.postings import growing as growing_module
 from vecdb.index.postings import merge
 from vecdb.index.postings.chunk import analyzed
 from vecdb.index.postings.contract import Postings
 from vecdb.index.postings.edits import characters, distances
 from vecdb.index.postings.growing import GrowingPostings, Share
-from vecdb.index.postings.packed import PackedTerms
 from vecdb.index.postings.sealed import SealedPostings
 
 SPLIT = analyzer("whitespace")
@@ -127,8 +127,9 @@ def test_a_chunk_counts_each_text(rows: list[str | None]) -> None:
     counted = [Counter(split(row or "")) for row in rows]
     assert len(chunk) == len(rows)
     assert chunk.lengths.tolist() == [counts.total() for counts in counted]
-    assert sorted(chunk.terms) == sorted({term for counts in counted for term in counts})
-    for i, term in enumerate(chunk.terms):
+    terms = chunk.terms.strings(np.arange(len(chunk.terms)))
+    assert sorted(terms) == sorted({term for counts in counted for term in counts})
+    for i, term in enumerate(terms):
         begin, end = chunk.starts[i], chunk.starts[i + 1]
         assert chunk.ordinals[begin:end].tolist() == [row for row, counts in enumerate(counted) if term in counts]
         assert chunk.frequencies[begin:end].tolist() == [counts[term] for counts in counted if term in counts]

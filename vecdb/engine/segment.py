@@ -32,8 +32,8 @@ from vecdb.engine.text_index import TextIndex
 from vecdb.index.analysis.contract import Identity
 from vecdb.index.columns.contract import Columns
 from vecdb.index.contract import Mask, VectorIndex
+from vecdb.index.packed import WORD, PackedTerms
 from vecdb.index.postings.contract import Postings
-from vecdb.index.postings.packed import WORD, PackedTerms
 from vecdb.model.point import MAX_ID_BYTES, Float32, Int64
 
 UInt64 = NDArray[np.uint64]

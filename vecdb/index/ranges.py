@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from vecdb.model.point import Int64
+
+_PIECE = 1 << 17
+"""Numbers made at once, but for a range that has more: they stay in the cache, and in memory that is used again."""
 
 
 def spread(begins: Int64, sizes: Int64) -> Int64:
@@ -21,3 +27,19 @@ def spread(begins: Int64, sizes: Int64) -> Int64:
     steps[0] = begins[0]
     steps[ends[:-1]] = begins[1:] - begins[:-1] - sizes[:-1] + 1
     return np.cumsum(steps, out=steps)
+
+
+def gathered(values: NDArray[Any], begins: Int64, sizes: Int64) -> NDArray[Any]:
+    """``values[spread(begins, sizes)]``, a piece at a time."""
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    if total <= _PIECE:
+        return values[spread(begins, sizes)]
+    out = np.empty(total, dtype=values.dtype)
+    first = at = 0
+    while at < total:
+        last = max(int(ends.searchsorted(at + _PIECE, "right")), first + 1)
+        end = int(ends[last - 1])
+        out[at:end] = values[spread(begins[first:last], sizes[first:last])]
+        first, at = last, end
+    return out

@@ -11,7 +11,7 @@ from vecdb.errors import InvalidArgument
 from vecdb.index.analysis import folding
 from vecdb.index.analysis.contract import VERSION, Analyzer, Identity
 from vecdb.index.analysis.language import Language, LanguageAnalyzer
-from vecdb.index.analysis.stemming import LANGUAGES, stemmer
+from vecdb.index.analysis.stemming import LANGUAGES, Snowball
 from vecdb.index.analysis.stopwords import STOP_WORDS
 from vecdb.index.analysis.verbatim import Verbatim, whole
 
@@ -36,8 +36,10 @@ def analyzer(name: str = "multilingual", options: Mapping[str, object] | None = 
         return Verbatim(identity, _VERBATIM[name])
     fold_accents = bool(given.get("fold_accents", True))
     stop_words = given.get("stop_words", STOP_WORDS.get(name, ()))
+    snowball = Snowball(name if name in LANGUAGES else "english")
     language = Language(
-        stemmer(name) if name in LANGUAGES else _any_language(fold_accents),
+        snowball.stem if name in LANGUAGES else _any_language(snowball, fold_accents),
+        snowball.stems,
         frozenset(folding.fold(str(word)) for word in stop_words),
         fold_accents,
         bool(given.get("fold_traditional", False)),
@@ -67,16 +69,15 @@ def made_by(identity: Identity) -> Analyzer:
     return analyzer(identity.name, dict(identity.options))
 
 
-def _any_language(fold_accents: bool) -> Callable[[str], str]:
+def _any_language(english: Snowball, fold_accents: bool) -> Callable[[str], str]:
     """English stems of words in ASCII letters. By measurement that helps English and German and does no harm to the
     other languages of Latin script: two of their words seldom share an English stem without being of one kind."""
-    stem = stemmer("english")
 
     def stemmed(word: str) -> str:
         if word.isascii():
-            return stem(word)
+            return english.stem(word)
         bare = folding.plain(word) if fold_accents else word
-        return stem(bare) if bare.isascii() else bare
+        return english.stem(bare) if bare.isascii() else bare
 
     return stemmed
 

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.index.analysis import dictionary
-from vecdb.index.analysis.column import Occurrences, Tally, lengths_of
+from vecdb.index.analysis.column import Occurrences, Tally
 from vecdb.index.analysis.scripts import HAN
 from vecdb.index.contract import Mask
+from vecdb.index.packed import PackedTerms, lengths_of
 from vecdb.model.point import Int64
 
 _KEY_BITS = 62
+_LONGER = np.array([0x80, 0x800, 0x10000], dtype=np.uint32)  # from here on a character has a byte more in UTF-8
 
 
 class CjkRuns:
@@ -104,8 +106,8 @@ class _Grams:
         keys |= self._rows[places]
         self._pairs[size].append(keys)
 
-    def counted(self) -> tuple[list[str], Tally]:
-        """The grams as strings, and their tally."""
+    def counted(self) -> tuple[PackedTerms, Tally]:
+        """The grams, and their tally."""
         sorted_by_size = []
         for pairs in self._pairs.values():
             of_size = np.concatenate([np.zeros(0, dtype=np.int64), *pairs])
@@ -114,14 +116,16 @@ class _Grams:
         tally = Tally.of(np.concatenate(sorted_by_size), self._row_bits)
         ends = np.searchsorted(tally.keys, [self._base, self._base**2 + self._base]).tolist()
         sizes = zip((1, 2, 3), (0, *ends), (*ends, len(tally.keys)), strict=True)
-        return [gram for size, begin, end in sizes for gram in self._strings(tally.keys[begin:end], size)], tally
+        return PackedTerms.joined([self._terms(tally.keys[begin:end], size) for size, begin, end in sizes]), tally
 
-    def _strings(self, keys: Int64, size: int) -> list[str]:
+    def _terms(self, keys: Int64, size: int) -> PackedTerms:
         numbers = np.empty((len(keys), size), dtype=np.int64)
         for at in range(size - 1, -1, -1):
             keys, numbers[:, at] = np.divmod(keys, self._base)
-        text = self._alphabet[numbers - 1].astype("<u4").tobytes().decode("utf-32-le")
-        return [text[at : at + size] for at in range(0, len(text), size)]
+        points = self._alphabet[numbers - 1]
+        text = points.astype("<u4").tobytes().decode("utf-32-le").encode()
+        sizes = size + np.searchsorted(_LONGER, points, "right").sum(axis=1)
+        return PackedTerms.cut(np.frombuffer(text, dtype=np.uint8), sizes)
 
 
 @cache

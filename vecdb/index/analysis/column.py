@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.index.ranges import spread
+from vecdb.index.packed import PackedTerms, UInt64, lengths_of
 from vecdb.model.point import Int64
 
 UInt32 = NDArray[np.uint32]
@@ -22,12 +22,13 @@ _SLICE = 2048  # strings looked up in one call, which holds the GIL: for 0.3 ms
 class Column:
     """Which of n texts holds which term, and how often.
 
-    ``terms``: distinct, in no order but always the same. Term i is held by the texts ``rows[starts[i]:starts[i + 1]]``
-    (uint32, ascending), by each ``counts`` times (uint32); ``starts`` is int64, one more than terms. ``lengths`` uint32
-    ``[n]``: the terms of each text with repetitions.
+    ``terms``: distinct, in no order but in one process always the same, with their ``hashes``. Term i is held by the
+    texts ``rows[starts[i]:starts[i + 1]]`` (uint32, ascending), by each ``counts`` times (uint32); ``starts`` is int64,
+    one more than terms. ``lengths`` uint32 ``[n]``: the terms of each text with repetitions.
     """
 
-    terms: list[str]
+    terms: PackedTerms
+    hashes: UInt64
     starts: Int64
     rows: UInt32
     counts: UInt32
@@ -36,9 +37,9 @@ class Column:
     @staticmethod
     def of(texts: Iterable[list[str]], n: int) -> Column:
         """The column of ``n`` texts whose terms are these."""
-        occurrences = Occurrences(n, lambda terms: [(term,) for term in terms])
-        for row, terms in enumerate(texts):
-            occurrences.add(row, terms)
+        occurrences = Occurrences(n)
+        held = list(texts)
+        occurrences.add_terms(np.repeat(np.arange(n), lengths_of(held)), list(chain.from_iterable(held)))
         return occurrences.column()
 
 
@@ -54,15 +55,6 @@ def numbered(codes_of: defaultdict[str, int], terms: Sequence[str]) -> Int64:
         some = terms[at : at + _SLICE]
         codes[at : at + _SLICE] = np.fromiter(map(codes_of.__getitem__, some), dtype=np.int64, count=len(some))
     return codes
-
-
-def lengths_of(strings: Sequence[Sequence[str]]) -> Int64:
-    """The length of each."""
-    lengths = np.empty(len(strings), dtype=np.int64)
-    for at in range(0, len(strings), 8 * _SLICE):
-        some = strings[at : at + 8 * _SLICE]
-        lengths[at : at + 8 * _SLICE] = np.fromiter(map(len, some), dtype=np.int64, count=len(some))
-    return lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,81 +79,52 @@ class Tally:
 
 
 class Occurrences:
-    """What ``n`` texts fall into as it is met, and the tallies of what is counted elsewhere.
+    """The terms that ``n`` texts fall into as they are met, and the tallies of what is counted elsewhere."""
 
-    ``terms_of``: the terms of each of some pieces of text, asked once for each different piece.
-    """
-
-    def __init__(self, n: int, terms_of: Callable[[list[str]], Sequence[Sequence[str]]]) -> None:
+    def __init__(self, n: int) -> None:
         self._n = n
-        self._terms_of = terms_of
         self.row_bits = n.bit_length()
-        self._pieces = new_codes()
-        self._met: list[str] = []  # pieces that are not yet numbered
-        self._taken: list[tuple[int, int]] = []  # by text, how many of them are its
-        self._numbered: list[tuple[Int64, Int64]] = []  # pieces and their texts
-        self._terms = new_codes()
-        self._pairs: list[Int64] = []
-        self._tallies: list[tuple[list[str], Tally]] = []
+        self._met: list[tuple[PackedTerms, Int64, Int64]] = []  # terms; their occurrences, by place there, and texts
+        self._tallies: list[tuple[PackedTerms, Tally]] = []
         self._lengths = np.zeros(n, dtype=np.int64)
-
-    def add(self, row: int, pieces: Sequence[str]) -> None:
-        """Pieces of one text."""
-        self._met += pieces
-        self._taken.append((row, len(pieces)))
-        if len(self._met) >= _SLICE:
-            self._number()
 
     def add_terms(self, rows: Int64, terms: Sequence[str]) -> None:
         """Terms, each of a text of its own."""
-        self._add_pairs(numbered(self._terms, terms), rows)
+        self.add(PackedTerms.of(terms), np.arange(len(terms)), rows)
 
-    def _number(self) -> None:
-        """Number the pieces that wait for it."""
-        if self._taken:
-            rows, sizes = np.array(self._taken, dtype=np.int64).T
-            self._numbered.append((numbered(self._pieces, self._met), np.repeat(rows, sizes)))
-            self._met, self._taken = [], []
-
-    def _add_pairs(self, codes: Int64, rows: Int64) -> None:
-        self._pairs.append(codes << self.row_bits | rows)
+    def add(self, terms: PackedTerms, places: Int64, rows: Int64) -> None:
+        """Occurrences of some terms, by their places there, each in the text of a row."""
+        self._met.append((terms, places, rows))
         self._lengths += np.bincount(rows, minlength=self._n)
 
-    def add_tally(self, terms: list[str], tally: Tally) -> None:
+    def add_tally(self, terms: PackedTerms, tally: Tally) -> None:
         """The terms of the keys of a tally, none of which comes another way."""
         self._tallies.append((terms, tally))
         self._lengths += np.bincount(tally.rows, tally.counts, minlength=self._n).astype(np.int64)
 
     def column(self) -> Column:
         """Of all that was added."""
-        self._number()
-        pieces_met = list(self._pieces)
-        codes, sizes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-        for at in range(0, len(pieces_met), _SLICE):
-            made = self._terms_of(pieces_met[at : at + _SLICE])
-            sizes.append(lengths_of(made))
-            codes.append(numbered(self._terms, list(chain.from_iterable(made))))
-        all_codes, all_sizes = np.concatenate(codes), np.concatenate(sizes)
-        begins = np.cumsum(all_sizes) - all_sizes
-        for pieces, rows in self._numbered:
-            some = all_sizes[pieces]
-            self._add_pairs(all_codes[spread(begins[pieces], some)], np.repeat(rows, some))
-        pairs = np.concatenate([np.zeros(0, dtype=np.int64), *self._pairs])
-        pairs.sort()
-        terms = list(self._terms)
-        tallies = [Tally.of(pairs, self.row_bits)]
-        for more, tally in self._tallies:
-            terms += more
-            tallies.append(tally)
+        terms = PackedTerms.joined([some for some, _, _ in self._met])
+        firsts, numbers, hashes = terms.distinct()
+        pairs, begin = [np.zeros(0, dtype=np.int64)], 0
+        for some, places, rows in self._met:
+            pairs.append(numbers[places + begin] << self.row_bits | rows)
+            begin += len(some)
+        all_pairs = np.concatenate(pairs)
+        all_pairs.sort()
+        tally = Tally.of(all_pairs, self.row_bits)
+        tallies = [(terms.take(firsts[tally.keys]), hashes[tally.keys], tally)]
+        tallies += [(more, more.hashes(), tally) for more, tally in self._tallies]
         starts, at = [], 0
-        for tally in tallies:
+        for _, _, tally in tallies:
             starts.append(tally.starts[:-1] + at)
             at += len(tally.rows)
         return Column(
-            terms,
+            PackedTerms.joined([terms for terms, _, _ in tallies]),
+            np.concatenate([hashes for _, hashes, _ in tallies]),
             np.append(np.concatenate(starts), at),
-            np.concatenate([tally.rows for tally in tallies]),
-            np.concatenate([tally.counts for tally in tallies]),
+            np.concatenate([tally.rows for _, _, tally in tallies]),
+            np.concatenate([tally.counts for _, _, tally in tallies]),
             self._lengths.astype(np.uint32),
         )
 

@@ -10,25 +10,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
 
 from vecdb.index.analysis import dictionary, folding, splitting, traditional
 from vecdb.index.analysis.cjk import CjkRuns
-from vecdb.index.analysis.column import Column, Occurrences
+from vecdb.index.analysis.column import Column, Occurrences, new_codes, numbered
 from vecdb.index.analysis.contract import Identity
 from vecdb.index.analysis.memory import Memory
 from vecdb.index.analysis.splitting import MAX_TERM, Script
 from vecdb.index.analysis.terms import Terms
+from vecdb.index.analysis.words import EDGES, Words, words_of
+from vecdb.index.packed import PackedTerms, lengths_of
+from vecdb.index.ranges import spread
 from vecdb.model.token import Kind, Token
 
 _CHUNK = re.compile(r"\S+")
-_EDGES = '.,;:!?()[]"'  # never part of a term where a chunk begins or ends
 
 
 @dataclass(frozen=True)
 class Language:
-    """How words are treated. ``stem``: of a folded word of letters; ``stop_words``: folded, and left out."""
+    """How words are treated. ``stem``: of a folded word of letters, ``stems``: of many, of ASCII letters, in bytes;
+    ``stop_words``: folded, and left out."""
 
     stem: Callable[[str], str]
+    stems: Callable[[list[bytes]], list[bytes]]
     stop_words: frozenset[str] = frozenset()
     fold_accents: bool = True
     fold_traditional: bool = False
@@ -41,21 +48,24 @@ class LanguageAnalyzer:
         self.identity = identity
         self._language = language
         self._simplified = traditional.characters() if language.fold_traditional else None
+        self._stop_words = frozenset(word.encode() for word in language.stop_words)
         self._remembered = Memory(self._index)
 
     def terms(self, text: str) -> list[str]:
         return [token.term for token in self._tokens(folding.fold(text))[0]]
 
     def column(self, texts: Sequence[str]) -> Column:
-        occurrences = Occurrences(len(texts), self._terms_of)
+        occurrences = Occurrences(len(texts))
         cjk = CjkRuns(self._language.stop_words)
+        rows, others = [], []
         for row, text in enumerate(texts):
-            for piece in splitting.pieces(text):
+            for piece in (text,) if text.isascii() else splitting.pieces(text):
                 if self._simplified is None and splitting.may_hold_cjk(piece):
                     runs, piece = splitting.cjk_apart(piece)
                     cjk.add(row, runs)
-                # Folding would make small letters too, but this leaves fewer different chunks to be folded.
-                occurrences.add(row, piece.lower().split())
+                rows.append(row)
+                others.append(piece)
+        self._take_words(words_of(rows, others), occurrences)
         cjk.into(occurrences)
         return occurrences.column()
 
@@ -63,7 +73,7 @@ class LanguageAnalyzer:
         return [term for chunk in text.split() for term in Terms(self._tokens(folding.fold(chunk))[0]).query()]
 
     def prefix(self, beginning: str) -> str:
-        folded = folding.fold(beginning).lstrip(_EDGES)
+        folded = folding.fold(beginning).lstrip(EDGES)
         if self._simplified is not None:
             folded = folded.translate(self._simplified)
         return (folding.plain(folded) if self._language.fold_accents else folded)[:MAX_TERM]
@@ -80,10 +90,27 @@ class LanguageAnalyzer:
             position += taken
         return Terms(tuple(out))
 
-    def _terms_of(self, chunks: list[str]) -> list[tuple[str, ...]]:
-        """The terms of each of some chunks."""
-        remembered = self._remembered
-        return [remembered[chunk.strip(_EDGES)] for chunk in chunks]
+    def _take_words(self, words: Words, occurrences: Occurrences) -> None:
+        """Add the terms of words, and of what else stands between spaces."""
+        listed, places, rows = words.listed(), words.places, words.rows
+        if self._stop_words:
+            stops = np.fromiter((word in self._stop_words for word in listed), dtype=np.bool_, count=len(listed))
+            kept = ~stops[places]
+            places, rows = places[kept], rows[kept]
+        stems = self._language.stems(listed)
+        for place in words.with_digits().tolist():
+            stems[place] = listed[place]
+        if self._language.fold_accents and not all(map(bytes.isascii, stems)):
+            stems = [folding.plain(stem.decode()).encode() for stem in stems]
+        occurrences.add(PackedTerms.encoded(stems), places, rows)
+        codes_of = new_codes()
+        codes = numbered(codes_of, words.chunks)
+        made = [[term for one in chunk.split() for term in self._remembered[one.strip(EDGES)]] for chunk in codes_of]
+        sizes = lengths_of(made)
+        begins = np.cumsum(sizes) - sizes
+        sizes, begins = sizes[codes], begins[codes]
+        terms = PackedTerms.of(list(chain.from_iterable(made)))
+        occurrences.add(terms, spread(begins, sizes), np.repeat(words.chunk_rows, sizes))
 
     def _index(self, chunk: str) -> tuple[str, ...]:
         """The terms of a chunk without signs around it."""

@@ -13,16 +13,38 @@ LANGUAGES = (
 """The languages of the oldest release that is allowed."""
 
 
+_SLICE = 2048  # words stemmed in one call, which holds the GIL: for 1 ms
+
+
 class _OfThread(threading.local):
     """A stemmer works in buffers of its own, so each thread has one."""
 
     def __init__(self, language: str) -> None:
         import Stemmer
 
-        self.stem: Callable[[str], str] = Stemmer.Stemmer(language, 0).stemWord  # 0: words are remembered elsewhere
+        made = Stemmer.Stemmer(language, 0)  # 0: words are remembered elsewhere
+        self.stem: Callable[[str], str] = made.stemWord
+        self.stem_many: Callable[[list[bytes]], list[bytes]] = made.stemWords
 
 
-def stemmer(language: str) -> Callable[[str], str]:
-    """The stem of a folded word in one of LANGUAGES; may be called by any thread."""
-    threads = _OfThread(language)
-    return lambda word: threads.stem(word) or word  # some words are nothing but endings
+class Snowball:
+    """The stems of folded words in one of LANGUAGES; may be called by any thread.
+
+    Some words are nothing but endings: these are their own stems.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._threads = _OfThread(language)
+
+    def stem(self, word: str) -> str:
+        """That of one word."""
+        return self._threads.stem(word) or word
+
+    def stems(self, words: list[bytes]) -> list[bytes]:
+        """Those of some words, all in UTF-8."""
+        out: list[bytes] = []
+        for at in range(0, len(words), _SLICE):
+            some = words[at : at + _SLICE]
+            made = self._threads.stem_many(some)
+            out += made if all(made) else [stem or word for stem, word in zip(made, some, strict=True)]
+        return out

@@ -9,6 +9,7 @@ import numpy as np
 
 from vecdb.index.analysis.contract import TakesApart
 from vecdb.index.contract import Mask
+from vecdb.index.packed import PackedTerms, UInt64
 from vecdb.index.postings.contract import UInt32
 from vecdb.model.point import Int64
 
@@ -20,14 +21,16 @@ PIECE = 1 << 20
 class Chunk:
     """Postings of a column of texts, some of which may be missing.
 
-    ``present`` bool ``[n]``: which rows have a text. ``terms``: distinct, in no order.
+    ``present`` bool ``[n]``: which rows have a text. ``terms``: distinct, in no order, with their
+    ``hashes``.
     Term i is held by the rows ``ordinals[starts[i]:starts[i + 1]]`` (uint32, ascending), by each ``frequencies`` times
     (uint32); ``starts`` is int64, one more than terms. ``lengths`` uint32 ``[n]``: terms of a row with repetitions, 0
     where there is no text.
     """
 
     present: Mask
-    terms: list[str]
+    terms: PackedTerms
+    hashes: UInt64
     starts: Int64
     ordinals: UInt32
     frequencies: UInt32
@@ -56,4 +59,4 @@ def analyzed(texts: Sequence[str | None] | Sequence[bytes | None], analyzer: Tak
     """
     present = np.fromiter((text is not None for text in texts), dtype=np.bool_, count=len(texts))
     column = analyzer.column([text or "" for text in texts])
-    return Chunk(present, column.terms, column.starts, column.rows, column.counts, column.lengths)
+    return Chunk(present, column.terms, column.hashes, column.starts, column.rows, column.counts, column.lengths)

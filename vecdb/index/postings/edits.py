@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.index.postings.packed import UInt8
+from vecdb.index.packed import UInt8
 
 Characters = NDArray[np.uint32]
 

@@ -7,7 +7,6 @@ Blocks never change: who holds a view keeps those it was made with, and what cam
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.index.analysis.column import new_codes, numbered
 from vecdb.index.appended import Appended
 from vecdb.index.contract import Mask
+from vecdb.index.packed import PackedTerms, UInt64
 from vecdb.index.postings.chunk import Chunk
 from vecdb.index.postings.contract import Counts, Posting, TermTable, UInt32
 from vecdb.index.postings.lexicon import Lexicon
-from vecdb.index.postings.packed import PackedTerms
-from vecdb.index.ranges import spread
+from vecdb.index.postings.vocabulary import Vocabulary
+from vecdb.index.ranges import gathered
 from vecdb.model.point import Int64
 
 MAX_BLOCK = 1 << 19
 """Postings of a block that is made of others: merging so many takes the publisher about 10 ms."""
-_PIECE = 1 << 14  # terms packed in one call, which holds the GIL: for 1 ms
-_NONE = 2**32 - 1  # no code of any term
-_STRING = 85  # bytes of a term as a string and its entry in the list, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +56,7 @@ class GrowingPostings:
     """The postings of a growing segment; ``upto`` shows those of its first texts."""
 
     def __init__(self) -> None:
-        self.codes_of = new_codes()
-        self.terms: list[str] = []
+        self.vocabulary = Vocabulary()  # its numbers are the codes
         self.first: Appended[np.uint32] = Appended(np.uint32)  # by code, the first text that holds the term
         self.lengths: Appended[np.uint32] = Appended(np.uint32)
         self.blocks: tuple[_Block, ...] = ()
@@ -88,16 +83,11 @@ class GrowingPostings:
         """Anonymous bytes, about."""
         lexicons = sum(lexicon.nbytes() for lexicon in self.lexicons)
         arrays = self.first.view().nbytes + self.lengths.view().nbytes + sum(block.nbytes() for block in self.blocks)
-        return arrays + lexicons + sys.getsizeof(self.codes_of) + _STRING * len(self.terms)
+        return arrays + lexicons + self.vocabulary.nbytes()
 
     def _block(self, taken: Sequence[_Taken], start: int) -> _Block:
         """The block of what was taken of each share, as texts from ``start`` on. Gives new terms their codes."""
-        codes = []
-        for one in taken:
-            known = len(self.terms)
-            some = numbered(self.codes_of, one.terms).astype(np.uint32)
-            self.terms += [one.terms[i] for i in np.flatnonzero(some >= known).tolist()]
-            codes.append(some)
+        codes = [self.vocabulary.numbered(one.terms, one.hashes) for one in taken]
         counts = [np.diff(one.starts) for one in taken]
         ends = [int(one.texts.max(initial=-1)) + 1 for one in taken]
         ordered = all(one.is_ordered for one in taken) and all(
@@ -135,8 +125,7 @@ class PostingsSoFar:
         return self._lengths
 
     def find(self, terms: Sequence[str]) -> list[Posting | None]:
-        known = [self._growing.codes_of.get(term, _NONE) for term in terms]
-        codes = np.array(known, dtype=np.uint32)  # as the blocks have them: numpy copies what differs in type
+        codes = self._growing.vocabulary.find(PackedTerms.of(list(terms)))
         found: list[list[Posting]] = [[] for _ in terms]
         for block in self._blocks:
             places = block.codes.searchsorted(codes)
@@ -152,7 +141,7 @@ class PostingsSoFar:
         for lexicon in self._lexicons():
             low, high = lexicon.sorted.starting(prefix)
             codes = lexicon.codes[low:high]
-            out += [self._growing.terms[code] for code in codes[self._visible(codes)][:most].tolist()]
+            out += self._growing.vocabulary.terms.strings(codes[self._visible(codes)][:most])
         return sorted(out)[:most]
 
     def near(self, term: str, edits: int, most: int) -> list[tuple[str, int]]:
@@ -162,7 +151,7 @@ class PostingsSoFar:
             codes = lexicon.codes[places]
             visible = np.flatnonzero(self._visible(codes))
             nearest = visible[np.argsort(away[visible], kind="stable")[:most]]
-            terms = [self._growing.terms[code] for code in codes[nearest].tolist()]
+            terms = self._growing.vocabulary.terms.strings(codes[nearest])
             out += zip(away[nearest].tolist(), terms, strict=True)
         return [(other, distance) for distance, other in sorted(out)[:most]]
 
@@ -178,7 +167,7 @@ class PostingsSoFar:
             counts = np.ones(len(codes), dtype=np.int64)
         # Terms in the order of bytes, and by code its place there
         visible = np.flatnonzero(self._first < self._n)
-        terms = _packed(self._growing.terms, visible)
+        terms = self._growing.vocabulary.terms.take(visible)
         order, _ = terms.order()
         place = np.zeros(len(self._first), dtype=np.uint32)
         place[visible[order]] = np.arange(len(order))
@@ -224,22 +213,18 @@ def _extended(lexicons: tuple[_Numbered, ...], growing: GrowingPostings, end: in
     begin = sum(len(lexicon.codes) for lexicon in kept)
     while kept and 2 * (end - begin) >= len(kept[-1].codes):
         begin -= len(kept.pop().codes)
-    terms = _packed(growing.terms, np.arange(begin, end))
+    every = growing.vocabulary.terms
+    terms = PackedTerms(every.offsets[begin : end + 1], every.blob)
     order, _ = terms.order()
     return (*kept, _Numbered(Lexicon(terms.take(order)), order + begin))
-
-
-def _packed(terms: list[str], codes: Int64) -> PackedTerms:
-    """The terms of these codes, end to end."""
-    pieces = (codes[at : at + _PIECE].tolist() for at in range(0, len(codes), _PIECE))
-    return PackedTerms.joined([PackedTerms.of([terms[code] for code in piece]) for piece in pieces])
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """What a share gives: as Chunk, of its texts alone; ``is_ordered``: the texts of every term ascend."""
 
-    terms: list[str]
+    terms: PackedTerms
+    hashes: UInt64
     starts: Int64
     texts: Int64
     frequencies: UInt32
@@ -258,12 +243,11 @@ def _taken(share: Share, lengths: UInt32) -> _Taken:
     there = place[chunk.ordinals]
     kept = there >= 0
     if kept.all():
-        return _Taken(chunk.terms, chunk.starts, there, chunk.frequencies, is_ordered)
+        return _Taken(chunk.terms, chunk.hashes, chunk.starts, there, chunk.frequencies, is_ordered)
     before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(kept)])[chunk.starts]
     held = np.flatnonzero(np.diff(before))
-    terms = [chunk.terms[i] for i in held.tolist()]
     starts = np.append(before[held], before[-1])
-    return _Taken(terms, starts, there[kept], chunk.frequencies[kept], is_ordered)
+    return _Taken(chunk.terms.take(held), chunk.hashes[held], starts, there[kept], chunk.frequencies[kept], is_ordered)
 
 
 def _by_code(codes: UInt32, counts: Int64, ordinals: UInt32, frequencies: Counts, end: int) -> _Block:
@@ -271,12 +255,13 @@ def _by_code(codes: UInt32, counts: Int64, ordinals: UInt32, frequencies: Counts
     order = np.argsort(codes, kind="stable")
     begins = np.cumsum(counts) - counts
     codes, counts = codes[order], counts[order]
-    which = spread(begins[order], counts)
+    begins = begins[order]
     firsts = np.flatnonzero(np.diff(codes.astype(np.int64), prepend=-1))
     starts = np.append((np.cumsum(counts) - counts)[firsts], len(ordinals))
     if len(ordinals) < 2**31:
         starts = starts.astype(np.int32)
-    return _Block(codes[firsts], starts, ordinals[which], frequencies[which], end)
+    of_terms, times = gathered(ordinals, begins, counts), gathered(frequencies, begins, counts)
+    return _Block(codes[firsts], starts, of_terms, times, end)
 
 
 def _with(blocks: tuple[_Block, ...], block: _Block) -> tuple[_Block, ...]:

@@ -13,9 +13,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb.index.packed import WORD, PackedTerms, UInt8, UInt64
 from vecdb.index.postings.contract import UInt32
 from vecdb.index.postings.edits import characters, distances
-from vecdb.index.postings.packed import WORD, PackedTerms, UInt8, UInt64
 from vecdb.model.point import Int64
 
 STEP = 64

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb.index.arrayfile import FileWriter
+from vecdb.index.packed import PackedTerms
 from vecdb.index.postings.contract import Counts, Postings, TermTable, UInt32
 from vecdb.index.postings.lexicon import Outlines, samples_of
-from vecdb.index.postings.packed import PackedTerms
-from vecdb.index.ranges import spread
+from vecdb.index.ranges import gathered
 from vecdb.model.point import Int64
 
 PIECE = 1 << 20
@@ -125,8 +125,9 @@ def _moved(sources: Sequence[_Source], starts: Int64) -> Iterator[tuple[int, UIn
         # The postings of one term lie in as many places as sources hold it; bring these together, in their order.
         sizes = np.concatenate(counts)
         order = np.argsort(np.concatenate(codes), kind="stable")
-        which = spread((np.cumsum(sizes) - sizes)[order], sizes[order])
-        yield int(starts[first]), np.concatenate(ordinals)[which], np.concatenate(frequencies)[which]
+        begins, sizes = (np.cumsum(sizes) - sizes)[order], sizes[order]
+        of_texts, times = np.concatenate(ordinals), np.concatenate(frequencies)
+        yield int(starts[first]), gathered(of_texts, begins, sizes), gathered(times, begins, sizes)
 
 
 def _pieces(starts: Int64) -> Iterator[tuple[int, int]]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from vecdb.errors import DataLoss
 from vecdb.index.arrayfile import FileReader
+from vecdb.index.packed import PackedTerms
 from vecdb.index.postings.contract import Counts, Posting, TermTable, UInt32
 from vecdb.index.postings.lexicon import STEP, Lexicon, Outlines
-from vecdb.index.postings.packed import PackedTerms
 
 
 class SealedPostings:

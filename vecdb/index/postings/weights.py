@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vecdb.errors import DataLoss
 from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.contract import VERSION, Identity
+from vecdb.index.packed import PackedTerms
 from vecdb.index.postings.contract import Posting, Postings
 from vecdb.model.point import Float32, Int64
 from vecdb.model.sparse import SparseVector, SparseVectors, UInt32
@@ -57,7 +58,8 @@ class Weights:
         starts = np.zeros(len(dimensions) + 1, dtype=np.int64)
         np.cumsum(np.bincount(terms, minlength=len(dimensions)), out=starts[1:])
         weights = pairs[:, 1].astype(np.uint32)
-        return Column(terms_of(dimensions), starts, rows[order], weights[order], counts.astype(np.uint32))
+        named = PackedTerms.of(terms_of(dimensions))
+        return Column(named, named.hashes(), starts, rows[order], weights[order], counts.astype(np.uint32))
 
 
 IDENTITY = Identity("sparse", (), VERSION)
