@@ -17,7 +17,7 @@ from vecdb.model.point import Int64
 
 NONE = np.uint32(2**32 - 1)
 """No number of any term."""
-_FIRST_BITS = 10
+_FIRST_BITS = 4
 
 
 class Vocabulary:
