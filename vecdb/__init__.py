@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vecdb.errors import DataLoss as DataLoss
     from vecdb.errors import DeadlineExceeded as DeadlineExceeded
     from vecdb.errors import DimensionMismatch as DimensionMismatch
+    from vecdb.errors import DiskFull as DiskFull
     from vecdb.errors import EngineNotInstalled as EngineNotInstalled
     from vecdb.errors import FailedPrecondition as FailedPrecondition
     from vecdb.errors import FieldNotFound as FieldNotFound
@@ -130,6 +131,7 @@ _PLACES = {
         "Internal",
         "InvalidArgument",
         "InvalidVector",
+        "DiskFull",
         "MemoryLimit",
         "ModelMismatch",
         "NotFound",

@@ -40,6 +40,11 @@ def size(text: str) -> int:
     return nbytes
 
 
+def size_or_none(text: str) -> int:
+    """As ``size``, or 0."""
+    return 0 if text.strip() == "0" else size(text)
+
+
 def message_size(text: str) -> int:
     """As ``size``, up to 1 GiB: gRPC counts the bytes of a message in 31 bits."""
     if (nbytes := size(text)) > _UNITS["g"]:
@@ -384,6 +389,30 @@ SERVE: tuple[Setting, ...] = (
         "How long a snapshot may take to be read; what it reads keeps its space on disk until then.",
         seconds,
         "engine.max_snapshot_s",
+    ),
+    Setting(
+        "disk_reserve",
+        "96MiB",
+        "bytes",
+        "Kept back on the disk while the database is open, so that one that is full can be recovered from.",
+        size_or_none,
+        "engine.disk_reserve_bytes",
+    ),
+    Setting(
+        "min_free_disk",
+        "64MiB",
+        "bytes",
+        "With less than this free on the disk, writes that grow are refused.",
+        size_or_none,
+        "engine.min_free_disk_bytes",
+    ),
+    Setting(
+        "reopen_pause",
+        "1",
+        "seconds",
+        "After a failure the store is opened again when so long has passed, then twice as long; 0: only when asked.",
+        seconds,
+        "engine.reopen_pause_s",
     ),
 )
 """What ``vecdb serve`` can be told. The engine's part holds for commands with ``--data`` too."""

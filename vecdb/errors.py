@@ -23,6 +23,7 @@
     ├── ResourceExhausted          a limit was met; try later or ask for less
     │   ├── IndexingBehind
     │   ├── MemoryLimit
+    │   ├── DiskFull               the disk is nearly full; reads and deletes go on
     │   └── TooLarge               one call holds more than one message may carry
     ├── Unavailable                not now
     │   ├── ReadOnly               a sync or write failed; reads go on
@@ -177,6 +178,10 @@ class IndexingBehind(ResourceExhausted):
 
 class MemoryLimit(ResourceExhausted):
     reason = "MEMORY_LIMIT"
+
+
+class DiskFull(ResourceExhausted):
+    reason = "DISK_FULL"
 
 
 class TooLarge(ResourceExhausted):

@@ -96,7 +96,7 @@ class Orders:
 def options(remember: bool = False, brisk: bool = False) -> EngineOptions:
     """Bounds that a few hundred writes meet many times over; ``brisk``: hardly ever."""
     if brisk:
-        return EngineOptions(index_threads=1, search_threads=1, idle_seal_s=3_600)
+        return EngineOptions(index_threads=1, search_threads=1, idle_seal_s=3_600, reopen_pause_s=0)
     return EngineOptions(
         growing_rows=64,
         growing_vector_bytes=4 << 10,
@@ -114,6 +114,9 @@ def options(remember: bool = False, brisk: bool = False) -> EngineOptions:
         write_buffer_bytes=256 << 10,
         max_total_wal_bytes=128 << 10,
         block_cache_bytes=1 << 20,
+        reopen_pause_s=0,
+        disk_reserve_bytes=0,
+        min_free_disk_bytes=0,
     )
 
 

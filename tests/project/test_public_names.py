@@ -19,9 +19,10 @@ NAMES = """
     Schema SparseField TextField VectorField
     CollectionInfo CollectionStats DatabaseStats SegmentStats ServerInfo
     Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound ConditionFailed
-    DataDirInUse DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch EngineNotInstalled FailedPrecondition
-    FieldNotFound FormatTooNew IndexingBehind Internal InvalidArgument InvalidVector MemoryLimit ModelMismatch NotFound
-    PartialWrite PointExists PointNotFound ReadOnly ResourceExhausted TooLarge Unavailable Unimplemented VecdbError
+    DataDirInUse DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch DiskFull EngineNotInstalled
+    FailedPrecondition FieldNotFound FormatTooNew IndexingBehind Internal InvalidArgument InvalidVector MemoryLimit
+    ModelMismatch NotFound PartialWrite PointExists PointNotFound ReadOnly ResourceExhausted TooLarge Unavailable
+    Unimplemented VecdbError
 """.split()
 
 

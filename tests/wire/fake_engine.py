@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ from vecdb.model.point import (
 )
 from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
+from vecdb.model.state import DatabaseState, StateName
 from vecdb.model.token import Token
 
 
@@ -65,6 +66,8 @@ class FakeDatabase:
         self.fail: BaseException | None = None
         self.read_only: str | None = None
         self.closed = False
+        self.standing: StateName = "read_only"
+        self.watchers: list[Callable[[], None]] = []
 
     def _met(self, name: str, context: CallContext, *arguments: Any) -> None:
         self.calls.append((name, context, arguments))
@@ -219,7 +222,8 @@ class FakeDatabase:
 
     def database_stats(self, context: CallContext) -> DatabaseStats:
         self._met("database_stats", context)
-        return DatabaseStats(len(self.collections), len(self.collections), 0, self.read_only, {"resident": 1})
+        count, state = len(self.collections), self.state()
+        return DatabaseStats(count, count, 0, state.reason, {"resident": 1}, state.name)
 
     def compact(self, context: CallContext, name: str) -> int:
         self._met("compact", context, name)
@@ -238,8 +242,15 @@ class FakeDatabase:
         self._met("check", context)
         return []
 
-    def failure(self) -> str | None:
-        return self.read_only
+    def state(self) -> DatabaseState:
+        return DatabaseState() if self.read_only is None else DatabaseState(self.standing, self.read_only)
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self.watchers.append(changed)
+
+    def reopen(self, context: CallContext) -> None:
+        self._met("reopen", context)
+        self.read_only = None
 
     def close(self) -> None:
         self.closed = True

@@ -360,4 +360,14 @@ collection_stats = st.builds(
     COUNTS,
     COUNTS,
 )
-database_stats = st.builds(DatabaseStats, COUNTS, COUNTS, COUNTS, st.none() | TEXT, st.dictionaries(TEXT, COUNTS))
+database_stats = st.builds(
+    DatabaseStats,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    st.none() | TEXT,
+    st.dictionaries(TEXT, COUNTS),
+    st.sampled_from(["serving", "disk_full", "read_only", "unavailable"]),
+    COUNTS,
+    st.integers(0, 2**32 - 1),
+)

@@ -147,6 +147,30 @@ def test_who_watches_hears_of_a_write_that_met_it(channel: grpc.Channel, client:
     watched.cancel()
 
 
+def test_who_watches_hears_that_it_is_over(channel: grpc.Channel, client: Client, engine: FakeDatabase) -> None:
+    """And so does who asks: health turned one way only."""
+    engine.read_only = "a sync failed"
+    watched = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=10)
+    assert next(watched).status == SERVING  # nobody had told yet
+    for changed in engine.watchers:
+        changed()
+    assert next(watched).status == NOT_SERVING
+    client.reopen()
+    for changed in engine.watchers:
+        changed()
+    assert next(watched).status == SERVING
+    assert status(channel) == status(channel, "vecdb.v1.PointsService") == SERVING
+    watched.cancel()
+
+
+def test_what_cannot_even_be_read_does_not_serve_searches(channel: grpc.Channel, engine: FakeDatabase) -> None:
+    engine.standing = "unavailable"
+    engine.read_only = "the disk is gone"
+    assert status(channel, "vecdb.v1.SearchService") == NOT_SERVING
+    engine.read_only = None
+    assert status(channel, "vecdb.v1.SearchService") == SERVING
+
+
 def test_a_write_to_a_read_only_engine_is_sent_once(client: Client, engine: FakeDatabase) -> None:
     docs = client.create_collection("docs", dim=2)
     engine.fail = errors.ReadOnly("a sync failed")

@@ -24,6 +24,18 @@ def healthcheck(address: str | None, service: str, timeout: float) -> None:
     from vecdb.client.health import health
 
     status = health(where, service, timeout)
-    click.echo(status)
+    click.echo(status + (_why(where, timeout) if status == "NOT_SERVING" else ""))
     if status != "SERVING":
         raise SystemExit(exits.NO_ANSWER)
+
+
+def _why(address: str, timeout: float) -> str:
+    """What the server says of its state; nothing when it says nothing."""
+    import vecdb
+
+    try:
+        with vecdb.connect(address, timeout=timeout) as db:
+            stats = db.stats()
+    except vecdb.VecdbError:
+        return ""
+    return "" if stats.state == "serving" else f": {stats.state}, {stats.read_only_reason}"

@@ -23,6 +23,7 @@ from vecdb.cli.get import count, get
 from vecdb.cli.healthcheck import healthcheck
 from vecdb.cli.importing import import_
 from vecdb.cli.inspect import inspect
+from vecdb.cli.reopen import reopen
 from vecdb.cli.search import search
 from vecdb.cli.serve import serve
 from vecdb.cli.signals import ending_in_order
@@ -94,6 +95,7 @@ for _command in (
     import_,
     info,
     inspect,
+    reopen,
     search,
     serve,
     stats,

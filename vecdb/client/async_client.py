@@ -105,6 +105,14 @@ class AsyncClient:
         """Verify everything the engine holds; what is wrong, a sentence each. ``timeout`` None: no limit."""
         return await self._transport.run(iter(calls.Check()), Budget(timeout, None), SLOW)
 
+    async def reopen(self, timeout: float | None = None) -> None:
+        """Open the store again after a failed write or sync, without a restart; the engine tries it by itself too.
+
+        Every acknowledged write is there afterwards, each other one entirely or not at all. Where nothing failed it
+        does nothing. Raises ReadOnly while the disk still refuses; reads go on.
+        """
+        await self._transport.run(iter(calls.Reopen()), Budget(timeout, None), SLOW)
+
     async def close(self) -> None:
         """Release everything. Later calls raise Closed; closing again does nothing."""
         await self._transport.close()

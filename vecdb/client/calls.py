@@ -318,3 +318,11 @@ class Check(Call[list[str]]):
 
     def on(self, engine: Database, context: CallContext) -> list[str]:
         return engine.check(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen(Call[None]):
+    """Open the store again after a failure."""
+
+    def on(self, engine: Database, context: CallContext) -> None:
+        engine.reopen(context)

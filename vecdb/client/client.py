@@ -119,6 +119,14 @@ class Client:
         """Verify everything the engine holds; what is wrong, a sentence each. ``timeout`` None: no limit."""
         return self._transport.send(calls.Check(), timeout)
 
+    def reopen(self, timeout: float | None = None) -> None:
+        """Open the store again after a failed write or sync, without a restart; the engine tries it by itself too.
+
+        Every acknowledged write is there afterwards, each other one entirely or not at all. Where nothing failed it
+        does nothing. Raises ReadOnly while the disk still refuses; reads go on.
+        """
+        self._transport.send(calls.Reopen(), timeout)
+
     def close(self) -> None:
         """Release everything. Later calls raise Closed; closing again does nothing."""
         self._transport.close()

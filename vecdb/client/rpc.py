@@ -417,4 +417,11 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         admin_pb2.CheckResponse,
         lambda call, answer: list(answer.problems),
     ),
+    calls.Reopen: _Method(
+        _ADMIN + "Reopen",
+        lambda call: admin_pb2.ReopenRequest(),
+        admin_pb2.ReopenResponse,
+        lambda call, answer: None,
+        lambda call: ("reopen",),
+    ),
 }

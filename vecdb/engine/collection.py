@@ -54,6 +54,7 @@ from vecdb.engine.scrolling import Scrolling
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
 from vecdb.engine.segment import ALIVE, Part, Segment, UInt64
 from vecdb.engine.shape import Shape
+from vecdb.engine.space import DiskSpace
 from vecdb.engine.sparse_leg import SparseLegs
 from vecdb.engine.text_index import TextIndex
 from vecdb.engine.texts import Texts, analyzers_of, identity, indexed_alike
@@ -151,6 +152,7 @@ class Collection:
         options: EngineOptions,
         publish_lock: threading.Lock,
         memory: MemoryGuard,
+        space: DiskSpace,
         wake_builder: threading.Event,
         kept: Kept,
         clock: Callable[[], float] = time.time,
@@ -171,6 +173,7 @@ class Collection:
         self.reading = self._read_by(View.of(0, 0, 0, ()))
         self.requests = RequestMemory(options.request_memory_s, clock)
         self._memory = memory
+        self._space = space
         self.segments: list[Segment] = []  # sealed and frozen, by ascending rows
         self.growing = self.new_growing(0, 0)
         self.next_segment = 1
@@ -288,6 +291,7 @@ class Collection:
             )
         if any(isinstance(op, Put | UpdateWhere) for op in batch.operations):
             self._memory.admit()
+            self._space.admit()
             self._wait_for_builder(context, committer)
         if self.entry.indexing == "auto":
             analyzers = {key ^ TEXT: analyzer for key, analyzer in self.analyzers.items()}

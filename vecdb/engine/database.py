@@ -32,6 +32,7 @@ from vecdb.engine.kept import Kept
 from vecdb.engine.maintenance import Maintenance
 from vecdb.engine.memory import MemoryGuard, process_memory
 from vecdb.engine.names import Names
+from vecdb.engine.opening import OnDisk, Opening
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.ordering import OrderedPoints
 from vecdb.engine.sealing import why_no_graphs
@@ -40,6 +41,8 @@ from vecdb.engine.snapshots.pins import Held, Pins
 from vecdb.engine.snapshots.recall import recall
 from vecdb.engine.snapshots.restoring import Naming, Restored, Restoring
 from vecdb.engine.snapshots.streaming import stream
+from vecdb.engine.space import DiskSpace
+from vecdb.engine.supervisor import Supervisor
 from vecdb.engine.texts import check_analyzers
 from vecdb.errors import (
     Closed,
@@ -48,7 +51,9 @@ from vecdb.errors import (
     DataLoss,
     FailedPrecondition,
     InvalidArgument,
+    ReadOnly,
     ResourceExhausted,
+    Unavailable,
     VecdbError,
 )
 from vecdb.failpoint import hit
@@ -63,15 +68,19 @@ from vecdb.model.recall import MeasuredRecall, RecallRequest
 from vecdb.model.schema import Schema, validate_collection_name
 from vecdb.model.schema_change import AddTextField, SchemaChange, SetTextField
 from vecdb.model.snapshot import RestoredCollection, RestoreReport, SnapshotBase
+from vecdb.model.state import DatabaseState, StateName
 from vecdb.model.token import Token
 from vecdb.storage import codec, keys
 from vecdb.storage.codec import Head
 from vecdb.storage.kv import KV, Batch, write_patiently
-from vecdb.storage.rocksdb import RocksKV, StoreOptions
+from vecdb.storage.rocksdb import StoreOptions
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+RETRY_S = 5.0
+"""After which a call that met no store may be worth another try."""
 
 
 class Database:
@@ -85,46 +94,64 @@ class Database:
         release: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         identity: str = "",
+        opening: Opening | None = None,
+        space: DiskSpace | None = None,
     ) -> None:
-        self._kv = kv
+        """``opening``: how the store is opened again after a failure. ``space``: the disk it is on, where watched."""
         self._clock = clock
         self._identity = identity
         self._pins = Pins(clock, options.max_snapshot_s)
         self._root = segments
         self._options = options
         self._release = release
-        self._lock = threading.Lock()  # the maps below
+        self._opening = opening
+        self._space = space or DiskSpace(None, 0, 0)
+        self._lock = threading.Lock()  # the maps below, and which store it is
+        self._reopened = threading.Condition(self._lock)
+        self._reopening = False
+        self._era = 0  # counts the stores that this database has had
+        self._unopened: str | None = None  # why there is no store
+        self._life = threading.Lock()  # held while it is opened again, or closed
         self._publish_lock = threading.Lock()
         if (reason := why_no_graphs(options)) is not None:
             log.warning("no graphs are built and every search is exact: %s", reason)
         self._memory = MemoryGuard(options.max_memory_bytes)
-        self._kept = Kept(options.filter_cache_bytes)
         self._wake = threading.Event()
         self._closed = False
+        self._start(kv)
+        self._supervisor = Supervisor(self._standing, self._space.tend, self._reopen, options.reopen_pause_s, clock)
+        if options.background:
+            self._supervisor.start()
+
+    def _start(self, kv: KV) -> None:
+        """Take up a store, with threads and collections of its own. One that only reads is left as it is."""
+        self._kv = kv
+        self._kept = Kept(self._options.filter_cache_bytes)
         entries, aliases, dropped = catalog.read(kv)
         self._names = Names([entry for entry, _ in entries], aliases)
         self._heads: dict[int, Head] = {entry.number: head for entry, head in entries}
         self._open: dict[int, Collection] = {}
         self._next_number = catalog.next_number(kv, [*self._heads, *dropped])
         commit = max((h.commit for h in self._heads.values()), default=0)
-        self._committer = Committer(kv, commit, self._publish_lock, clock)
-        for number in dropped:
-            self._purge(number)
-        self._remove_unknown_folders()
+        if kv.failure() is None:
+            for number in dropped:
+                self._purge(number)
+            self._remove_unknown_folders()
+        self._committer = Committer(kv, commit, self._publish_lock, self._clock)
         self._maintenance = Maintenance(
             kv,
-            segments,
-            options,
+            self._root,
+            self._options,
             self._committer,
             self._publish_lock,
             self._opened,
             self._put_entry,
             self._wake,
             self._evict_idle,
-            clock,
+            self._clock,
         )
-        self._loader = threading.Thread(target=self._load_sealed, name="vecdb-loader", daemon=True)
-        if options.background:
+        self._loader = threading.Thread(target=self._load_sealed, args=(self._era,), name="vecdb-loader", daemon=True)
+        if self._options.background:
             self._loader.start()
 
     @staticmethod
@@ -144,15 +171,22 @@ class Database:
                 max_total_wal_bytes=options.max_total_wal_bytes,
                 block_cache_bytes=options.block_cache_bytes,
             )
-            kv = RocksKV(directory.rocksdb, store)
+            space = DiskSpace(directory.path, options.disk_reserve_bytes, options.min_free_disk_bytes)
+            opening = OnDisk(directory.rocksdb, store, space)
+            kv = opening.open()
         except BaseException:
             directory.release()
             raise
+
+        def release() -> None:
+            space.release()
+            directory.release()
+
         try:
-            return Database(kv, directory.segments, options, directory.release, clock, directory.identity)
+            return Database(kv, directory.segments, options, release, clock, directory.identity, opening, space)
         except BaseException:
             kv.close()
-            directory.release()
+            release()
             raise
 
     def close(self) -> None:
@@ -161,21 +195,112 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-        with self._publish_lock:  # nothing is built any more, so nobody may go on waiting for it
+        self._supervisor.close()
+        with self._life:
+            with self._publish_lock:  # nothing is built any more, so nobody may go on waiting for it
+                for collection in self._opened():
+                    collection.closing = True
+                    collection.indexed.notify_all()
+            self._maintenance.close()
+            if self._loader.ident is not None:
+                self._loader.join()
+            self._committer.close()
+            self._pins.close()
+            with self._lock:
+                self._open.clear()  # graphs and maps go with the last reader that still holds a view of them
+            try:
+                self._kv.close()
+            finally:
+                self._release()
+
+    # -- states
+
+    def state(self) -> DatabaseState:
+        """What the database can do just now, and why not more."""
+        return self._supervisor.state()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` after every change of the state; it is to return soon, and not to call back in."""
+        self._supervisor.watch(changed)
+
+    def failure(self) -> str | None:
+        """Why nothing can be written until the store is opened again, or None."""
+        return self._unopened or self._committer.failure()
+
+    def reopen(self, context: CallContext) -> None:
+        """Open the store again after a failure, without an end of the process; nothing happens where there was none.
+
+        Every acknowledged write is there afterwards, and each of the others entirely or not at all. Readers wait
+        meanwhile. Raises ReadOnly while the disk still refuses: then reads go on as before.
+        """
+        context.check("opening the database again")
+        self._reopen()
+        self.state()
+
+    def supervise(self) -> None:
+        """Look once at the disk and the state, and do what is due (for tests with ``background=False``)."""
+        self._supervisor.step()
+
+    def _standing(self) -> tuple[StateName, str | None]:
+        if self._unopened is not None:
+            return "unavailable", self._unopened
+        if (reason := self._committer.failure()) is not None:
+            return "read_only", reason
+        reason = self._space.full()
+        return ("serving" if reason is None else "disk_full"), reason
+
+    def _reopen(self) -> None:
+        with self._life:
+            self._refuse_closed()
+            if (reason := self.failure()) is None:
+                return
+            self._supervisor.attempted()
+            if self._opening is None:
+                raise ReadOnly(reason)
+            self._space.give_back(reason)
+            if self._unopened is None:
+                self._opening.try_disk(self._kv)
+            log.info("opening the database again, for %s", reason)
+            with self._lock:
+                self._reopening = True
+                self._era += 1
+            try:
+                self._stop()
+                self._begin_again(self._opening, reason)
+            finally:
+                with self._lock:
+                    self._reopening = False
+                    self._reopened.notify_all()
+
+    def _stop(self) -> None:
+        """Let go of the store and all that works with it; who is under way looks for it anew (see ``_steadily``)."""
+        with self._publish_lock:
             for collection in self._opened():
-                collection.closing = True
+                collection.evicted = True
                 collection.indexed.notify_all()
         self._maintenance.close()
-        if self._loader.ident is not None:
-            self._loader.join()
-        self._committer.close()
-        self._pins.close()
+        self._pins.close(Unavailable("the database was opened again meanwhile: ask once more", retry_after_s=1.0))
+        self._committer.close()  # what is queued is refused: it was not acknowledged, and its request id tells
         with self._lock:
-            self._open.clear()  # graphs and maps go with the last reader that still holds a view of them
-        try:
+            self._open.clear()
+        with contextlib.suppress(VecdbError):  # it failed before; opening reads what is on the disk
             self._kv.close()
-        finally:
-            self._release()
+
+    def _begin_again(self, opening: Opening, reason: str) -> None:
+        """Open for writing; where that fails, so that reads go on; where even that fails, say so and raise."""
+        try:
+            self._start(opening.open())
+            self._unopened = None
+            return
+        except (VecdbError, OSError) as error:
+            problem = f"{reason}; then it could not be opened again: {error}"
+        try:
+            self._stop()
+            self._start(opening.open_to_read(problem))
+            self._unopened = None
+        except (VecdbError, OSError) as error:
+            self._unopened = f"{problem}; nor for reading: {error}"
+        raise ReadOnly(problem)
 
     # -- collections
 
@@ -257,7 +382,7 @@ class Database:
 
         number = self._change(context, drop)
         hit("drop.before_purge")
-        self._purge(number)
+        self._steadily(context, lambda: self._purge(number))  # again, if the store was opened anew: it does no harm
 
     def rename_collection(self, context: CallContext, name: str, new_name: str) -> None:
         """Call a collection something else; its points, its aliases and whoever reads it stay as they are.
@@ -337,21 +462,27 @@ class Database:
 
     def list_collections(self, context: CallContext) -> list[CollectionInfo]:
         """Every collection, by name."""
-        self._refuse_closed()
-        with self._lock:
-            entries = self._names.entries()
-        found = []
-        for entry in entries:
-            with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
-                found.append(self._info(context, entry))
-        return found
+
+        def look() -> list[CollectionInfo]:
+            with self._lock:
+                entries = self._names.entries()
+            found = []
+            for entry in entries:
+                with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
+                    found.append(self._info(context, entry))
+            return found
+
+        return self._steadily(context, look)
 
     def describe(self, context: CallContext, name: str) -> CollectionInfo:
         """One collection. Raises CollectionNotFound."""
-        self._refuse_closed()
-        with self._lock:
-            entry = self._names.find(name)
-        return self._info(context, entry)
+
+        def look() -> CollectionInfo:
+            with self._lock:
+                entry = self._names.find(name)
+            return self._info(context, entry)
+
+        return self._steadily(context, look)
 
     def set_indexing(self, context: CallContext, name: str, mode: Indexing) -> None:
         """``deferred``: build nothing and refuse nothing until ``auto`` again (bulk loading)."""
@@ -436,17 +567,24 @@ class Database:
 
     def database_stats(self, context: CallContext) -> DatabaseStats:
         """Counts and bytes of the process and the store."""
-        self._refuse_closed()
-        memory = process_memory()
-        store = {f"store_{name}": value for name, value in self._kv.stats().items()}
+        memory, state = process_memory(), self.state()
+
+        def look() -> dict[str, int]:
+            return {f"store_{name}": value for name, value in self._kv.stats().items()}
+
+        store = self._steadily(context, look) if state.reads else {}
         with self._lock:
+            self._refuse_closed()
             return DatabaseStats(
                 collections=len(self._names),
                 open_collections=len(self._open),
                 commit=self._committer.commit,
-                read_only_reason=self._committer.failure(),
-                bytes=memory | store,
                 pins=self._pins.list(),
+                read_only_reason=state.reason,
+                bytes=memory | store | self._space.stats(),
+                state=state.name,
+                state_since_ms=state.since_ms,
+                reopen_attempts=state.attempts,
             )
 
     def measure_recall(self, context: CallContext, name: str, request: RecallRequest) -> MeasuredRecall:
@@ -463,12 +601,13 @@ class Database:
 
     def check(self, context: CallContext) -> list[str]:
         """Verify every index against the rows; a list of what is wrong, empty when all is well."""
-        self._refuse_closed()
         problems: list[str] = []
         for info in self.list_collections(context):
             with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
                 problems += self._with(context, info.name, self._check)
-        return problems + self._committer.between_commits(lambda: check_nothing_else(self._kv))
+        return problems + self._steadily(
+            context, lambda: self._committer.between_commits(lambda: check_nothing_else(self._kv))
+        )
 
     # -- snapshots
 
@@ -508,9 +647,10 @@ class Database:
         archives that do not follow each other, and within a scope.
         """
         _refuse_scope(context)
-        self._refuse_closed()
         for new_name in rename.values():
             validate_collection_name(new_name, "rename")
+        with self._lock:
+            era = self._wait_for_store(context)
         restoring = Restoring(
             self._kv,
             lambda n: self._change(context, lambda: self._claim_numbers(n)),
@@ -527,7 +667,10 @@ class Database:
             if dry_run:
                 self._refuse_names([one.naming for one in restored])
             else:
-                self._change(context, lambda: self._publish(restored, restoring))
+                self._change(context, lambda: self._publish(restored, restoring, era))
+        except Closed as error:
+            self._refuse_other_store(era)
+            raise error
         finally:
             with contextlib.suppress(VecdbError):  # then the next open does it
                 for number in restoring.claimed:
@@ -546,10 +689,6 @@ class Database:
         """Write the collection's manifest and delete its garbage now."""
         self._with(context, name, self._maintenance.cover)
 
-    def failure(self) -> str | None:
-        """Why the database is read-only, or None."""
-        return self._committer.failure()
-
     @property
     def options(self) -> EngineOptions:
         """What the database was opened with."""
@@ -558,11 +697,33 @@ class Database:
     # -- opening and letting go
 
     def _with(self, context: CallContext, name: str, action: Callable[[Collection], T]) -> T:
+        return self._steadily(context, lambda: action(self._use(context, name)))
+
+    def _steadily(self, context: CallContext, action: Callable[[], T]) -> T:
+        """Do ``action``; again when a collection was let go of under it, or the store was, to be opened again.
+
+        It met nothing but a store or a queue that was closed before it began or while it read, and changed nothing.
+        """
         while True:
+            with self._lock:
+                era = self._wait_for_store(context)
             try:
-                return action(self._use(context, name))
+                return action()
             except Evicted:
                 continue
+            except Closed:
+                if era == self._era:
+                    raise
+
+    def _wait_for_store(self, context: CallContext) -> int:
+        """Which store there is, once there is one (the lock is held). Raises Closed, Unavailable."""
+        while self._reopening:
+            if not self._reopened.wait(context.remaining()):
+                raise Unavailable("the database is being opened again", retry_after_s=1.0)
+        self._refuse_closed()
+        if self._unopened is not None:
+            raise Unavailable(f"the database could not be opened again: {self._unopened}", retry_after_s=RETRY_S)
+        return self._era
 
     def _read(self, context: CallContext, name: str, action: Callable[[Collection], T]) -> T:
         """As ``_with``. Rows that were purged under the reader are no answer, and no loss of data either."""
@@ -582,7 +743,7 @@ class Database:
         """The collection, loaded; opened by the first who asks, in that caller's thread."""
         context.check("starting")
         with self._lock:
-            self._refuse_closed()
+            self._wait_for_store(context)
             entry = self._names.find(name)
             collection = self._open.get(entry.number)
             first = collection is None
@@ -601,6 +762,7 @@ class Database:
             self._options,
             self._publish_lock,
             self._memory,
+            self._space,
             self._wake,
             self._kept,
             self._clock,
@@ -616,17 +778,18 @@ class Database:
                 log.exception("collection %r does not load", collection.entry.name)
                 error = DataLoss(f"collection {collection.entry.name!r} does not load: {error!r}")
             with self._lock:
-                self._open.pop(collection.number, None)
+                if self._open.get(collection.number) is collection:
+                    del self._open[collection.number]
             collection.loaded(error)
         else:
             collection.loaded()
 
-    def _load_sealed(self) -> None:
-        """Load collections with sealed segments, the one written last first."""
+    def _load_sealed(self, era: int) -> None:
+        """Load collections with sealed segments, the one written last first, until there is another store."""
         with self._lock:
             by_recency = sorted(self._names.entries(), key=lambda e: -self._heads[e.number].commit)
         for entry in by_recency:
-            if self._closed:
+            if self._closed or self._era != era:
                 return
             try:
                 if not manifest.load(self._kv, entry.number).segments and not entry.shape.dropping:
@@ -635,7 +798,7 @@ class Database:
                 log.error("collection %r is not loaded: %s", entry.name, error)
                 continue
             with self._lock:
-                if not self._names.there(entry) or entry.number in self._open:
+                if self._era != era or not self._names.there(entry) or entry.number in self._open:
                     continue
                 collection = self._make(entry)
             self._load(collection)
@@ -730,8 +893,9 @@ class Database:
                 if new and there + new > most:
                     raise ResourceExhausted(f"too many {what}", expected=f"<= {most}", received=str(there + new))
 
-    def _publish(self, restored: Sequence[Restored], restoring: Restoring) -> None:
+    def _publish(self, restored: Sequence[Restored], restoring: Restoring, era: int) -> None:
         """Give collections whose rows are there their names, all at once."""
+        self._refuse_other_store(era)
         self._refuse_names([one.naming for one in restored])
         hit("restore.before_catalog")
         commit = self._committer.commit + 1
@@ -752,6 +916,11 @@ class Database:
                 for alias in one.naming.aliases:
                     self._names.set_alias(alias, one.entry.number)
 
+    def _refuse_other_store(self, era: int) -> None:
+        """Raise Unavailable when the store was opened again since: it purged rows that stood for nothing yet."""
+        if self._era != era and not self._closed:
+            raise Unavailable("the database was opened again meanwhile: restore once more", retry_after_s=1.0)
+
     def _report(self, one: Restored, dry_run: bool) -> RestoredCollection:
         """What to say of it; it is opened, and searched."""
         name, found = one.naming.name, {}
@@ -761,13 +930,12 @@ class Database:
 
     def _change(self, context: CallContext, action: Callable[[], T]) -> T:
         """Change the catalog between commits, unless the caller's time passed in the queue."""
-        self._refuse_closed()
 
         def change() -> T:
             context.check("waiting for earlier writes")
             return action()
 
-        return self._committer.between_commits(change)
+        return self._steadily(context, lambda: self._committer.between_commits(change))
 
     def _purge(self, number: int) -> None:
         """Delete what a dropped collection left; safe to do again after a crash."""

@@ -4,6 +4,7 @@ vecdb.json    format number and identity; the first file written, so a directory
 LOCK.pid      held while open
 rocksdb/      the truth
 segments/     derived files, one folder a sealed segment
+reserve       takes up space while it is open, for when the disk is full (vecdb/engine/space.py)
 shared/       where the processes meet that share it (vecdb/client/shared_folder.py)
 """
 

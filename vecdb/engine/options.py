@@ -36,8 +36,11 @@ class EngineOptions:
     this size while writes go on; ``max_segment_bytes`` bounds any segment. ``max_snapshot_s``: a snapshot
     that is not read to its end by then is given up, for what it reads keeps its space. ``measure_share``: the
     share of one core that measuring recall may take in idle time, 0: it is not measured, and no query is kept
-    for that. A graph below ``recall_bound`` at the default ef is built again; 0: none is. See
-    docs/decisions/0003.
+    for that. A graph below ``recall_bound`` at the default ef is built again; 0: none is.
+    ``disk_reserve_bytes``: kept back on the disk while it is open; opening again after a failure writes the logs
+    (``max_total_wal_bytes``) once more. Below ``min_free_disk_bytes`` what grows is refused. ``reopen_pause_s``: after
+    a failure the store is opened again after so long, then twice as long; 0: only when asked.
+    See docs/decisions/0003.
     """
 
     durability: Durability = "fsync"
@@ -70,6 +73,9 @@ class EngineOptions:
     block_cache_bytes: int = 128 * MIB
     filter_cache_bytes: int = 256 * MIB
     max_snapshot_s: float = 21_600.0
+    disk_reserve_bytes: int = 96 * MIB
+    min_free_disk_bytes: int = 64 * MIB
+    reopen_pause_s: float = 1.0
 
     def wants_graph(self, rows: int, vector_bytes: int) -> bool:
         """Whether so many rows, or vectors of so many bytes, are too much for exact scans for good."""

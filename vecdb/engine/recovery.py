@@ -74,7 +74,8 @@ def recover(collection: Collection, root: Path) -> None:
     Raises DataLoss where the truth itself is damaged.
     """
     number, kv = collection.number, collection.kv
-    drop_rows_from(kv, number, collection.committed.next_row)
+    if kv.failure() is None:  # else nothing is written before it is opened again
+        drop_rows_from(kv, number, collection.committed.next_row)
     manifest = manifests.load(kv, number)
     collection.next_segment = manifest.next_segment
     changes = [codec.decode_change(value) for _, value in kv.scan(keys.log(number, 0), keys.log(number, keys.LAST_ROW))]

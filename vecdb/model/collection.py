@@ -80,7 +80,8 @@ class CollectionStats:
 class DatabaseStats:
     """Process-wide numbers: resident and anonymous bytes, the store's memory and disk, collections.
 
-    ``pins``: states of the store that are kept, for snapshots under way.
+    ``pins``: states of the store that are kept, for snapshots under way. ``state``, ``read_only_reason``,
+    ``state_since_ms`` and ``reopen_attempts`` are a DatabaseState.
     """
 
     collections: int
@@ -89,3 +90,6 @@ class DatabaseStats:
     read_only_reason: str | None
     bytes: Mapping[str, int]
     pins: Sequence[Pin] = ()
+    state: str = "serving"
+    state_since_ms: int = 0
+    reopen_attempts: int = 0

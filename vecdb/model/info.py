@@ -41,6 +41,7 @@ FEATURES = (
     "search.modifiers",
     "search.mmr",
     "analyze",
+    "reopen",
 )
 
 MAX_MESSAGE_BYTES = 64 << 20

@@ -72,6 +72,27 @@ def write_file(path: Path, chunks: Iterable[Buffer]) -> str:
     return digest.hexdigest()
 
 
+def allocate(path: Path, nbytes: int) -> None:
+    """Make a file that takes up so much space, durably, with whatever in it. Raises OSError when there is no room."""
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, nbytes)
+        os.fsync(file.fileno())
+    fsync_dir(path.parent)
+
+
+def try_disk(folder: Path) -> None:
+    """Write, sync in both ways and remove a small file. Raises OSError when the disk refuses."""
+    path = temp_path(folder / "probe")
+    try:
+        with open(path, "wb") as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fdatasync(file.fileno())
+            os.fsync(file.fileno())
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def publish_folder(temp: Path, path: Path) -> None:
     """Give a folder of plain files its name, durably: the files, the folder, the name, the parent."""
     for entry in sorted(temp.iterdir()):

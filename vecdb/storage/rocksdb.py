@@ -95,16 +95,22 @@ class RocksBatch:
 class RocksKV:
     """A ``KV`` in one RocksDB directory, created when missing.
 
-    ``links``: a folder of links to its files, see ``read_only``. Raises DataDirInUse when another process
-    has it open, DataDirUnusable when it cannot be made or written, DataLoss when what is there is damaged.
+    ``links``: a folder of links to its files, see ``open_to_read``, and ``reason``, why it is not written. Raises
+    DataDirInUse when another process has it open, DataDirUnusable when it cannot be made or written, DataLoss when
+    what is there is damaged.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], options: StoreOptions | None = None, links: Path | None = None
+        self,
+        path: str | os.PathLike[str],
+        options: StoreOptions | None = None,
+        links: tempfile.TemporaryDirectory[str] | None = None,
+        reason: str = "",
     ) -> None:
         self.path = Path(path)
         self.options = options or StoreOptions()
-        self._failure: str | None = None if links is None else "it was opened for reading"
+        self._failure: str | None = None if links is None else reason
+        self._links = links
         self._calls = _Gate(self.path)
         self._compactions = _Gate(self.path)
         self._close_lock = threading.Lock()
@@ -119,7 +125,7 @@ class RocksKV:
             if links is None:
                 self._db = rocksdict.Rdict(str(self.path), rocks)
             else:
-                self._db = rocksdict.Rdict(str(links), rocks, access_type=rocksdict.AccessType.read_only(False))
+                self._db = rocksdict.Rdict(links.name, rocks, access_type=rocksdict.AccessType.read_only(False))
         except Exception as error:
             raise _open_error(self.path, error) from error
         _stores.add(self)
@@ -264,6 +270,8 @@ class RocksKV:
                 if self._failure is None and not cancelled:
                     problem = self._fail("close", error)
             del self._db
+            if self._links is not None:
+                self._links.cleanup()
             if problem is not None:
                 raise problem
 
@@ -342,25 +350,35 @@ def _abandon_all() -> None:
 os.register_at_fork(after_in_child=_abandon_all)
 
 
-@contextmanager
-def read_only(path: Path) -> Iterator[RocksKV]:
-    """The store in ``path`` for reading, also while another process writes it; nothing there is touched.
+def open_to_read(path: Path, reason: str, options: StoreOptions | None = None) -> RocksKV:
+    """The store in ``path`` for reading; nothing there is touched. Writes are refused for ``reason``.
 
     rocksdict writes a note of its own on every opening, one for reading too: so what is opened is a folder
-    of links, with a copy of the note. Raises DataLoss, also when files were replaced in that instant.
+    of links, with a copy of the note, that goes when it is closed. Raises DataLoss, also when files were replaced in
+    that instant, DataDirUnusable, OSError.
     """
-    with tempfile.TemporaryDirectory(prefix="vecdb-") as folder:
-        links = Path(folder)
+    folder = tempfile.TemporaryDirectory(prefix="vecdb-")
+    try:
+        links = Path(folder.name)
         for entry in os.scandir(path.absolute()):
             if entry.name == _NOTE:
                 shutil.copyfile(entry.path, links / _NOTE)
             else:
                 os.symlink(entry.path, links / entry.name)
-        kv = RocksKV(path, links=links)
-        try:
-            yield kv
-        finally:
-            kv.close()
+        return RocksKV(path, options, folder, reason)
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[RocksKV]:
+    """The store in ``path`` for reading, also while another process writes it. Raises as ``open_to_read``."""
+    kv = open_to_read(path, "it was opened for reading")
+    try:
+        yield kv
+    finally:
+        kv.close()
 
 
 class _Scan:

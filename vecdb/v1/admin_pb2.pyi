@@ -336,3 +336,27 @@ class CheckResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["problems", b"problems"]) -> None: ...
 
 global___CheckResponse = CheckResponse
+
+@typing.final
+class ReopenRequest(google.protobuf.message.Message):
+    """See Reopen."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ReopenRequest = ReopenRequest
+
+@typing.final
+class ReopenResponse(google.protobuf.message.Message):
+    """See Reopen."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ReopenResponse = ReopenResponse

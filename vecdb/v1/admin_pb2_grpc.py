@@ -75,6 +75,11 @@ class AdminServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_admin__pb2.CheckRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_admin__pb2.CheckResponse.FromString,
                 _registered_method=True)
+        self.Reopen = channel.unary_unary(
+                '/vecdb.v1.AdminService/Reopen',
+                request_serializer=vecdb_dot_v1_dot_admin__pb2.ReopenRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_admin__pb2.ReopenResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -131,6 +136,14 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reopen(self, request, context):
+        """Opens the store again after a failure, so that writes are taken again; no acknowledged write changes. While the
+        disk still refuses: UNAVAILABLE, and reads go on. Without a failure it does nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -168,6 +181,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.Check,
                     request_deserializer=vecdb_dot_v1_dot_admin__pb2.CheckRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_admin__pb2.CheckResponse.SerializeToString,
+            ),
+            'Reopen': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reopen,
+                    request_deserializer=vecdb_dot_v1_dot_admin__pb2.ReopenRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_admin__pb2.ReopenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -359,6 +377,33 @@ class AdminService(object):
             '/vecdb.v1.AdminService/Check',
             vecdb_dot_v1_dot_admin__pb2.CheckRequest.SerializeToString,
             vecdb_dot_v1_dot_admin__pb2.CheckResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reopen(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.AdminService/Reopen',
+            vecdb_dot_v1_dot_admin__pb2.ReopenRequest.SerializeToString,
+            vecdb_dot_v1_dot_admin__pb2.ReopenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,14 @@ class AdminServiceStub:
     ]
     """Verifies everything on disk and in memory and reports what is wrong. Changes nothing. Takes as long as it takes."""
 
+    Reopen: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.admin_pb2.ReopenRequest,
+        vecdb.v1.admin_pb2.ReopenResponse,
+    ]
+    """Opens the store again after a failure, so that writes are taken again; no acknowledged write changes. While the
+    disk still refuses: UNAVAILABLE, and reads go on. Without a failure it does nothing.
+    """
+
 class AdminServiceAsyncStub:
     """Tells about the server and looks after it."""
 
@@ -111,6 +119,14 @@ class AdminServiceAsyncStub:
         vecdb.v1.admin_pb2.CheckResponse,
     ]
     """Verifies everything on disk and in memory and reports what is wrong. Changes nothing. Takes as long as it takes."""
+
+    Reopen: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.admin_pb2.ReopenRequest,
+        vecdb.v1.admin_pb2.ReopenResponse,
+    ]
+    """Opens the store again after a failure, so that writes are taken again; no acknowledged write changes. While the
+    disk still refuses: UNAVAILABLE, and reads go on. Without a failure it does nothing.
+    """
 
 class AdminServiceServicer(metaclass=abc.ABCMeta):
     """Tells about the server and looks after it."""
@@ -172,5 +188,15 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.admin_pb2.CheckResponse, collections.abc.Awaitable[vecdb.v1.admin_pb2.CheckResponse]]:
         """Verifies everything on disk and in memory and reports what is wrong. Changes nothing. Takes as long as it takes."""
+
+    @abc.abstractmethod
+    def Reopen(
+        self,
+        request: vecdb.v1.admin_pb2.ReopenRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.admin_pb2.ReopenResponse, collections.abc.Awaitable[vecdb.v1.admin_pb2.ReopenResponse]]:
+        """Opens the store again after a failure, so that writes are taken again; no acknowledged write changes. While the
+        disk still refuses: UNAVAILABLE, and reads go on. Without a failure it does nothing.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -216,6 +216,9 @@ class DatabaseStats(google.protobuf.message.Message):
     COMMIT_FIELD_NUMBER: builtins.int
     READ_ONLY_REASON_FIELD_NUMBER: builtins.int
     BYTES_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    STATE_SINCE_MS_FIELD_NUMBER: builtins.int
+    REOPEN_ATTEMPTS_FIELD_NUMBER: builtins.int
     collections: builtins.int
     """Collections there are."""
     open_collections: builtins.int
@@ -224,6 +227,12 @@ class DatabaseStats(google.protobuf.message.Message):
     """Number of the newest commit."""
     read_only_reason: builtins.str
     """Why writes are refused. Not given: they are not."""
+    state: builtins.str
+    """"serving"; "disk_full": what grows is refused; "read_only": every write is; "unavailable": reads are too."""
+    state_since_ms: builtins.int
+    """When that began, milliseconds since 1970."""
+    reopen_attempts: builtins.int
+    """How often the store was to be opened again since it failed."""
     @property
     def bytes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Bytes by purpose."""
@@ -236,9 +245,12 @@ class DatabaseStats(google.protobuf.message.Message):
         commit: builtins.int = ...,
         read_only_reason: builtins.str | None = ...,
         bytes: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        state: builtins.str = ...,
+        state_since_ms: builtins.int = ...,
+        reopen_attempts: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_read_only_reason", b"_read_only_reason", "read_only_reason", b"read_only_reason"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_read_only_reason", b"_read_only_reason", "bytes", b"bytes", "collections", b"collections", "commit", b"commit", "open_collections", b"open_collections", "read_only_reason", b"read_only_reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_read_only_reason", b"_read_only_reason", "bytes", b"bytes", "collections", b"collections", "commit", b"commit", "open_collections", b"open_collections", "read_only_reason", b"read_only_reason", "reopen_attempts", b"reopen_attempts", "state", b"state", "state_since_ms", b"state_since_ms"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_read_only_reason", b"_read_only_reason"]) -> typing.Literal["read_only_reason"] | None: ...
 
 global___DatabaseStats = DatabaseStats

@@ -66,3 +66,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
 
     def Check(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
         return pb.CheckResponse(problems=self._database.check(self._calls.context(context)))
+
+    def Reopen(self, request: pb.ReopenRequest, context: grpc.ServicerContext) -> pb.ReopenResponse:
+        self._database.reopen(self._calls.context(context))
+        return pb.ReopenResponse()

@@ -11,7 +11,7 @@ from vecdb.wire.admission import Gate
 
 CHANGES = 16  # they wait for the disk, one after another
 LOOKS = 32  # they may wait for a collection that loads
-SLOW = 8  # compacting, waiting, checking: few at a time
+SLOW = 8  # compacting, waiting, checking, opening again: few at a time
 
 _COLLECTIONS = collections_pb2.DESCRIPTOR.services_by_name["CollectionsService"].full_name
 _POINTS = points_pb2.DESCRIPTOR.services_by_name["PointsService"].full_name
@@ -42,7 +42,7 @@ class Gates:
             _ADMIN: {
                 "SetIndexing": changes,
                 "Stats": looks,
-                **dict.fromkeys(("Compact", "WaitIndexed", "Check"), slow),
+                **dict.fromkeys(("Compact", "WaitIndexed", "Check", "Reopen"), slow),
             },
         }
         self.by_method = {f"/{service}/{name}": gate for service, of in named.items() for name, gate in of.items()}

@@ -71,7 +71,8 @@ class Server:
     ) -> None:
         calls = Calls(scope_of)
         limits = _within(options.info.limits, database.options.limits())
-        self.health = Health(database.failure, SERVICES, WRITING)
+        self.health = Health(database.state, SERVICES, WRITING)
+        database.watch(self.health.refresh)
         gates = Gates(options.max_calls, options.max_request_bytes, options.max_streams)
         failures = Failures(self.health.refresh)
         self._streams = Streams(gates.reads, failures)

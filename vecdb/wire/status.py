@@ -51,6 +51,7 @@ CODES: dict[type[VecdbError], grpc.StatusCode] = {
     errors.ResourceExhausted: _Code.RESOURCE_EXHAUSTED,
     errors.IndexingBehind: _Code.RESOURCE_EXHAUSTED,
     errors.MemoryLimit: _Code.RESOURCE_EXHAUSTED,
+    errors.DiskFull: _Code.RESOURCE_EXHAUSTED,
     errors.TooLarge: _Code.RESOURCE_EXHAUSTED,
     errors.Unavailable: _Code.UNAVAILABLE,
     errors.ReadOnly: _Code.UNAVAILABLE,
@@ -88,7 +89,7 @@ def to_rpc(error: VecdbError) -> RpcStatus:
     """The status that says ``error`` to the other end."""
     code, status = _code(type(error)), to_message(error)
     trailers: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
-    if isinstance(error, errors.ReadOnly):  # nothing but a restart helps
+    if isinstance(error, errors.ReadOnly):  # what ends it takes longer than a retry waits
         trailers.append((PUSHBACK_KEY, "-1"))
     elif isinstance(error, errors.Unavailable) and error.retry_after_s is not None:
         trailers.append((PUSHBACK_KEY, str(round(error.retry_after_s * 1000))))

@@ -41,6 +41,7 @@ from vecdb.client.operations import Upsert
 from vecdb.errors import (
     CollectionLoading,
     DeadlineExceeded,
+    DiskFull,
     InvalidArgument,
     MemoryLimit,
     PartialWrite,
@@ -312,7 +313,7 @@ def _is_not_now(error: VecdbError) -> bool:
     """Whether the same batch may be taken later; a request id makes it safe to send again what perhaps was stored."""
     if isinstance(error, PartialWrite):
         error = error.cause
-    if isinstance(error, TooLarge | MemoryLimit | ReadOnly):
+    if isinstance(error, TooLarge | MemoryLimit | DiskFull | ReadOnly):
         return False
     return isinstance(error, ResourceExhausted | Unavailable | CollectionLoading | DeadlineExceeded)
 

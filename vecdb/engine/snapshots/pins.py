@@ -10,7 +10,7 @@ import itertools
 import threading
 from collections.abc import Callable
 
-from vecdb.errors import Closed, DeadlineExceeded
+from vecdb.errors import Closed, DeadlineExceeded, VecdbError
 from vecdb.model.snapshot import Pin
 from vecdb.storage.kv import KV
 
@@ -37,11 +37,12 @@ class Pins:
         with self._lock:
             return tuple(held.pin for held in self._held.values())
 
-    def close(self) -> None:
-        """Let go of all."""
+    def close(self, told: VecdbError | None = None) -> None:
+        """Let go of all; ``told`` is what their readers are told, None: that the database is closed."""
         with self._lock:
             held = list(self._held.values())
         for one in held:
+            one.told = told
             one.release()
 
     def _forget(self, pin: Pin) -> None:
@@ -58,6 +59,7 @@ class Held:
         self._max_s = max_s
         self._forget = forget
         self._expired = False
+        self.told: VecdbError | None = None
         self._timer = threading.Timer(max_s, self.expire)
         self._timer.daemon = True
         self._timer.start()
@@ -76,7 +78,7 @@ class Held:
     def lost(self, error: Closed) -> Exception:
         """What to tell a reader that met ``error``."""
         if not self._expired:
-            return error
+            return self.told or error
         return DeadlineExceeded(
             "the snapshot was not read to its end in time, and the state it read is not kept any more",
             expected=f"max_snapshot_s = {self._max_s:g}",

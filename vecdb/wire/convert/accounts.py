@@ -80,6 +80,9 @@ def database_stats_to_proto(stats: DatabaseStats) -> stats_pb2.DatabaseStats:
         commit=stats.commit,
         read_only_reason=stats.read_only_reason,
         bytes=stats.bytes,
+        state=stats.state,
+        state_since_ms=stats.state_since_ms,
+        reopen_attempts=stats.reopen_attempts,
     )
 
 
@@ -90,6 +93,9 @@ def database_stats_from_proto(message: stats_pb2.DatabaseStats) -> DatabaseStats
         commit=message.commit,
         read_only_reason=message.read_only_reason if message.HasField("read_only_reason") else None,
         bytes=dict(message.bytes),
+        state=message.state or ("read_only" if message.HasField("read_only_reason") else "serving"),
+        state_since_ms=message.state_since_ms,
+        reopen_attempts=message.reopen_attempts,
     )
 
 
