@@ -264,6 +264,7 @@ def test_the_server_is_asked_once_what_it_can_do(start: Callable[..., Server], e
         for call, feature in (
             (lambda: docs.upsert(["a"]), "write.request_id"),
             (lambda: docs.search([1, 2], explain=True), "search.explain"),
+            (client.reopen, "reopen"),
         ):
             with pytest.raises(errors.Unimplemented) as refused:
                 call()

@@ -367,7 +367,7 @@ database_stats = st.builds(
     COUNTS,
     st.none() | TEXT,
     st.dictionaries(TEXT, COUNTS),
-    st.sampled_from(["serving", "disk_full", "read_only", "unavailable"]),
-    COUNTS,
-    st.integers(0, 2**32 - 1),
+    state=st.sampled_from(["serving", "disk_full", "read_only", "unavailable"]),
+    state_since_ms=COUNTS,
+    reopen_attempts=st.integers(0, 2**32 - 1),
 )
