@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vecdb.errors import Aborted as Aborted
     from vecdb.errors import AlreadyExists as AlreadyExists
     from vecdb.errors import Cancelled as Cancelled
+    from vecdb.errors import ChangesGone as ChangesGone
     from vecdb.errors import Closed as Closed
     from vecdb.errors import CollectionExists as CollectionExists
     from vecdb.errors import CollectionLoading as CollectionLoading
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from vecdb.model.collection import SegmentStats as SegmentStats
     from vecdb.model.facet import Facet as Facet
     from vecdb.model.facet import FacetValue as FacetValue
+    from vecdb.model.feed import Change as Change
     from vecdb.model.filter import Filter as Filter
     from vecdb.model.filter.expression import F as F
     from vecdb.model.fusion import DistributionScore as DistributionScore
@@ -113,6 +115,7 @@ _PLACES = {
         "Aborted",
         "AlreadyExists",
         "Cancelled",
+        "ChangesGone",
         "Closed",
         "CollectionExists",
         "CollectionLoading",
@@ -147,6 +150,7 @@ _PLACES = {
     ),
     "vecdb.model.collection": ("CollectionInfo", "CollectionStats", "DatabaseStats", "SegmentStats"),
     "vecdb.model.facet": ("Facet", "FacetValue"),
+    "vecdb.model.feed": ("Change",),
     "vecdb.model.filter": ("Filter",),
     "vecdb.model.filter.expression": ("F",),
     "vecdb.model.hit": ("Hit", "Page", "Point", "SearchResult"),

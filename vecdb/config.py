@@ -185,6 +185,14 @@ SERVE: tuple[Setting, ...] = (
         "server.max_streams",
     ),
     Setting(
+        "max_followers",
+        "64",
+        "",
+        "Calls that may wait for changes, each with a thread; more are refused at once.",
+        count,
+        "server.max_followers",
+    ),
+    Setting(
         "max_requests",
         "512MiB",
         "bytes",
@@ -327,6 +335,23 @@ SERVE: tuple[Setting, ...] = (
         "How long a request id is remembered, so that a write sent twice is done once.",
         seconds,
         "engine.request_memory_s",
+    ),
+    Setting(
+        "keep_changes",
+        "600",
+        "seconds",
+        "How far back the change feed goes: so long deleted and replaced points keep their space. "
+        "A day, for a replica that starts from a snapshot of the night: 90000.",
+        seconds,
+        "engine.keep_changes_s",
+    ),
+    Setting(
+        "keep_changes_size",
+        "64MiB",
+        "bytes",
+        "And how much of them each collection keeps at most, whatever their age.",
+        size,
+        "engine.keep_changes_bytes",
     ),
     Setting(
         "open_collections",

@@ -17,6 +17,7 @@
     │   ├── DataDirUnusable        unwritable, not ours, or not a directory
     │   ├── FormatTooNew           written by a newer release
     │   ├── EngineNotInstalled     the thin client was asked to open or serve
+    │   ├── ChangesGone            the change feed no longer goes back so far
     │   └── Closed                 the database or client was closed
     ├── Aborted                    the state changed meanwhile
     │   └── ConditionFailed        a condition on a write was lost; names the point and its version
@@ -147,6 +148,12 @@ class FormatTooNew(FailedPrecondition):
 
 class EngineNotInstalled(FailedPrecondition):
     reason = "ENGINE_NOT_INSTALLED"
+
+
+class ChangesGone(FailedPrecondition):
+    """The changes after a token are no longer kept; ``expected`` names the oldest token from which there are."""
+
+    reason = "CHANGES_GONE"
 
 
 class Closed(FailedPrecondition):

@@ -236,3 +236,15 @@ def test_search_by_words_and_vectors(vec: CommandLine, tmp_path: Path) -> None:
 )
 def test_words_that_cannot_be_asked_for(vec: CommandLine, words: tuple[str, ...], said: str) -> None:
     assert said in vec("search", "docs", *words, status=2).err
+
+
+def test_changes(vec: CommandLine) -> None:
+    token = vec("changes", "docs", "--token").out.strip()
+    assert vec("changes", "docs", "--token", "--json").documents() == [{"token": token}]
+    vec("import", "docs", "-", "--format", "jsonl", given='{"id": "new", "text": "hello"}\n')
+    (told,) = vec("changes", "docs", "--after", token, "--json").documents()
+    assert [point["id"] for point in told["points"]] == ["new"]
+    assert (told["deleted"], told["last"], told["points"][0]["expires_at"]) == ([], True, 0)
+    assert vec("changes", "docs", "--after", told["token"]).out == ""
+    assert "written  new" in vec("changes", "docs", "--after", token, "--follow", "--limit", 1).out
+    assert "not a token" in vec("changes", "docs", "--after", "yesterday", status=1).err

@@ -57,12 +57,8 @@ class _FromLoop:
 
         return call
 
-    def _walk(self, items: AsyncIterator[Any]) -> Iterator[Any]:
-        async def following() -> Any:
-            return await anext(items, None)
-
-        while (item := self._loop.run(following())) is not None:
-            yield item
+    def _walk(self, items: AsyncIterator[Any]) -> _Walk:
+        return _Walk(items, self._loop)
 
     def close(self) -> None:
         self._caller(self._target.close)()  # type: ignore[union-attr]
@@ -72,6 +68,28 @@ class _FromLoop:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+class _Walk:
+    """An async iterator, driven from blocking code; it has what the iterator has."""
+
+    def __init__(self, items: AsyncIterator[Any], loop: LoopThread) -> None:
+        self._items = items
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._items, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        async def following() -> Any:
+            return await anext(self._items, None)
+
+        if (item := self._loop.run(following())) is None:
+            raise StopIteration
+        return item
 
 
 def from_loop(client: AsyncClient, loop: LoopThread) -> Client:

@@ -52,6 +52,7 @@ SMALL = EngineOptions(
     search_threads=1,
     idle_seal_s=0.0,
     measure_share=0.0,
+    keep_changes_s=0.0,
     write_buffer_bytes=1 << 20,
     max_total_wal_bytes=1 << 20,
     block_cache_bytes=1 << 20,

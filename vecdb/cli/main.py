@@ -12,6 +12,7 @@ import click
 from vecdb.cli import exits
 from vecdb.cli.analyze import analyze
 from vecdb.cli.bench.command import bench
+from vecdb.cli.changes import changes
 from vecdb.cli.check import check
 from vecdb.cli.collections import collections
 from vecdb.cli.compact import compact
@@ -82,6 +83,7 @@ def main(traceback: bool) -> None:
 for _command in (
     analyze,
     bench,
+    changes,
     check,
     collections,
     compact,

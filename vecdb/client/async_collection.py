@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, calls, changes, steps
+from vecdb.client import build, calls, changes, feed, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.collection import Payloads
 from vecdb.client.examples import Ids
+from vecdb.client.feed import AsyncChanges, Feed
 from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.keyword import Fields, Keyword, Query
-from vecdb.client.lanes import BULK, READ, SLOW, WRITE, Lane
+from vecdb.client.lanes import BULK, FOLLOW, READ, SLOW, WRITE, Lane
 from vecdb.client.modifiers import Boost, Decay
 from vecdb.client.near import Near, Vector
 from vecdb.client.operations import (
@@ -407,6 +408,17 @@ class AsyncCollection:
     ) -> Facet:
         """How many of the points that match have which value at ``key``, exactly."""
         return await self._run(steps.facet(self._name, key, filter, limit), timeout)
+
+    def changes(
+        self, after: str = "now", *, follow: bool = False, limit: int | None = None, timeout: float | None = None
+    ) -> AsyncChanges:
+        """What write batches did to the points after a place, in order, for ``async for``."""
+        walk = Feed(self._name, after, follow, limit, timeout)
+        return AsyncChanges(walk, lambda: self._transport.run(walk.more(), walk.budget(self._timeout), FOLLOW))
+
+    async def change_token(self, *, timeout: float | None = None) -> str:
+        """The token after the newest write."""
+        return await self._run(feed.token(self._name), timeout)
 
     @overload
     async def analyze(  # type: ignore[overload-overlap]

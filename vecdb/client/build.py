@@ -226,8 +226,8 @@ def size_of(operation: point.Operation) -> int | None:
 
 
 def _operation(given: Operation) -> point.Operation:
-    if isinstance(given, Clear):
-        return given
+    if isinstance(given, Clear | point.Put | DeleteIds):
+        return given  # as it comes, of a Change
     if isinstance(given, Delete):
         return delete(given)
     if type(given) in _MODES:

@@ -17,6 +17,7 @@ from vecdb.model import collection, facet
 from vecdb.model.collection import CollectionInfo, CollectionStats, Indexing
 from vecdb.model.context import CallContext
 from vecdb.model.facet import FacetRequest
+from vecdb.model.feed import FeedPage, FeedRequest
 from vecdb.model.filter import Filter
 from vecdb.model.info import ServerInfo
 from vecdb.model.order import OrderBy
@@ -245,6 +246,17 @@ class Ordered(Call[tuple[Points, bool, bytes]]):
     def on(self, engine: Database, context: CallContext) -> tuple[Points, bool, bytes]:
         page = engine.ordered(context, self.collection, self.by, self.cursor, self.limit, self.select, self.filter)
         return page.points, page.end, page.cursor(len(page.points))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(Call[FeedPage]):
+    """What write batches did after a place in the change feed."""
+
+    collection: str
+    asked: FeedRequest
+
+    def on(self, engine: Database, context: CallContext) -> FeedPage:
+        return engine.changes(context, self.collection, self.asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.client import build, calls, changes, steps
+from vecdb.client import build, calls, changes, feed, steps
 from vecdb.client.calls import Call, Steps
 from vecdb.client.examples import Ids
+from vecdb.client.feed import Changes, Feed
 from vecdb.client.filters import Where
 from vecdb.client.guess import GUESS, ByField, Column, PayloadColumns
 from vecdb.client.keyword import Fields, Keyword, Query
@@ -476,6 +477,27 @@ class Collection:
         an array counts for each different element once.
         """
         return self._run(steps.facet(self._name, key, filter, limit), timeout)
+
+    def changes(
+        self, after: str = "now", *, follow: bool = False, limit: int | None = None, timeout: float | None = None
+    ) -> Changes:
+        """What write batches did to the points after a place, in order: a Change for each, or for parts of a large one.
+
+        ``after``: the ``token`` of a Change, of ``change_token`` or of a snapshot; "now": what is written from the
+        first iteration on; "oldest": all that is still kept. ``follow``: wait for what comes, until nothing came for
+        ``timeout`` seconds (None: for ever); else end with the newest write, and ``timeout`` is for each fetch.
+        ``limit``: end after so many batches. The iterator's ``token`` is where it stands.
+
+        A change goes into another collection by ``other.write(change.operations())``; see docs/changes.md. Raises
+        ChangesGone when the changes after the token are no longer kept, InvalidArgument for a token of another
+        database or collection.
+        """
+        walk = Feed(self._name, after, follow, limit, timeout)
+        return Changes(walk, lambda: run(walk.more(), self._transport.send, walk.budget(self._timeout)))
+
+    def change_token(self, *, timeout: float | None = None) -> str:
+        """The token after the newest write: where ``changes`` goes on from the state that is read after this."""
+        return self._run(feed.token(self._name), timeout)
 
     @overload
     def analyze(  # type: ignore[overload-overlap]

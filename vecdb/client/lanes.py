@@ -33,7 +33,9 @@ READ = Lane(turns=32, threads=4)
 BULK = Lane(turns=4, threads=2, heavy=True)
 WRITE = Lane(turns=16, threads=8, heavy=True)
 SLOW = Lane(turns=8, threads=4)
-LANES = (READ, BULK, WRITE, SLOW)
+# They wait for changes most of the time, on a condition or a socket.
+FOLLOW = Lane(turns=64, threads=16)
+LANES = (READ, BULK, WRITE, SLOW, FOLLOW)
 
 
 class Turns:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from vecdb.client.filters import Where
+from vecdb.model import point
 from vecdb.model.point import Clear
 
 Id = str | int | uuid.UUID
@@ -98,7 +99,8 @@ class Delete:
     if_filter: Where | None = None
 
 
-Operation = Upsert | Insert | Update | Delete | Clear
+Operation = Upsert | Insert | Update | Delete | Clear | point.Put | point.DeleteIds
+"""The last two are those of a Change."""
 
 __all__ = [
     "Clear",

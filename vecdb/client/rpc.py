@@ -358,6 +358,13 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         lambda call, answer: convert.facet_from_proto(answer),
         lambda call: ("points.facet",),
     ),
+    calls.Changes: _Method(
+        _POINTS + "Changes",
+        lambda call: convert.feed_request_to_proto(call.collection, call.asked),
+        points_pb2.ChangesResponse,
+        lambda call, answer: convert.feed_page_from_proto(answer),
+        lambda call: ("points.changes",),
+    ),
     calls.Search: _Method(
         _SEARCH + "Search",
         lambda call: convert.search_to_proto(call.collection, call.request),

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 
 from vecdb.engine import catalog, text_check
-from vecdb.engine.collection import Collection
+from vecdb.engine.collection import Collection, dying_slots
 from vecdb.engine.column_check import differences
 from vecdb.engine.segment import ALIVE, NEVER, Segment
 from vecdb.engine.view import TextCounts
@@ -109,6 +109,11 @@ class _Check:
             doomed.update(garbage.rows.tolist())
             for field_id, slots in garbage.slots.items():
                 doomed_slots.setdefault(field_id, set()).update(slots.tolist())
+        kept = keys.log(self._number, collection.listed_seq + 1), keys.log(self._number, keys.LAST_ROW)
+        for change in (codec.decode_change(value) for _, value in self._kv.scan(*kept)):
+            doomed.update(change.killed.tolist())
+            for field_id in collection.fields:
+                doomed_slots[field_id].update(dying_slots(change, field_id).tolist())
         for key, _ in self._kv.scan(keys.body(self._number, 0), keys.body(self._number, end_row)):
             row = keys.body_row(key)
             if row not in live and row not in doomed:

@@ -50,6 +50,7 @@ from vecdb.engine.prepare import (
 )
 from vecdb.engine.requests import RequestMemory
 from vecdb.engine.resolve import Resolved
+from vecdb.engine.retention import Retention
 from vecdb.engine.scrolling import Scrolling
 from vecdb.engine.sealing import SegmentWriter, why_no_graphs
 from vecdb.engine.segment import ALIVE, Part, Segment, UInt64
@@ -85,6 +86,7 @@ from vecdb.storage.kv import KV
 
 BACK_PRESSURE_RETRY_S = 1.0
 FAILURE_CHECK_S = 0.5
+UNKNOWN_BODY_BYTES = 1024
 
 
 @dataclass(slots=True)
@@ -183,8 +185,14 @@ class Collection:
         self._views: deque[weakref.ref[View]] = deque()
         self.shed_row = 0  # up to here the vectors of the field that is being deleted are gone
         self._before_drop: dict[int, list[weakref.ref[View]]] = {}  # by dropped field, views that still show it
-        self.garbage: deque[Garbage] = deque()  # changed under the publish lock
+        self.retention = Retention(options.keep_changes_s, options.keep_changes_bytes)
+        self.published = threading.Condition(publish_lock)
+        """Signalled when a write was published, or none will be; ``followers`` wait for it."""
+        self.followers = 0
+        self.body_bytes: float = UNKNOWN_BODY_BYTES  # of a body, about
+        self.garbage: deque[Garbage] = deque()  # what retention has let go of; changed under the publish lock
         self.garbage_rows = 0
+        self.listed_seq = 0  # dead rows up to here are in ``garbage``, or deleted
         self.logged: deque[tuple[int, float]] = deque()  # (seq, seconds since 1970) of log records kept
         self.covered_seq = 0  # tombstones on disk contain every kill up to here
         self.last_write = time.monotonic()
@@ -251,7 +259,8 @@ class Collection:
             return False
         quiet = time.monotonic() - max(self.last_use, self.last_write) > idle_s
         looking = sum(ref() is not None for ref in self._views)
-        return quiet and looking <= 1 and not self.segments and not self.garbage and not self.hurry
+        wanted = self.hurry or self.followers
+        return quiet and looking <= 1 and not self.segments and not self.garbage and not wanted
 
     def wait_loaded(self, context: CallContext) -> None:
         """Wait for loading to end, to the deadline. Raises CollectionLoading with the progress, or what went wrong."""
@@ -369,6 +378,7 @@ class Collection:
                 self.freeze()
         self.last_write = time.monotonic()
         self.publish()
+        self.published.notify_all()
 
     def take(self, change: Change, rows: NewRows | None) -> None:
         """Append the rows of one change and stamp what it killed."""
@@ -376,7 +386,7 @@ class Collection:
             self.growing.append(rows)
         self.row_bound = change.first_row + change.added
         self.stamp(change)
-        self.discard(change)
+        self.note(change)
         self.seq = change.seq
         self.live += change.added - len(change.killed)
 
@@ -395,20 +405,32 @@ class Collection:
                     if part is not None:
                         ordinals, found = part.find(slots[where])
                         part.adopt(ordinals[found], owners[where][found])
-            dying = _dying_slots(change, field_id)
+            dying = dying_slots(change, field_id)
             for index, where in layout.by_segment(dying):
                 part = layout.segments[index].parts.get(field_id)
                 if part is not None:
                     ordinals, found = part.find(dying[where])
                     part.kill(_fresh(part.died, ordinals[found]), change.seq)
 
+    def note(self, change: Change) -> None:
+        """Note that the log record of a change is there, and about how many bytes it left dead."""
+        if len(self.growing):
+            self.body_bytes = self.growing.body_bytes / len(self.growing)
+        nbytes = len(change.killed) * self.body_bytes
+        for field_id, field in self.fields.items():
+            adopted = len(change.adopted[field_id][0]) if field_id in change.adopted else 0
+            released = len(change.released.get(field_id, ()))
+            nbytes += 4 * field.dim * max(0, len(change.killed) + released - adopted)
+        self.retention.note(change.seq, change.time_ms / 1000, int(nbytes))
+        self.logged.append((change.seq, change.time_ms / 1000))
+
     def discard(self, change: Change) -> None:
-        """Note what a change made garbage, and that its log record is there."""
+        """List what a change left dead: nothing keeps it any more but those who hold an older view."""
         if len(change.killed):
-            slots = {field_id: _dying_slots(change, field_id) for field_id in self.fields}
+            slots = {field_id: dying_slots(change, field_id) for field_id in self.fields}
             self.garbage.append(Garbage(change.seq, change.killed, slots))
             self.garbage_rows += len(change.killed)
-        self.logged.append((change.seq, change.time_ms / 1000))
+        self.listed_seq = change.seq
 
     def freeze(self) -> None:
         """Close the growing segment and start another."""
@@ -691,7 +713,7 @@ def _within(context: CallContext, now: Reading, filter: Filter | None) -> Filter
     return both(context.scope, filter)
 
 
-def _dying_slots(change: Change, field_id: int) -> UInt64:
+def dying_slots(change: Change, field_id: int) -> UInt64:
     """Slots of a field that a change ends: those of killed rows but for the adopted, and those released."""
     slots = change.killed
     if field_id in change.adopted:

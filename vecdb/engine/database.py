@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.engine import catalog, manifest, recovery
+from vecdb.engine import catalog, feed, manifest, recovery
 from vecdb.engine.check import check_collection, check_nothing_else
 from vecdb.engine.collection import Collection, Entry
 from vecdb.engine.commit import Committer, Evicted
@@ -60,6 +61,7 @@ from vecdb.failpoint import hit
 from vecdb.model.collection import INDEXING, CollectionInfo, CollectionStats, DatabaseStats, Indexing
 from vecdb.model.context import CallContext
 from vecdb.model.facet import Facet, FacetRequest
+from vecdb.model.feed import FeedPage, FeedRequest
 from vecdb.model.filter import Filter
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
@@ -99,7 +101,7 @@ class Database:
     ) -> None:
         """``opening``: how the store is opened again after a failure. ``space``: the disk it is on, where watched."""
         self._clock = clock
-        self._identity = identity
+        self._identity = identity or uuid.uuid4().hex
         self._pins = Pins(clock, options.max_snapshot_s)
         self._root = segments
         self._options = options
@@ -278,6 +280,7 @@ class Database:
             for collection in self._opened():
                 collection.evicted = True
                 collection.indexed.notify_all()
+                collection.published.notify_all()
         self._maintenance.close()
         self._pins.close(Unavailable("the database was opened again meanwhile: ask once more", retry_after_s=1.0))
         self._committer.close()  # what is queued is refused: it was not acknowledged, and its request id tells
@@ -378,6 +381,7 @@ class Database:
                 with self._publish_lock:
                     collection.dropped = True
                     collection.indexed.notify_all()
+                    collection.published.notify_all()
             return entry.number
 
         number = self._change(context, drop)
@@ -554,6 +558,12 @@ class Database:
     def facet(self, context: CallContext, name: str, request: FacetRequest, filter: Filter | None = None) -> Facet:
         """How many points have which values."""
         return self._read(context, name, lambda c: c.facet(context, request, filter))
+
+    def changes(
+        self, context: CallContext, name: str, asked: FeedRequest, still: Callable[[], bool] = lambda: True
+    ) -> FeedPage:
+        """What write batches did after a place in the change feed; waits for one, if asked to, while ``still()``."""
+        return self._read(context, name, lambda c: feed.changes(context, c, self._identity, asked, still))
 
     def analyze(self, context: CallContext, name: str, field: str, texts: Sequence[str]) -> list[list[Token]]:
         """The terms that texts of a field are found by."""

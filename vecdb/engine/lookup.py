@@ -111,7 +111,7 @@ class Lookup:
                     return self._points(list(rows[:at]), select, fields, None)
                 size += len(raw or b"")
                 if select.vectors and raw is not None:
-                    size += self._vector_bytes(raw)
+                    size += self.vector_bytes(codec.decode_body(raw))
         return self._points(list(rows), select, fields, None)
 
     def columns(
@@ -172,5 +172,6 @@ class Lookup:
                 out[name] = VectorColumn(column, np.array(where, dtype=np.int64))
         return out
 
-    def _vector_bytes(self, raw: bytes) -> int:
-        return sum(4 * self._dims.get(field_id, 0) for field_id in codec.decode_body(raw).slots)
+    def vector_bytes(self, body: Body) -> int:
+        """What its vectors take, but for those of dropped fields."""
+        return sum(4 * self._dims.get(field_id, 0) for field_id in body.slots)

@@ -172,6 +172,7 @@ class Maintenance:
             while (run := _compaction(collection.segments, self._options.max_segment_bytes)) is not None:
                 context.check("compacting")
                 self._merge(collection, run)
+            reaping.list_garbage(collection, self._clock(), everything=True)
             self._cover_and_reap(collection)
             while self._shed(collection):
                 context.check("compacting")
@@ -417,6 +418,7 @@ class Maintenance:
 
     def _tidy(self, collection: Collection) -> bool:
         """Cover and reap when enough garbage or log has gathered."""
+        reaping.list_garbage(collection, self._clock())
         garbage = collection.garbage_rows
         quiet = time.monotonic() - collection.last_write > self._options.idle_seal_s
         if garbage >= COVER_GARBAGE_ROWS or (garbage and quiet) or self._log_is_long(collection):
@@ -424,11 +426,14 @@ class Maintenance:
         return False
 
     def _log_is_long(self, collection: Collection) -> bool:
-        logged, old = collection.logged, self._clock() - self._options.request_memory_s
-        return len(logged) > COVER_LOG_RECORDS and logged[COVER_LOG_RECORDS // 2][1] < old
+        if len(collection.logged) <= COVER_LOG_RECORDS:
+            return False
+        seq, written_s = collection.logged[COVER_LOG_RECORDS // 2]
+        return seq <= collection.listed_seq and written_s < self._clock() - self._options.request_memory_s
 
     def _cover_and_reap(self, collection: Collection) -> bool:
         """True when something was deleted."""
+        reaping.list_garbage(collection, self._clock())
         if collection.covered_seq < collection.seq:
             self._save_manifest(collection)
         reaped = reaping.reap(collection, self._committer)

@@ -104,7 +104,7 @@ def trim_log(collection: Collection, now: float) -> None:
 
 
 def _garbage_seq(collection: Collection) -> int:
-    return collection.garbage[0].seq - 1 if collection.garbage else collection.seq
+    return collection.garbage[0].seq - 1 if collection.garbage else collection.listed_seq
 
 
 def _tombstones(segment: Segment) -> Tombstones:

@@ -40,7 +40,8 @@ class EngineOptions:
     ``disk_reserve_bytes``: kept back on the disk while it is open; opening again after a failure writes the logs
     (``max_total_wal_bytes``) once more. Below ``min_free_disk_bytes`` what grows is refused. ``reopen_pause_s``: after
     a failure the store is opened again after so long, then twice as long; 0: only when asked.
-    See docs/decisions/0003.
+    ``keep_changes_s``, ``keep_changes_bytes``: how long, and for how many bytes of dead rows in each collection, the
+    change feed can look back. See docs/decisions/0003.
     """
 
     durability: Durability = "fsync"
@@ -56,6 +57,8 @@ class EngineOptions:
     search_threads: int = _cores()
     idle_seal_s: float = 5.0
     request_memory_s: float = 600.0
+    keep_changes_s: float = 600.0
+    keep_changes_bytes: int = 64 * MIB
     open_collections: int = 1_000
     evict_idle_s: float = 5.0
     max_payload_bytes: int = MAX_PAYLOAD_BYTES

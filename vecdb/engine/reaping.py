@@ -1,6 +1,7 @@
 """Delete dead bodies, their vectors and the pointers of deleted ids, once nobody can see them.
 
-Only what is both covered (the kill is in a persisted tombstone, so no replay will look for the row) and
+What the change feed can still tell is no garbage yet: ``list_garbage`` takes up what retention lets go of. And only
+what is both covered (the kill is in a persisted tombstone, so no replay will look for the row) and
 below the oldest view still held. Runs between commits, because a pointer of a deleted id must not be
 removed while a commit gives that id a new row.
 """
@@ -14,6 +15,28 @@ from vecdb.storage import codec, keys
 from vecdb.storage.kv import Batch, write_patiently
 
 SLICE_ROWS = 256
+
+
+def list_garbage(collection: Collection, now_s: float, everything: bool = False) -> None:
+    """Let go of changes too old or too many for the feed, or of ``everything``, and list what they left dead.
+
+    It is in their log records, which stay until it is deleted.
+    """
+    with collection.publish_lock:
+        if everything:
+            collection.retention.let_go_to(collection.seq)
+        else:
+            collection.retention.let_go(now_s)
+        horizon = collection.retention.horizon
+    if horizon == collection.listed_seq:
+        return
+    start, end = keys.log(collection.number, collection.listed_seq + 1), keys.log(collection.number, horizon + 1)
+    for _, value in collection.kv.scan(start, end):
+        change = codec.decode_change(value)
+        with collection.publish_lock:
+            collection.discard(change)
+    with collection.publish_lock:
+        collection.listed_seq = horizon
 
 
 def reap(collection: Collection, committer: Committer) -> bool:

@@ -9,6 +9,7 @@ truth and indexed again.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,11 +93,11 @@ def recover(collection: Collection, root: Path) -> None:
         collection.seq, collection.row_bound, collection.live = head.seq, head.next_row, head.live
         for change in later:
             collection.stamp(change)
+        collection.listed_seq = manifest.garbage_seq
+        collection.retention.start(manifest.garbage_seq)
         for change in changes:
-            if change.seq > manifest.garbage_seq:
-                collection.discard(change)
-            else:
-                collection.logged.append((change.seq, change.time_ms / 1000))
+            collection.note(change)
+        collection.retention.let_go_to(_horizon(collection, manifest, changes))
         collection.covered_seq = manifest.seq
         for change in changes:
             if change.request_id:
@@ -106,6 +107,23 @@ def recover(collection: Collection, root: Path) -> None:
     if collection.entry.indexing == "auto" and texts.nbytes <= ANALYZED_BYTES:
         _analyze(collection)
     hit("load.after_replay")
+
+
+def _horizon(collection: Collection, manifest: manifests.Manifest, changes: list[codec.Change]) -> int:
+    """The last write of which something was deleted, which the change feed cannot tell any more.
+
+    Dead rows are deleted write by write, and of each write the first row first.
+    """
+    if not changes:
+        return collection.committed.seq
+    killing = [change for change in changes if len(change.killed)]
+
+    def is_whole(change: codec.Change) -> bool:
+        return collection.kv.get(keys.body(collection.number, int(change.killed[0]))) is not None
+
+    gone = bisect_left(killing, True, key=is_whole)
+    last = killing[gone - 1].seq if gone else 0
+    return max(changes[0].seq - 1, manifest.garbage_seq, last)
 
 
 def _analyze(collection: Collection) -> None:

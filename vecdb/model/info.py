@@ -42,6 +42,7 @@ FEATURES = (
     "search.mmr",
     "analyze",
     "reopen",
+    "points.changes",
 )
 
 MAX_MESSAGE_BYTES = 64 << 20

@@ -462,3 +462,112 @@ class FacetValue(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["count", b"count", "value", b"value"]) -> None: ...
 
 global___FacetValue = FacetValue
+
+@typing.final
+class ChangesRequest(google.protobuf.message.Message):
+    """See Changes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    WAIT_MS_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """The collection."""
+    after: builtins.str
+    """Where to begin: a token, "now" (after the newest write) or "oldest" (after the last write that cannot be told)."""
+    rows: builtins.int
+    """How much of the next batch was told before: `rows` of the answer that the token is from."""
+    wait_ms: builtins.int
+    """How long to wait for a change if there is none, milliseconds. The server may answer sooner, without any."""
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        after: builtins.str = ...,
+        rows: builtins.int = ...,
+        wait_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["after", b"after", "collection", b"collection", "rows", b"rows", "wait_ms", b"wait_ms"]) -> None: ...
+
+global___ChangesRequest = ChangesRequest
+
+@typing.final
+class ChangesResponse(google.protobuf.message.Message):
+    """See Changes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: builtins.int
+    TOKEN_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    token: builtins.str
+    """Where to go on; opaque, good across restarts."""
+    rows: builtins.int
+    """How much of the batch after the token was told: not 0 if it did not fit."""
+    end: builtins.bool
+    """Whether that was all there is by now. If not there is more, even where `changes` is empty."""
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Change]:
+        """In the order of the writes."""
+
+    def __init__(
+        self,
+        *,
+        changes: collections.abc.Iterable[global___Change] | None = ...,
+        token: builtins.str = ...,
+        rows: builtins.int = ...,
+        end: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "end", b"end", "rows", b"rows", "token", b"token"]) -> None: ...
+
+global___ChangesResponse = ChangesResponse
+
+@typing.final
+class Change(google.protobuf.message.Message):
+    """What one write batch did to the points, or a part of that. No id comes twice in a batch."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: builtins.int
+    TOKEN_FIELD_NUMBER: builtins.int
+    TIME_MS_FIELD_NUMBER: builtins.int
+    POINTS_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_FIELD_NUMBER: builtins.int
+    DELETED_FIELD_NUMBER: builtins.int
+    LAST_FIELD_NUMBER: builtins.int
+    seq: builtins.int
+    """The version of the points."""
+    token: builtins.str
+    """Where to go on after this; of a part that is not the last, the beginning of its batch."""
+    time_ms: builtins.int
+    """When the batch was committed, milliseconds since 1970."""
+    expires_at: builtins.bytes
+    """For each point when it expires, milliseconds since 1970, 0: never. Little-endian int64; empty: none expires."""
+    last: builtins.bool
+    """Whether this is all of the batch, or the last part of it."""
+    @property
+    def points(self) -> vecdb.v1.columns_pb2.PointColumns:
+        """Points written, whole."""
+
+    @property
+    def deleted(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids of points that are gone."""
+
+    def __init__(
+        self,
+        *,
+        seq: builtins.int = ...,
+        token: builtins.str = ...,
+        time_ms: builtins.int = ...,
+        points: vecdb.v1.columns_pb2.PointColumns | None = ...,
+        expires_at: builtins.bytes = ...,
+        deleted: collections.abc.Iterable[builtins.str] | None = ...,
+        last: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["points", b"points"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deleted", b"deleted", "expires_at", b"expires_at", "last", b"last", "points", b"points", "seq", b"seq", "time_ms", b"time_ms", "token", b"token"]) -> None: ...
+
+global___Change = Change

@@ -70,6 +70,11 @@ class PointsServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_points__pb2.FacetRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_points__pb2.FacetResponse.FromString,
                 _registered_method=True)
+        self.Changes = channel.unary_unary(
+                '/vecdb.v1.PointsService/Changes',
+                request_serializer=vecdb_dot_v1_dot_points__pb2.ChangesRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_points__pb2.ChangesResponse.FromString,
+                _registered_method=True)
 
 
 class PointsServiceServicer(object):
@@ -121,6 +126,16 @@ class PointsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Changes(self, request, context):
+        """Tells what the write batches after a place did to the points, in order; what does not fit one message comes with the
+        next call. With `wait_ms` it answers as soon as there is something, which is how to follow. Changes nothing.
+        FAILED_PRECONDITION with the reason CHANGES_GONE if the changes after that place are no longer kept,
+        RESOURCE_EXHAUSTED if too many calls wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PointsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -153,6 +168,11 @@ def add_PointsServiceServicer_to_server(servicer, server):
                     servicer.Facet,
                     request_deserializer=vecdb_dot_v1_dot_points__pb2.FacetRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_points__pb2.FacetResponse.SerializeToString,
+            ),
+            'Changes': grpc.unary_unary_rpc_method_handler(
+                    servicer.Changes,
+                    request_deserializer=vecdb_dot_v1_dot_points__pb2.ChangesRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_points__pb2.ChangesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +337,33 @@ class PointsService(object):
             '/vecdb.v1.PointsService/Facet',
             vecdb_dot_v1_dot_points__pb2.FacetRequest.SerializeToString,
             vecdb_dot_v1_dot_points__pb2.FacetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Changes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.PointsService/Changes',
+            vecdb_dot_v1_dot_points__pb2.ChangesRequest.SerializeToString,
+            vecdb_dot_v1_dot_points__pb2.ChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,16 @@ class PointsServiceStub:
     ]
     """Counts the points that match by the values they have. Changes nothing."""
 
+    Changes: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.points_pb2.ChangesRequest,
+        vecdb.v1.points_pb2.ChangesResponse,
+    ]
+    """Tells what the write batches after a place did to the points, in order; what does not fit one message comes with the
+    next call. With `wait_ms` it answers as soon as there is something, which is how to follow. Changes nothing.
+    FAILED_PRECONDITION with the reason CHANGES_GONE if the changes after that place are no longer kept,
+    RESOURCE_EXHAUSTED if too many calls wait.
+    """
+
 class PointsServiceAsyncStub:
     """Writes points and reads them by id."""
 
@@ -105,6 +115,16 @@ class PointsServiceAsyncStub:
         vecdb.v1.points_pb2.FacetResponse,
     ]
     """Counts the points that match by the values they have. Changes nothing."""
+
+    Changes: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.points_pb2.ChangesRequest,
+        vecdb.v1.points_pb2.ChangesResponse,
+    ]
+    """Tells what the write batches after a place did to the points, in order; what does not fit one message comes with the
+    next call. With `wait_ms` it answers as soon as there is something, which is how to follow. Changes nothing.
+    FAILED_PRECONDITION with the reason CHANGES_GONE if the changes after that place are no longer kept,
+    RESOURCE_EXHAUSTED if too many calls wait.
+    """
 
 class PointsServiceServicer(metaclass=abc.ABCMeta):
     """Writes points and reads them by id."""
@@ -161,5 +181,17 @@ class PointsServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.points_pb2.FacetResponse, collections.abc.Awaitable[vecdb.v1.points_pb2.FacetResponse]]:
         """Counts the points that match by the values they have. Changes nothing."""
+
+    @abc.abstractmethod
+    def Changes(
+        self,
+        request: vecdb.v1.points_pb2.ChangesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.points_pb2.ChangesResponse, collections.abc.Awaitable[vecdb.v1.points_pb2.ChangesResponse]]:
+        """Tells what the write batches after a place did to the points, in order; what does not fit one message comes with the
+        next call. With `wait_ms` it answers as soon as there is something, which is how to follow. Changes nothing.
+        FAILED_PRECONDITION with the reason CHANGES_GONE if the changes after that place are no longer kept,
+        RESOURCE_EXHAUSTED if too many calls wait.
+        """
 
 def add_PointsServiceServicer_to_server(servicer: PointsServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -24,16 +24,21 @@ WRITING: tuple[str, ...] = (_COLLECTIONS, _POINTS)
 class Gates:
     """The gates of one server. ``by_method`` is by path; ``calls`` is how many pass all of them together."""
 
-    def __init__(self, max_calls: int, max_request_bytes: int, max_streams: int) -> None:
+    def __init__(self, max_calls: int, max_request_bytes: int, max_streams: int, max_followers: int) -> None:
         self.reads = Gate("reads", max_calls, max_request_bytes)
         writes = Gate("writes", max_calls, max_request_bytes)
         streams = Gate("search streams", max_streams, 0)
+        followers = Gate("calls that follow changes", max_followers, max_request_bytes)
         changes = Gate("changes of collections", CHANGES, max_request_bytes)
         looks = Gate("descriptions of collections", LOOKS, max_request_bytes)
         slow = Gate("slow admin calls", SLOW, max_request_bytes)
         named = {
             _SEARCH: {"Search": self.reads, "Analyze": self.reads, "SearchStream": streams},
-            _POINTS: {"Write": writes} | dict.fromkeys(("Get", "Exists", "Count", "Scroll", "Facet"), self.reads),
+            _POINTS: {
+                "Write": writes,
+                "Changes": followers,
+                **dict.fromkeys(("Get", "Exists", "Count", "Scroll", "Facet"), self.reads),
+            },
             _COLLECTIONS: {
                 **dict.fromkeys(("CreateCollection", "DropCollection", "RenameCollection"), changes),
                 **dict.fromkeys(("SetAlias", "DropAlias", "ChangeSchema"), changes),
@@ -46,4 +51,4 @@ class Gates:
             },
         }
         self.by_method = {f"/{service}/{name}": gate for service, of in named.items() for name, gate in of.items()}
-        self.calls = 2 * max_calls + max_streams + CHANGES + LOOKS + SLOW
+        self.calls = 2 * max_calls + max_streams + max_followers + CHANGES + LOOKS + SLOW

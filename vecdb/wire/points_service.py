@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
 
 DEFAULT_SCROLL_POINTS = 1000
 
+# A call that waits for a change holds a thread, so it gives up and lets the follower ask again.
+MAX_FOLLOW_S = 10.0
+
 
 class PointsServicer(points_pb2_grpc.PointsServiceServicer):
     """Writes points of one database and reads them by id."""
 
-    def __init__(self, database: Database, calls: Calls, limits: Limits) -> None:
+    def __init__(self, database: Database, calls: Calls, limits: Limits, stopping: threading.Event) -> None:
         self._database = database
         self._calls = calls
         self._limits = limits
+        self._stopping = stopping
 
     def Write(self, request: pb.WriteRequest, context: grpc.ServicerContext) -> pb.WriteResponse:
         batch = convert.write_from_proto(request)
@@ -93,6 +98,16 @@ class PointsServicer(points_pb2_grpc.PointsServiceServicer):
         caller = self._calls.context(context)
         asked = convert.facet_request_from_proto(request)
         return convert.facet_to_proto(self._database.facet(caller, request.collection, asked, filter))
+
+    def Changes(self, request: pb.ChangesRequest, context: grpc.ServicerContext) -> pb.ChangesResponse:
+        asked = convert.feed_request_from_proto(request, MAX_FOLLOW_S, self._limits.message_bytes)
+        page = self._database.changes(
+            self._calls.context(context),
+            request.collection,
+            asked,
+            lambda: context.is_active() and not self._stopping.is_set(),
+        )
+        return convert.feed_page_to_proto(page)
 
     def _scroll_limit(self, asked: int) -> int:
         if asked > self._limits.scroll_points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ class ServerOptions:
 
     ``max_calls`` reads, and as many writes, are answered at a time, each kind with ``max_request_bytes`` of
     requests together; more are refused with RESOURCE_EXHAUSTED. ``max_streams`` search streams may be open: an idle
-    one holds a thread, but is no read. ``info`` holds the limits of one call. ``insecure``: an address that other
+    one holds a thread, but is no read. ``max_followers`` calls may wait for changes, each with a thread, too.
+    ``info`` holds the limits of one call. ``insecure``: an address that other
     machines can reach may be listened on, though anybody there may then read and write everything.
     """
 
@@ -55,6 +57,7 @@ class ServerOptions:
     max_calls: int = 64
     max_request_bytes: int = 512 * MIB
     max_streams: int = 256
+    max_followers: int = 64
     insecure: bool = False
     info: ServerInfo = ServerInfo()
 
@@ -73,9 +76,10 @@ class Server:
         limits = _within(options.info.limits, database.options.limits())
         self.health = Health(database.state, SERVICES, WRITING)
         database.watch(self.health.refresh)
-        gates = Gates(options.max_calls, options.max_request_bytes, options.max_streams)
+        gates = Gates(options.max_calls, options.max_request_bytes, options.max_streams, options.max_followers)
         failures = Failures(self.health.refresh)
         self._streams = Streams(gates.reads, failures)
+        self._stopping = threading.Event()
         self._server = grpc.server(
             ThreadPoolExecutor(gates.calls + SPARE_THREADS, thread_name_prefix="rpc"),
             interceptors=(TranslateErrors(failures), AdmitCalls(gates.by_method)),
@@ -83,7 +87,9 @@ class Server:
         )
         add: Any = self._server
         collections_pb2_grpc.add_CollectionsServiceServicer_to_server(CollectionsServicer(database, calls, limits), add)
-        points_pb2_grpc.add_PointsServiceServicer_to_server(PointsServicer(database, calls, limits), add)
+        points_pb2_grpc.add_PointsServiceServicer_to_server(
+            PointsServicer(database, calls, limits, self._stopping), add
+        )
         search = SearchServicer(database, calls, limits, self._streams)
         search_pb2_grpc.add_SearchServiceServicer_to_server(search, add)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(
@@ -100,6 +106,7 @@ class Server:
     def stop(self, grace_s: float) -> None:
         """Say NOT_SERVING, take no new calls, end streams, and wait up to ``grace_s`` seconds for what is under way."""
         self.health.enter_graceful_shutdown()
+        self._stopping.set()
         stopped = self._server.stop(grace_s)
         self._streams.end()
         stopped.wait()

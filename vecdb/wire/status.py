@@ -45,6 +45,7 @@ CODES: dict[type[VecdbError], grpc.StatusCode] = {
     errors.DataDirUnusable: _Code.FAILED_PRECONDITION,
     errors.FormatTooNew: _Code.FAILED_PRECONDITION,
     errors.EngineNotInstalled: _Code.FAILED_PRECONDITION,
+    errors.ChangesGone: _Code.FAILED_PRECONDITION,
     errors.Closed: _Code.FAILED_PRECONDITION,
     errors.Aborted: _Code.ABORTED,
     errors.ConditionFailed: _Code.ABORTED,

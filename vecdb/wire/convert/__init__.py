@@ -22,6 +22,12 @@ from vecdb.wire.convert.columns import (
     select_to_proto,
     vectors_from_proto,
 )
+from vecdb.wire.convert.feed import (
+    feed_page_from_proto,
+    feed_page_to_proto,
+    feed_request_from_proto,
+    feed_request_to_proto,
+)
 from vecdb.wire.convert.filters import filter_to_proto, optional_filter
 from vecdb.wire.convert.highlights import snippets_size
 from vecdb.wire.convert.points import fill_points, points_from_proto
@@ -68,6 +74,10 @@ __all__ = [
     "facet_request_from_proto",
     "facet_request_to_proto",
     "facet_to_proto",
+    "feed_page_from_proto",
+    "feed_page_to_proto",
+    "feed_request_from_proto",
+    "feed_request_to_proto",
     "fill_points",
     "fill_vectors",
     "filter_to_proto",
