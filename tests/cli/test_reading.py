@@ -241,7 +241,7 @@ def test_words_that_cannot_be_asked_for(vec: CommandLine, words: tuple[str, ...]
 def test_changes(vec: CommandLine) -> None:
     token = vec("changes", "docs", "--token").out.strip()
     assert vec("changes", "docs", "--token", "--json").documents() == [{"token": token}]
-    vec("import", "docs", "-", "--format", "jsonl", given='{"id": "new", "text": "hello"}\n')
+    vec("import", "docs", "-", "--format", "jsonl", given='{"id": "new", "vector": [1, 2]}\n')
     (told,) = vec("changes", "docs", "--after", token, "--json").documents()
     assert [point["id"] for point in told["points"]] == ["new"]
     assert (told["deleted"], told["last"], told["points"][0]["expires_at"]) == ([], True, 0)

@@ -11,6 +11,7 @@ from vecdb.client import calls, rpc
 from vecdb.client.calls import Call
 from vecdb.errors import Internal, InvalidArgument
 from vecdb.model.facet import FacetRequest
+from vecdb.model.feed import FeedRequest
 from vecdb.model.info import FEATURES
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Put, PutMode, Rows, Select, VectorColumn, WriteBatch
@@ -37,6 +38,7 @@ GIVEN: dict[type, Call[Any]] = {
     calls.Exists: calls.Exists("docs", ["a"]),
     calls.Scroll: calls.Scroll("docs", None, 10, Select()),
     calls.Ordered: calls.Ordered("docs", OrderBy(("a",)), b"", 10, Select()),
+    calls.Changes: calls.Changes("docs", FeedRequest("now")),
     calls.Facet: calls.Facet("docs", FacetRequest(("a",), 10)),
     calls.SetIndexing: calls.SetIndexing("docs", "auto"),
 }

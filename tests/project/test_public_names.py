@@ -15,10 +15,11 @@ NAMES = """
     Near Keyword Query Sparse SparseVector Rrf RelativeScore DistributionScore F Filter
     Highlight Snippet Decay Boost Mmr Rerank Token
     Clear Delete Insert Update Upsert
-    Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
+    Change Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
     Schema SparseField TextField VectorField
     CollectionInfo CollectionStats DatabaseStats SegmentStats ServerInfo
-    Aborted AlreadyExists Cancelled Closed CollectionExists CollectionLoading CollectionNotFound ConditionFailed
+    Aborted AlreadyExists Cancelled ChangesGone Closed
+    CollectionExists CollectionLoading CollectionNotFound ConditionFailed
     DataDirInUse DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch DiskFull EngineNotInstalled
     FailedPrecondition FieldNotFound FormatTooNew IndexingBehind Internal InvalidArgument InvalidVector MemoryLimit
     ModelMismatch NotFound PartialWrite PointExists PointNotFound ReadOnly ResourceExhausted TooLarge Unavailable

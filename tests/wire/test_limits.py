@@ -230,6 +230,6 @@ def test_every_call_that_may_wait_has_a_gate() -> None:
         for name in service.methods_by_name
     }
     assert {path.split("/")[1] for path in every} == set(SERVICES)
-    gated = set(Gates(1, 1, 1).by_method)
+    gated = set(Gates(1, 1, 1, 1).by_method)
     assert gated < every
     assert every - gated == {"/vecdb.v1.AdminService/Info", "/vecdb.v1.AdminService/DatabaseStats"}

@@ -203,6 +203,7 @@ class Database:
                 for collection in self._opened():
                     collection.closing = True
                     collection.indexed.notify_all()
+                    collection.published.notify_all()
             self._maintenance.close()
             if self._loader.ident is not None:
                 self._loader.join()
