@@ -6,9 +6,11 @@ Nothing here sleeps until something should have happened: it waits for lines of 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import queue
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +18,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tests.crash import trace
+from tests.crash import trace, workload
 from tests.crash.disk import Small
 from tests.crash.oracle import Oracle, Verdict
 from tests.crash.workload import Orders
@@ -31,6 +34,8 @@ from vecdb.errors import IndexingBehind
 ROOT = Path(__file__).parents[2]
 REFUSED_PATIENCE_S = 5.0
 """Deadline of a write where the builder may be unable to make room for it."""
+STALL_MS = 300
+HARMS = ("flipped", "cut", "removed")
 PATIENCE_S = 60.0
 """Longest wait for the next line of the record; a process that says nothing for so long hangs."""
 
@@ -40,27 +45,35 @@ class Broken(AssertionError):
 
 
 class Child:
-    """A workload in a process of its own. ``wrap``: a command to run it under."""
+    """A workload in a process of its own, forked from one that has imported everything.
+
+    ``wrap``: a command to run it under; then it starts from nothing.
+    """
 
     def __init__(self, orders: Orders, errors: Path, wrap: Sequence[str] = ()) -> None:
         self.orders = orders
         self._errors = errors
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        command = [*wrap, sys.executable, "-m", "tests.crash.workload", orders.text()]
-        with open(errors, "ab") as told:
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told
-            )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        heard, says = multiprocessing.Pipe(duplex=False)
+        told, self._tells = multiprocessing.Pipe(duplex=False)
+        self._process: _Wrapped | _Forked
+        if wrap:
+            self._process = _Wrapped([*wrap, sys.executable, "-m", "tests.crash.workload", orders.text()])
+        else:
+            self._process = _Forked(orders.text())
+        self._process.start(told, says, errors)
+        told.close()
+        says.close()
+        self._reader = threading.Thread(target=self._read, args=(heard,), daemon=True)
         self._reader.start()
         self.pid = self._process.pid
 
     def say(self, word: str) -> None:
         """Tell it what to do; no error when it is dead."""
-        assert self._process.stdin is not None
+        line = memoryview(word.encode() + b"\n")
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(word.encode() + b"\n")
-            self._process.stdin.flush()
+            while line:
+                line = line[os.write(self._tells.fileno(), line) :]
 
     def next(self) -> dict[str, Any] | None:
         """The next line of the record; None at its end. Raises Broken when there is none for too long."""
@@ -79,46 +92,89 @@ class Child:
     def kill(self) -> int:
         """SIGKILL, and wait until it is gone; its exit status."""
         with contextlib.suppress(ProcessLookupError):
-            if self._process.poll() is None:
+            if self._process.status() is None:
                 os.kill(self.pid, signal.SIGKILL)
         return self.wait()
 
     def wait(self) -> int:
         """Wait for its end; the exit status. Kills what runs it when that takes too long."""
-        try:
-            status = self._process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
+        status = self._process.status(PATIENCE_S)
+        self._tells.close()
+        if status is None:
             stacks = self._stacks()
             self._process.kill()
-            self._process.wait()
-            raise Broken(f"the process does not end{stacks}") from None
-        finally:
-            assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+            raise Broken(f"the process does not end{stacks}")
         self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
         return status
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.endswith(b"\n"):  # else it died in the middle of it
-                self._lines.put(orjson.loads(line))
+    def _read(self, heard: Connection) -> None:
+        with heard, open(heard.fileno(), "rb", closefd=False) as lines:
+            for line in lines:
+                if line.endswith(b"\n"):  # else it died in the middle of it
+                    self._lines.put(orjson.loads(line))
         self._lines.put(None)
 
     def _stacks(self) -> str:
         """What its threads are doing: SIGABRT makes it tell, and ends it."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGABRT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
+        self._process.status(10)
         return self.said()
 
     def said(self) -> str:
         said = self._errors.read_text(errors="replace")
         return f"\n--- standard error ---\n{said[-8_000:]}" if said else ""
+
+
+class _Wrapped:
+    """A command of its own."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+
+    def start(self, told: Connection, says: Connection, errors: Path) -> None:
+        with open(errors, "ab") as file:
+            self._process = subprocess.Popen(
+                self._command, cwd=ROOT, stdin=told.fileno(), stdout=says.fileno(), stderr=file
+            )
+        self.pid = self._process.pid
+
+    def status(self, timeout_s: float = 0.0) -> int | None:
+        """As a shell has it, signals negative; None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout_s)
+        return None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class _Forked:
+    """A fork of a process that waits with all modules imported and no thread running."""
+
+    def __init__(self, orders: str) -> None:
+        self._orders = orders
+
+    def start(self, told: Connection, says: Connection, errors: Path) -> None:
+        arguments = (self._orders, told, says, os.fspath(errors))
+        self._process = _FORKS.Process(target=workload.born, args=arguments, daemon=True)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def status(self, timeout_s: float = 0.0) -> int | None:
+        """As a shell has it, signals negative; None while it runs."""
+        self._process.join(timeout_s)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.crash.workload"])
 
 
 @contextlib.contextmanager
@@ -209,6 +265,8 @@ class Chain:
         self._may_refuse = False
         self._remembered = False
         self.rounds: list[Round] = []
+        self.unopened = 0
+        self.stalls = 0
         tell(HEADING)
 
     @property
@@ -241,6 +299,46 @@ class Chain:
         unsynced = [a.write for a in trace.answers(log) if a.synced is None]
         if unsynced:
             raise Broken(f"{fault}: acknowledged without a sync that succeeded: {unsynced[:10]}")
+
+    def fail_reads(self, when: str) -> None:
+        """A round in which reads of the store's files fail, the n-th of each thread (``20+7``: and every 7th then).
+
+        Whoever reads may be told so; what was acknowledged is there once the disk reads again.
+        """
+        log = self._folder / "trace.txt"
+        fault = Fault(200, text=f"EIO at pread64 {when}")
+        orders: dict[str, Any] = {"reopen": False, "unreadable": True, "patience_s": REFUSED_PATIENCE_S}
+        with self._working(fault, inject=f"pread64:error=EIO:when={when}", **orders) as (child, now):
+            self._until(child, fault, now, {"read_only", "late"})
+            now.note = f"{len(trace.failed(log, 'pread64'))} reads failed"
+        self._between()
+
+    def stall(self) -> None:
+        """A round in which the store cannot write its files as fast as it is given data, so that it refuses writes."""
+        fault = Fault(150, text=f"files {STALL_MS} ms late")
+        wrap = trace.command(self._folder / "trace.txt", f"fdatasync:delay_enter={1000 * STALL_MS}")
+        with self._working(fault, wrap, reopen=False) as (child, now):
+            self._until(child, fault, now)
+            child.say("end")
+            self.stalls += (stalls := self._await(child, "ended")["stalls"])
+            now.note = f"{stalls} stalls"
+        self._between()
+
+    def harm(self, kinds: dict[str, int]) -> None:
+        """Flip, cut short or remove some derived files, each kind of file in each way in turn; then a round of its own.
+
+        ``kinds`` counts, by the ending of a file's name, how often that was done.
+        """
+        done = []
+        files = [path for path in (self._data / "segments").rglob("*") if path.is_file()]
+        self._draw.shuffle(files)
+        for path in sorted(files, key=lambda path: kinds.get(_kind_of(path), 0))[:3]:
+            kind = _kind_of(path)
+            how = HARMS[kinds.get(kind, 0) % len(HARMS)]
+            kinds[kind] = kinds.get(kind, 0) + 1
+            _harm(path, how, self._draw)
+            done.append(f"{how} {kind}")
+        self._round(Fault(self._draw.randint(10, 60), text=", ".join(done) or "nothing to harm"))
 
     def fail(self, fault: Fault, wrap: Sequence[str] = ()) -> None:
         """A round on a disk that refuses, or soon will.
@@ -317,16 +415,26 @@ class Chain:
         self._between()
 
     @contextlib.contextmanager
-    def _working(self, fault: Fault, wrap: Sequence[str] = (), **orders: Any) -> Iterator[tuple[Child, Round]]:
-        """Open, judge what the last round left, and let it work; at the end kill it and hear the rest."""
+    def _working(
+        self, fault: Fault, wrap: Sequence[str] = (), inject: str = "", **orders: Any
+    ) -> Iterator[tuple[Child, Round]]:
+        """Open, judge what the last round left, and let it work; at the end kill it and hear the rest.
+
+        ``inject``: what befalls its system calls, as strace has it, from when it begins to work.
+        """
         now = Round(len(self.rounds) + 1, fault)
         self._unopened = ""
-        with running(self._orders(failpoints=fault.failpoint, **orders), self._errors, wrap) as child:
+        with (
+            contextlib.ExitStack() as tracer,
+            running(self._orders(failpoints=fault.failpoint, **orders), self._errors, wrap) as child,
+        ):
             child.say("report")
             shown = self._follow(child, "report")
             if shown is not None:
                 self._judge(shown)
                 self._send_again(child)
+                if inject:
+                    tracer.enter_context(trace.attached(self._folder / "trace.txt", child.pid, inject))
                 child.say("work")
             self.rounds.append(now)
             self._remembered = child.orders.remember
@@ -384,6 +492,7 @@ class Chain:
                 self.rounds[-1].open_ms = line["ms"]
             elif line["e"] == "unopened":
                 self._unopened = line["text"]
+                self.unopened += 1
                 if not self._may_refuse:
                     raise Broken(f"the database does not open: {line['text']}")
             self._oracle.take(line)
@@ -414,6 +523,22 @@ class Chain:
         if verdict.problems:
             told = "\n".join(verdict.problems[:20])
             raise Broken(f"after round {last.number}, {last.fault}:\n{told}")
+
+
+def _kind_of(path: Path) -> str:
+    """What a derived file is, whichever part of whichever segment."""
+    return re.sub(r"\d+", "N", path.name)
+
+
+def _harm(path: Path, how: str, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "removed" or not content:
+        path.unlink()
+    elif how == "cut":
+        os.truncate(path, draw.randrange(len(content)))
+    else:
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
 
 
 def every_failpoint() -> Sequence[str]:

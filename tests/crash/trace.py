@@ -6,7 +6,10 @@ began and ended and with what result, and when the acknowledgement went into the
 
 from __future__ import annotations
 
+import contextlib
 import re
+import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +31,30 @@ def mark(write: int) -> bytes:
 
 
 def command(log: Path, *inject: str, writes: bool = False) -> list[str]:
-    """strace as a prefix: it stops the process at syncs only, and at writes if those are wanted."""
-    calls = [*SYNCS, "write", "pwrite64"] if writes else SYNCS
+    """strace as a prefix: it stops the process at syncs, what is injected into and, if wanted, writes."""
+    calls = {*SYNCS, *(call for what in inject for call in what.partition(":")[0].split(","))}
+    calls |= {"write", "pwrite64"} if writes else set()
     started = ["strace", "-f", "--seccomp-bpf", "-qq", "-ttt", "-T", "-y", "-s", "300000", "-o", str(log)]
-    started += ["-e", f"trace={','.join(calls)}", "-e", "signal=none"]
+    started += ["-e", f"trace={','.join(sorted(calls))}", "-e", "signal=none"]
     for what in inject:
         started += ["-e", f"inject={what}"]
     return started
+
+
+@contextlib.contextmanager
+def attached(log: Path, process: int, inject: str) -> Iterator[None]:
+    """strace on a process that runs, from before the block begins; it ends with the process."""
+    called = inject.partition(":")[0]
+    command = ["strace", "-f", "-ttt", "-T", "-y", "-s", "0", "-o", str(log), "-p", str(process)]
+    command += ["-e", f"trace={called}", "-e", "signal=none", "-e", f"inject={inject}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        assert strace.stderr is not None
+        first = strace.stderr.readline()
+        if "attached" not in first:
+            raise OSError(f"strace is not attached: {first}{strace.stderr.read()}")
+        reader = threading.Thread(target=strace.stderr.read, daemon=True)  # so that it never waits for us
+        reader.start()
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +142,6 @@ def _answer(write: int, given: float, asked: float, logged: tuple[float, str] | 
     return Answer(write, asked, moment, next(iter(of_log + of_manifest), None), given)
 
 
-def injected(log: Path) -> list[Call]:
-    """Syncs that failed because they were told to."""
-    return [call for call in calls(log) if call.name in SYNCS and call.result != 0]
+def failed(log: Path, *names: str) -> list[Call]:
+    """Calls that failed, because they were told to."""
+    return [call for call in calls(log) if call.name in names and call.result != 0]

@@ -28,14 +28,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
 import orjson
 
-from tests.crash.record import DIMS, EXTRA_DIM, Op, Write, point_id, schema
+from tests.crash import reads
+from tests.crash.record import EXTRA_DIM, FIELDS, FLEETING, LASTING, Op, Write, point_id, schema, text_setting
 from tests.crash.report import CONTEXT, report
 from tests.crash.trace import mark
 from vecdb import failpoint
@@ -44,7 +45,9 @@ from vecdb.engine.options import EngineOptions
 from vecdb.errors import (
     Closed,
     CollectionNotFound,
+    ConditionFailed,
     DataDirUnusable,
+    DataLoss,
     DeadlineExceeded,
     FailedPrecondition,
     FieldNotFound,
@@ -54,18 +57,48 @@ from vecdb.errors import (
     Unavailable,
     VecdbError,
 )
+from vecdb.model.collection import Indexing
 from vecdb.model.context import CallContext
-from vecdb.model.keyword import Keyword
-from vecdb.model.point import Select, WriteBatch
-from vecdb.model.query import Near, SearchRequest
+from vecdb.model.point import FOR_EVER, Select, WriteBatch
 from vecdb.model.schema import TextField, VectorField
-from vecdb.model.schema_change import AddVectorField, DropVectorField, SetTextField
+from vecdb.model.schema_change import (
+    AddVectorField,
+    DropVectorField,
+    RenameVectorField,
+    SchemaChange,
+    SetPayloadColumns,
+    SetTextField,
+    SetTtl,
+)
+from vecdb.storage.kv import Batch, WriteStall
+from vecdb.storage.rocksdb import RocksKV
 
-NAMES = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "quiet-1", "quiet-2")
-WEIGHTS = (30, 30, 20, 8, 8, 2, 2)
+NAMES = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "fading", "quiet-1", "quiet-2")
+WEIGHTS = (30, 30, 20, 8, 8, 6, 2, 2)
+READ = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "quiet-1")
+"""The collections whose readers are judged; in the others points expire while one looks."""
+BRIEF = ("brief-1", "brief-2", "quiet-1")
 IDS = 300
-CERTAIN = (Closed, CollectionNotFound, FieldNotFound, IndexingBehind, PointExists)
+WRITE_BUFFER_BYTES = 256 << 10
+CERTAIN = (Closed, CollectionNotFound, ConditionFailed, FieldNotFound, IndexingBehind, PointExists)
 """Refusals after which nothing of the write is there, whatever comes."""
+TENDED = {
+    "add or drop a field": 24,
+    "rename a field": 6,
+    "analyze otherwise": 20,
+    "cover": 30,
+    "compact": 8,
+    "index all": 8,
+    "defer indexing": 10,
+    "rename": 10,
+    "alias": 14,
+    "time to live": 6,
+    "columns": 3,
+    "sweep": 8,
+    "drop": 20,
+    "check": 4,
+}
+"""What takes the place of an operator, and how often; copying a database and bringing a copy back belong here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +107,8 @@ class Orders:
     loading count from the start, the others from ``work``. ``durable``: share of writes that ask for fsync.
     ``patience_s``: deadline of a write. ``remember``: keep request ids, else logs are cut short at once.
     ``reopen``: close and open the database now and then.
-    ``brisk``: writes of few rows and nothing else, and bounds so wide that little else is synced.
+    ``brisk``: writes of few rows and nothing else, and bounds so wide that little else is synced. ``unreadable``: the
+    disk fails reads, so any call may.
     """
 
     data: str
@@ -84,6 +118,7 @@ class Orders:
     durable: float = 1.0
     failpoints: str = ""
     brisk: bool = False
+    unreadable: bool = False
     reopen: bool = True
     remember: bool = True
     patience_s: float | None = None
@@ -96,7 +131,14 @@ class Orders:
 def options(remember: bool = False, brisk: bool = False) -> EngineOptions:
     """Bounds that a few hundred writes meet many times over; ``brisk``: hardly ever."""
     if brisk:
-        return EngineOptions(index_threads=1, search_threads=1, idle_seal_s=3_600, reopen_pause_s=0)
+        return EngineOptions(
+            index_threads=1,
+            search_threads=1,
+            idle_seal_s=3_600,
+            reopen_pause_s=0,
+            write_buffer_bytes=WRITE_BUFFER_BYTES,
+            max_total_wal_bytes=WRITE_BUFFER_BYTES,
+        )
     return EngineOptions(
         growing_rows=64,
         growing_vector_bytes=4 << 10,
@@ -111,8 +153,8 @@ def options(remember: bool = False, brisk: bool = False) -> EngineOptions:
         evict_idle_s=0.02,
         index_threads=1,
         search_threads=1,
-        write_buffer_bytes=256 << 10,
-        max_total_wal_bytes=128 << 10,
+        write_buffer_bytes=WRITE_BUFFER_BYTES,
+        max_total_wal_bytes=WRITE_BUFFER_BYTES // 2,
         block_cache_bytes=1 << 20,
         reopen_pause_s=0,
         disk_reserve_bytes=0,
@@ -137,6 +179,23 @@ class Record:
     def bug(self) -> None:
         """Tell of the exception being handled, which must never happen."""
         self.say({"e": "bug", "text": traceback.format_exc()})
+
+
+class Stalls:
+    """Counts the writes that the store refuses because it is behind."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        write = RocksKV.write
+
+        def counted(kv: RocksKV, batch: Batch) -> None:
+            try:
+                write(kv, batch)
+            except WriteStall:
+                self.count += 1
+                raise
+
+        RocksKV.write = counted  # type: ignore[method-assign]
 
 
 class Doors:
@@ -191,37 +250,48 @@ class Workload:
         self._read_only = threading.Event()
         self.database = Database.open(orders.data, self._options)
         self._extra: dict[str, str] = {}  # by collection, the field that has come and has not gone yet
+        self._called: dict[str, str] = {}  # by collection, the name it has now
+        self._aliased: set[str] = set()
 
     def work(self) -> None:
         """Run until ``end``. Every collection that is missing is created first."""
         self._ending.clear()
-        there = {info.name: info.schema for info in self.database.list_collections(CONTEXT)}
-        for name, about in there.items():
-            for field in about.vectors.keys() - DIMS.keys():
-                self._extra[name] = field
+        self._look_around()
         try:
             for name in NAMES:
-                if name not in there:
+                if name not in self._called:
                     self._create(name)
         except ReadOnly as error:
             self._refused(error)
         jobs = [(self._write_one, i) for i in range(self._orders.writers)]
-        jobs += [(self._read_one, 100)]
+        jobs += [(self._read_one, 100), (self._read_one, 101)]
         if not self._orders.brisk:
             jobs += [(self._tend_one, 200)]
         self._threads = [threading.Thread(target=self._repeat, args=job, daemon=True) for job in jobs]
         for thread in self._threads:
             thread.start()
 
+    def _look_around(self) -> None:
+        """Learn what was left: names, aliases, fields."""
+        for info in self.database.list_collections(CONTEXT):
+            name = info.name.partition(".")[0]
+            self._called[name] = info.name
+            if info.aliases:
+                self._aliased.add(name)
+            for field in info.schema.vectors.keys() - FIELDS.keys():
+                self._extra[name] = field
+
     def again(self, event: dict[str, Any]) -> None:
         """Send a write with the request id it had; ``done`` in it: it was carried out and may not be again."""
+        self._look_around()
         write = Write.of(event)
         if not event["done"]:
             self._submit(write, twice=False)
             return
         batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
         try:
-            result = self.database.write(CallContext(request_id=mark(write.number)), write.collection, batch)
+            context = CallContext(request_id=mark(write.number))
+            result = self.database.write(context, self._called[write.collection], batch)
         except ReadOnly as error:
             self._refused(error)
         except FieldNotFound:  # a field of it has gone: it is refused before anybody asks whether it is known
@@ -238,13 +308,16 @@ class Workload:
     def probe(self) -> dict[str, Any]:
         """Try every kind of call that would change something; those that were refused as read-only, and why."""
         draw = random.Random(0)
-        name = NAMES[0]
-        upsert = WriteBatch(Write(0, name, (_upsert(draw, (1, 2)),), True).operations())
+        name = self._called[NAMES[0]]
+        upsert = WriteBatch(Write(0, NAMES[0], (_upsert(draw, (1, 2)),), True).operations())
         calls = {
             "write": lambda: self.database.write(CONTEXT, name, upsert),
             "write, os": lambda: self.database.write(CONTEXT, name, WriteBatch(upsert.operations, "os")),
             "create": lambda: self.database.create_collection(CONTEXT, "another", schema("another")),
             "drop": lambda: self.database.drop_collection(CONTEXT, name),
+            "rename": lambda: self.database.rename_collection(CONTEXT, name, "another"),
+            "alias": lambda: self.database.set_alias(CONTEXT, "another", name),
+            "change_schema": lambda: self.database.change_schema(CONTEXT, name, SetTtl(LASTING)),
             "set_indexing": lambda: self.database.set_indexing(CONTEXT, name, "deferred"),
         }
         refused = {}
@@ -266,6 +339,10 @@ class Workload:
         while not self._ending.is_set():
             try:
                 action(draw)
+            except (DataLoss, Unavailable):
+                if not self._orders.unreadable:
+                    self._record.bug()
+                    return
             except BaseException:
                 self._record.bug()
                 return
@@ -274,6 +351,8 @@ class Workload:
 
     def _write_one(self, draw: random.Random) -> None:
         name = draw.choices(NAMES, WEIGHTS)[0]
+        if name == "fading" and self._orders.durable < 1:
+            name = "calm"  # a sweep after the opening would take the numbers of what was lost
         with self._doors.through() as up, self._names[name].through() as there:
             if not (up and there):
                 time.sleep(0.001)
@@ -284,8 +363,29 @@ class Workload:
             with self._lock:
                 number = next(self._numbers)
             durable = draw.random() < self._orders.durable
-            write = Write(number, name, invent(draw, name, self._orders.brisk, self._extra.get(name, "")), durable)
-            self._submit(write, twice=draw.random() < 0.05)
+            ops = invent(draw, name, self._orders.brisk, self._extra.get(name, ""))
+            if not self._orders.brisk and draw.random() < 0.12 and name != "fading":
+                ops = self._conditional(draw, name) or ops
+            self._submit(Write(number, name, ops, durable), twice=draw.random() < 0.05)
+
+    def _conditional(self, draw: random.Random, name: str) -> tuple[Op, ...]:
+        """One operation that others may make impossible; nothing when the collection has just gone."""
+        ids = tuple(draw.sample(range(10 if name.startswith("quiet") else IDS), draw.randint(1, 3)))
+        kind = draw.choice(["upsert"] if name.startswith("quiet") else ["upsert", "update", "delete"])
+        gives = "" if kind == "delete" else "vspt"
+        what = draw.choice(["absent", "exists", "version", "version", "row"])
+        if what == "absent":
+            return (Op("upsert", ids, "vsptw", condition=(what,)),)
+        if what != "version":
+            return (Op(kind, ids[:1], gives, condition=(what, *([draw.randrange(4)] if what == "row" else []))),)
+        try:
+            found = self.database.get(CONTEXT, self._called[name], [point_id(n) for n in ids], Select(False, False))
+        except (CollectionNotFound, Closed):
+            return ()
+        versions = dict(zip(found.ids, found.versions.tolist(), strict=True))
+        if draw.random() < 0.3:
+            versions = {i: version - 1 for i, version in versions.items()}  # one that is not there any more
+        return (Op(kind, ids, gives, condition=(what, *(versions.get(point_id(n), 0) for n in ids))),)
 
     def _submit(self, write: Write, twice: bool) -> None:
         """Record the question, ask, and record the answer, or that there is certainly nothing of the write."""
@@ -298,6 +398,9 @@ class Workload:
             self._refused(error)
         except DeadlineExceeded:  # so it is here
             self._record.say({"e": "late", "w": write.number})
+        except (DataLoss, Unavailable):
+            self._record.say({"e": "late", "w": write.number})
+            raise
 
     def _refused(self, error: ReadOnly) -> None:
         """The database is read-only from now on: the writers stop."""
@@ -307,11 +410,14 @@ class Workload:
     def _send(self, write: Write, twice: bool) -> None:
         batch = WriteBatch(write.operations(), durability="fsync" if write.durable else "os")
         context = CallContext.within(self._orders.patience_s, request_id=mark(write.number))
-        result = self.database.write(context, write.collection, batch)
+        name = self._called[write.collection]
+        if write.collection in self._aliased and write.number % 4 == 0:
+            name = alias_of(write.collection)
+        result = self.database.write(context, name, batch)
         self._record.say({"e": "write!", "w": write.number, "seq": result.seq, "count": result.count})
         if twice and result.count and self._orders.remember:
             with contextlib.suppress(*CERTAIN, ReadOnly):
-                again = self.database.write(context, write.collection, batch)
+                again = self.database.write(context, name, batch)
                 if again != result:
                     self._record.say({"e": "bug", "text": f"write {write.number} again gave {again}, not {result}"})
 
@@ -320,90 +426,141 @@ class Workload:
     def _read_one(self, draw: random.Random) -> None:
         self._ending.wait(0.005)
         name = draw.choices(NAMES, WEIGHTS)[0]
-        field = draw.choice([*DIMS, self._extra.get(name, "")])
-        dim = DIMS.get(field, EXTRA_DIM)
-        queries = np.random.default_rng(draw.randrange(1 << 30)).standard_normal((2, dim)).astype(np.float32)
-        request = SearchRequest([Near(queries, field)], limit=draw.choice([1, 10, 100]), exact=draw.random() < 0.2)
+        question = reads.invent(draw, IDS)
         with self._doors.through() as up:
             if not up:
                 time.sleep(0.001)
                 return
+            with self._lock:
+                number = next(self._numbers)
+            judged = name in READ
+            if judged:
+                self._record.say({"e": "read?", "r": number, "c": name})
             try:
-                self.database.search(CONTEXT, name, request)
-                self._read_words(draw, name)
-                ids = [point_id(draw.randrange(IDS)) for _ in range(20)]
-                self.database.get(CONTEXT, name, ids, Select(vectors=True))
-                self.database.scroll(CONTEXT, name, ids[0], 20, Select())
-                self.database.count(CONTEXT, name)
+                got = reads.ask(self.database, self._called[name], question)
             except (CollectionNotFound, FieldNotFound, Closed):
                 return
-
-    def _read_words(self, draw: random.Random, name: str) -> None:
-        request = SearchRequest([Keyword([f"text 文本 {draw.randrange(60)}"])])
-        with contextlib.suppress(FailedPrecondition):  # nothing is indexed there just now
-            self.database.search(CONTEXT, name, request)
+            except FailedPrecondition:  # nothing is indexed there just now
+                if question[0] in ("words", "hybrid"):
+                    return
+                raise
+            if judged:
+                self._record.say({"e": "read!", "r": number, "ask": question, "got": got})
 
     # -- what takes the place of an operator
 
     def _tend_one(self, draw: random.Random) -> None:
         self._ending.wait(draw.random() * 0.1)
-        name = draw.choices(NAMES, WEIGHTS)[0]
-        chances = {
-            "field": 30,
-            "analyzer": 30,
-            "cover": 30,
-            "compact": 8,
-            "indexed": 8,
-            "drop": 20,
-            "check": 8,
-            "reopen": 4 * self._orders.reopen,
-        }
+        chances = TENDED | {"reopen": 4 * self._orders.reopen}
         what = draw.choices(list(chances), list(chances.values()))[0]
         try:
-            if what == "cover":
-                self.database.cover(CONTEXT, name)
-            elif what == "compact":
-                self.database.compact(CONTEXT, name)
-            elif what == "indexed":
-                self.database.wait_indexed(CallContext.within(0.2), name)  # others write, so it may never end
-            elif what == "check":
-                if problems := self.database.check(CONTEXT):
-                    self._record.say({"e": "bug", "text": f"check: {problems}"})
-            elif what == "field":
-                self._change_fields(name)
-            elif what == "analyzer":
-                analyzed = TextField(
-                    draw.choice(["multilingual", "english", "whitespace"]), keywords=draw.random() < 0.9
-                )
-                self.database.change_schema(CONTEXT, name, SetTextField("", analyzed))
-            elif what == "drop":
-                self._drop(draw.choice(["brief-1", "brief-2", "quiet-1"]), draw.random() < 0.5)
-            else:
-                self._reopen(draw.random() < 0.5)
+            self._tend(what, draw, draw.choices(NAMES, WEIGHTS)[0])
         except ReadOnly as error:
             self._refused(error)
         except (CollectionNotFound, DeadlineExceeded, Unavailable):
             return
 
+    def _tend(self, what: str, draw: random.Random, name: str) -> None:
+        called = self._called[name]
+        match what:
+            case "cover":
+                self.database.cover(CONTEXT, called)
+            case "compact":
+                self.database.compact(CONTEXT, called)
+            case "index all":
+                self.database.wait_indexed(CallContext.within(0.2), called)  # others write, so it may never end
+            case "sweep":
+                self.database.sweep(CONTEXT, self._called["fading"])
+            case "check":
+                if problems := self.database.check(CONTEXT):
+                    self._record.say({"e": "bug", "text": f"check: {problems}"})
+            case "add or drop a field":
+                self._change_fields(name)
+            case "rename a field":
+                self._rename_field(name)
+            case "analyze otherwise":
+                analyzer = draw.choice(["multilingual", "english", "whitespace"])
+                analyzed = TextField(analyzer, keywords=draw.random() < 0.9)
+                change: SchemaChange = SetTextField("", analyzed)
+                self._set(name, "text", text_setting(analyzed), lambda: self._change(name, change))
+            case "time to live":
+                change = SetTtl(draw.choice([0, LASTING]))
+                self._set(name, "ttl_ms", change.ttl_ms, lambda: self._change(name, change))
+            case "columns":
+                change = SetPayloadColumns(draw.random() < 0.7)
+                self._set(name, "columns", change.on, lambda: self._change(name, change))
+            case "defer indexing":
+                mode: Indexing = "deferred" if draw.random() < 0.2 else "auto"
+                self._set(name, "indexing", mode, lambda: self.database.set_indexing(CONTEXT, called, mode))
+            case "rename":
+                self._rename(draw.choice(["calm", *BRIEF]))
+            case "alias":
+                self._alias(name)
+            case "drop":
+                self._drop(draw.choice(BRIEF), draw.random() < 0.5)
+            case _:
+                self._reopen(draw.random() < 0.5)
+
+    def _change(self, name: str, change: SchemaChange) -> None:
+        self.database.change_schema(CONTEXT, self._called[name], change)
+
+    def _set(self, name: str, key: str, value: Any, call: Callable[[], object]) -> None:
+        """Set something, and say before and after what it is to be."""
+        self._record.say({"e": "set?", "c": name, "k": key, "v": value})
+        call()
+        self._record.say({"e": "set!", "c": name, "k": key, "v": value})
+
+    def _rename(self, name: str) -> None:
+        """Rename a collection while others use it by the name it had."""
+        with self._lock:
+            new = f"{name}.{next(self._numbers)}"
+        old = self._called[name]
+        self._set(name, "name", new, lambda: self.database.rename_collection(CONTEXT, old, new))
+        self._called[name] = new
+
+    def _alias(self, name: str) -> None:
+        alias = alias_of(name)
+        if name in self._aliased:
+            self._aliased.discard(name)
+            self._set(name, "aliases", [], lambda: self.database.drop_alias(CONTEXT, alias))
+        else:
+            called = self._called[name]
+            self._set(name, "aliases", [alias], lambda: self.database.set_alias(CONTEXT, alias, called))
+            self._aliased.add(name)
+
     def _change_fields(self, name: str) -> None:
         """Add a vector field, or drop the one that came last, while others write to it."""
         there = self._extra.get(name)
         if there is None:
-            with self._lock:
-                field = f"extra-{next(self._numbers)}"
+            field = self._new_field()
             self._record.say({"e": "add?", "c": name, "f": field})
-            self.database.change_schema(CONTEXT, name, AddVectorField(field, VectorField(EXTRA_DIM, "dot", 4, 20)))
+            self._change(name, AddVectorField(field, VectorField(EXTRA_DIM, "dot", 4, 20)))
             self._record.say({"e": "add!", "c": name, "f": field})
             self._extra[name] = field
         else:
             self._record.say({"e": "shed?", "c": name, "f": there})
-            self.database.change_schema(CONTEXT, name, DropVectorField(there))
+            self._change(name, DropVectorField(there))
             self._record.say({"e": "shed!", "c": name, "f": there})
             del self._extra[name]
+
+    def _rename_field(self, name: str) -> None:
+        """Rename the vector field that came last, while others write to it."""
+        there = self._extra.get(name)
+        if there is not None:
+            field = self._new_field()
+            self._record.say({"e": "move?", "c": name, "f": there, "to": field})
+            self._change(name, RenameVectorField(there, field))
+            self._record.say({"e": "move!", "c": name, "f": there, "to": field})
+            self._extra[name] = field
+
+    def _new_field(self) -> str:
+        with self._lock:
+            return f"extra-{next(self._numbers)}"
 
     def _create(self, name: str) -> None:
         self._record.say({"e": "create?", "c": name})
         self.database.create_collection(CONTEXT, name, schema(name))
+        self._called[name] = name
         self._record.say({"e": "create!", "c": name})
 
     def _drop(self, name: str, crowded: bool) -> None:
@@ -414,7 +571,8 @@ class Workload:
             doors.wait_empty()
         self._record.say({"e": "drop?", "c": name})
         self._extra.pop(name, None)
-        self.database.drop_collection(CONTEXT, name)
+        self._aliased.discard(name)
+        self.database.drop_collection(CONTEXT, self._called[name])
         self._record.say({"e": "drop!", "c": name})
         doors.close()
         doors.wait_empty()
@@ -431,11 +589,18 @@ class Workload:
         self._doors.open()
 
 
+def alias_of(name: str) -> str:
+    """What a collection is also called, now and then."""
+    return f"also-{name}"
+
+
 def invent(draw: random.Random, name: str, brisk: bool = False, extra: str = "") -> tuple[Op, ...]:
     """Operations of one batch. A batch that writes or deletes no point changes nothing, and the other way round.
 
     ``extra``: a vector field that has come; some of the puts give vectors in it.
     """
+    if name == "fading":
+        return (_fading(draw),)
     kind = draw.choices(
         ["one", "some", "insert", "payload", "vector", "delete", "where", "many", "several", "clear"],
         [40, 18, 4, 12, 8, 10, 6, *((0, 0, 0) if brisk else (4, 8, 0.6))],
@@ -446,7 +611,7 @@ def invent(draw: random.Random, name: str, brisk: bool = False, extra: str = "")
             Op(put, _ids(draw, 1 if kind == "one" else draw.randint(2, 60)), draw.choice(["x", "vx", "vpx"]), extra),
         )
     if kind == "where" and not name.startswith("quiet"):
-        return (Op(draw.choice(["delete_where", "update_where"]), (draw.randint(2, 60),)),)
+        return (Op(draw.choice(["delete_where", "update_where", "merge_where"]), (draw.randint(2, 60),)),)
     if name.startswith("quiet"):
         return (_upsert(draw, _ids(draw, draw.randint(1, 3), 10)),)
     if kind == "one":
@@ -458,7 +623,9 @@ def invent(draw: random.Random, name: str, brisk: bool = False, extra: str = "")
     if kind == "insert":
         return (Op("insert", tuple(draw.sample(range(IDS), draw.randint(1, 3))), "vspt"),)
     if kind == "payload":
-        return (Op("update", _ids(draw, draw.randint(1, 20)), draw.choice(["p", "t", "pt"])),)
+        merges = draw.random() < 0.3
+        ids = _ids(draw, draw.randint(1, 20))
+        return (Op("merge", ids) if merges else Op("update", ids, draw.choice(["p", "t", "n", "w", "pt"])),)
     if kind == "vector":
         return (Op("update", _ids(draw, draw.randint(1, 20)), draw.choice(["v", "h", "s", "vsp", "r"])),)
     if kind == "delete":
@@ -475,11 +642,35 @@ def invent(draw: random.Random, name: str, brisk: bool = False, extra: str = "")
 
 
 def _upsert(draw: random.Random, ids: tuple[int, ...]) -> Op:
-    return Op("upsert", ids, draw.choice(["vspt", "vspt", "vspt", "vp", "hrp", "sp", "pt", "v"]))
+    gives = draw.choice(["vspt", "vsptnw", "vspnw", "vp", "hrp", "sptw", "ptn", "v"])
+    return Op("upsert", ids, gives, ttl_ms=draw.choices([0, LASTING, FOR_EVER], [6, 1, 1])[0])
+
+
+def _fading(draw: random.Random) -> Op:
+    """A write where points expire at once: by what they are written with, or because an update says so."""
+    ids = _ids(draw, draw.randint(1, 12), 60)
+    kind = draw.choices(["upsert", "update", "merge", "delete", "delete_where", "update_where"], [8, 4, 1, 2, 1, 1])[0]
+    if kind == "upsert":
+        return Op(kind, ids, "vsptnw", ttl_ms=draw.choice([0, LASTING, FLEETING, FLEETING]))
+    if kind == "update":
+        return Op(kind, ids, draw.choice(["v", "p", "tw"]), ttl_ms=draw.choice([0, 0, FLEETING]))
+    return Op(kind, ids[:1] if kind.endswith("where") else ids)
 
 
 def _ids(draw: random.Random, n: int, of: int = IDS) -> tuple[int, ...]:
     return tuple(draw.randrange(of) for _ in range(n))
+
+
+def born(orders: str, told: Connection, says: Connection, errors: str) -> None:
+    """``main`` in a process that was forked: its standard streams are put in place first."""
+    with open(errors, "ab") as file:
+        for number, descriptor in enumerate((told.fileno(), says.fileno(), file.fileno())):
+            os.dup2(descriptor, number)
+    told.close()
+    says.close()
+    sys.stdin, sys.stderr = open(0, closefd=False), open(2, "w", closefd=False)  # noqa: SIM115 - as long as it lives
+    sys.argv = ["workload", orders]
+    main()
 
 
 def main() -> None:
@@ -492,6 +683,7 @@ def main() -> None:
     loading = [part for part in orders.failpoints.split(",") if part.startswith("load.")]
     failpoint.arm_from_text(",".join(loading))
     began = time.monotonic()
+    stalls = Stalls()
     try:
         try:
             workload = Workload(orders, record)
@@ -513,7 +705,7 @@ def main() -> None:
                 workload.work()
             elif word == "end":
                 workload.end()
-                record.say({"e": "ended"})
+                record.say({"e": "ended", "stalls": stalls.count})
             elif word == "probe":
                 record.say(workload.probe())
             elif word == "stop":

@@ -15,6 +15,7 @@ from vecdb.errors import InvalidArgument
 from vecdb.model.facet import Facet, FacetRequest, FacetValue
 from vecdb.model.filter import Filter
 from vecdb.model.filter.expression import F, key_of
+from vecdb.model.schema_change import SetPayloadColumns
 
 SOME = F("v") >= 1
 
@@ -74,6 +75,15 @@ def test_nested_keys_and_a_view_of_old(c: Handle) -> None:
     assert facet(c, key="a.b").max == 9
     request = FacetRequest(key_of("a.b"))
     assert c.inner.reading.facets.count(c.context(), before, request, None).max == 2
+
+
+def test_columns_that_are_given_up_while_a_segment_grows(c: Handle) -> None:
+    """What had been counted from columns was left out from then on."""
+    c.upsert(names(2), gaussian(2), [{"v": 1}, {"v": 1}])
+    assert facet(c).values == [FacetValue(1, 2)]
+    c.change(SetPayloadColumns(False))
+    c.upsert(names(1, start=2), gaussian(1), [{"v": 1}])
+    assert facet(c).values == [FacetValue(1, 3)]
 
 
 @pytest.mark.parametrize("key", ["$id", "$version"])

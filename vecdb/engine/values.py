@@ -170,19 +170,21 @@ class Values:
             return Held(np.arange(len(segment)), codes.astype(np.int64), _List(versions.tolist()), len(segment))
         assert isinstance(key, tuple)
         about = (self._owner, segment.number, "values", key)
-        known: tuple[list[int], list[Any], Held] | None = self._kept.get(*about)
-        if known is not None and known[2].size >= len(segment):
-            return known[2].first(len(segment))
-        ordinals, scalars = ([], []) if known is None else (list(known[0]), list(known[1]))
+        known: tuple[Held, _Read] | None = self._kept.get(*about)
+        if known is not None and known[0].size >= len(segment):
+            return known[0].first(len(segment))
+        read = _Read()
         if segment.columns is not None:
             held = self._from_columns(segment, segment.columns.entries(key), key)
         else:
-            bodies = np.arange(0 if known is None else known[2].size, len(segment))
-            self._read(segment, key, bodies, ordinals, scalars)
-            held = Held(np.array(ordinals, dtype=np.int64), *_coded(scalars), len(segment))
+            if known is not None:
+                read = known[1].copy()  # of nothing, if there still were columns then
+            self._read(segment, key, np.arange(read.bodies, len(segment)), read.ordinals, read.scalars)
+            read.bodies = len(segment)
+            held = Held(np.array(read.ordinals, dtype=np.int64), *_coded(read.scalars), len(segment))
         if segment.state != "growing":  # no more rows come to join these
-            ordinals, scalars = [], []
-        self._kept.put(held.ordinals.nbytes + held.codes.nbytes, (ordinals, scalars, held), *about)
+            read = _Read()
+        self._kept.put(held.ordinals.nbytes + held.codes.nbytes, (held, read), *about)
         return held
 
     def some(self, segment: Segment, path: Path, ordinals: Int64) -> tuple[Int64, Int64, list[Scalar]]:
@@ -267,6 +269,18 @@ class Values:
                     found = {(type(s), s): s for s in scalars_at(orjson.loads(payload), path)}
                     ordinals += [ordinal] * len(found)
                     scalars += found.values()
+
+
+@dataclass(slots=True)
+class _Read:
+    """The scalars that were read of the first ``bodies`` of a segment that grows, to be gone on with."""
+
+    bodies: int = 0
+    ordinals: list[int] = field(default_factory=list)
+    scalars: list[Any] = field(default_factory=list)
+
+    def copy(self) -> _Read:
+        return _Read(self.bodies, list(self.ordinals), list(self.scalars))
 
 
 class _IdsInOrder:
