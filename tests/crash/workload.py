@@ -136,6 +136,8 @@ def options(remember: bool = False, brisk: bool = False) -> EngineOptions:
             search_threads=1,
             idle_seal_s=3_600,
             reopen_pause_s=0,
+            disk_reserve_bytes=0,
+            min_free_disk_bytes=0,
             write_buffer_bytes=WRITE_BUFFER_BYTES,
             max_total_wal_bytes=WRITE_BUFFER_BYTES,
         )
