@@ -149,6 +149,45 @@ class TestKV:
         put(kv, {b"%d" % i: bytes([i]) * (1 << 20) for i in range(5)})
         assert [value[0] for _, value in kv.scan(b"", LAST)] == [0, 1, 2, 3, 4]
 
+    def test_a_snapshot_is_the_store_as_it_was(self, kv: KV) -> None:
+        before = {b"%05d" % i: b"1" * 600 for i in range(3 * SCAN_ROWS)}
+        put(kv, before)
+        snapshot = kv.snapshot()
+        batch = kv.batch()
+        batch.delete_range(b"", b"00500")
+        batch.put(b"00600", b"2")
+        batch.put(b"new", b"2")
+        kv.write(batch)
+        kv.flush()
+        kv.compact()
+        assert dict(snapshot.scan(b"", LAST)) == before
+        assert list(snapshot.scan(b"00600", b"00601")) == [(b"00600", b"1" * 600)]
+        assert snapshot.get(b"00003") == b"1" * 600
+        assert snapshot.get(b"new") is None
+        assert snapshot.get_many([b"00600", b"new", b"00000"]) == [b"1" * 600, None, b"1" * 600]
+        assert kv.get(b"00600") == b"2"
+        assert kv.snapshot().get(b"new") == b"2"
+        one, other = snapshot.scan(b"00100", b"00700"), snapshot.scan(b"", LAST)  # neither disturbs the other
+        assert [a[0] for a, _ in zip(one, other, strict=False)] == [b"%05d" % i for i in range(100, 700)]
+        snapshot.close()
+
+    def test_a_closed_snapshot_never_looks_like_a_small_one(self, kv: KV) -> None:
+        put(kv, {b"%05d" % i: b"1" for i in range(SCAN_ROWS + 10)})
+        snapshot = kv.snapshot()
+        begun = snapshot.scan(b"", LAST)
+        next(begun)
+        snapshot.close()
+        snapshot.close()
+        for call in (
+            lambda: list(begun),
+            lambda: snapshot.get(b"00000"),
+            lambda: snapshot.get_many([b"00000"]),
+            lambda: snapshot.scan(b"", LAST),
+        ):
+            with pytest.raises(Closed):
+                call()
+        assert len(everything(kv)) == SCAN_ROWS + 10
+
     def test_overwriting_and_compacting(self, kv: KV) -> None:
         for round_ in range(5):
             put(kv, {b"%d" % i: bytes([round_]) * 700 for i in range(50)})
@@ -174,6 +213,7 @@ class TestKV:
         put(kv, {b"%d" % i: b"1" for i in range(10)})
         scan, fresh = kv.scan(b"", LAST), kv.scan(b"", LAST)
         next(scan)
+        snapshot = kv.snapshot()
         batch = kv.batch()
         kv.close()
         kv.close()
@@ -184,6 +224,9 @@ class TestKV:
             lambda: kv.scan(b"", LAST),
             lambda: next(scan),
             lambda: next(fresh),
+            lambda: snapshot.get(b"0"),
+            lambda: snapshot.scan(b"", LAST),
+            kv.snapshot,
             kv.sync,
             kv.flush,
             kv.compact,

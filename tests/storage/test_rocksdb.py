@@ -116,16 +116,20 @@ class TestOpening:
         with pytest.raises(DataDirInUse):
             open_rocks()
 
-    def test_a_live_scan_does_not_hold_the_directory(self, open_rocks: OpenRocks) -> None:
+    def test_a_live_scan_or_snapshot_does_not_hold_the_directory(self, open_rocks: OpenRocks) -> None:
         kv = open_rocks()
         put(kv, {b"%d" % i: b"1" for i in range(10)})
         scan, other = kv.scan(b"", LAST), kv.scan(b"", LAST)
         next(scan)
+        snapshot = kv.snapshot()
+        assert snapshot.get(b"3") == b"1"
         kv.close()
         kv = open_rocks()
         for closed in (scan, other):
             with pytest.raises(Closed):
                 next(closed)
+        with pytest.raises(Closed):
+            snapshot.get(b"3")
         assert len(everything(kv)) == 10
 
     def test_no_directory(self, open_rocks: OpenRocks, tmp_path: Path) -> None:

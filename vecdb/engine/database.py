@@ -673,7 +673,7 @@ class Database:
         known = length_hint(archives)  # 0: nobody knows which is the last until the next one does not come
         try:
             for i, archive in enumerate(archives):
-                restoring.read(archive, self._refuse_names if i + 1 == known else lambda names: None)
+                restoring.read(archive, self._refuse_names if i + 1 == known else None)
             restored = restoring.finish()
             if dry_run:
                 self._refuse_names([one.naming for one in restored])
@@ -934,10 +934,15 @@ class Database:
 
     def _report(self, one: Restored, dry_run: bool) -> RestoredCollection:
         """What to say of it; it is opened, and searched."""
-        name, found = one.naming.name, {}
-        with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
-            found = {} if dry_run else recall(lambda request: self.search(CallContext(), name, request), one.was)
-        return RestoredCollection(name, one.was.entry.name, one.head.live, one.was.vectors(), one.token, found)
+        was, name, found = one.was, one.naming.name, {}
+
+        def search(request: SearchRequest) -> SearchAnswer:
+            return self.search(CallContext(), name, request)
+
+        if not dry_run:
+            with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
+                found = recall(self._kv, search, one.entry, was.expected, was.expiring)
+        return RestoredCollection(name, was.entry.name, one.head.live, was.vectors(), one.token, found)
 
     def _change(self, context: CallContext, action: Callable[[], T]) -> T:
         """Change the catalog between commits, unless the caller's time passed in the queue."""

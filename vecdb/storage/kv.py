@@ -108,6 +108,24 @@ def write_patiently(kv: KV, build: Callable[[], Batch]) -> None:
             time.sleep(STALL_PAUSE_S)
 
 
+def portions(
+    pairs: Iterable[tuple[bytes, bytes]], rows: int = 1_024, nbytes: int = 1 << 20
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """Keys and values of pairs, some at a time: at most ``rows``, and fewer once the values are ``nbytes``."""
+    found: list[bytes] = []
+    values: list[bytes] = []
+    held = 0
+    for key, value in pairs:
+        found.append(key)
+        values.append(value)
+        held += len(value)
+        if len(found) == rows or held >= nbytes:
+            yield found, values
+            found, values, held = [], [], 0
+    if found:
+        yield found, values
+
+
 def prefix_end(prefix: bytes) -> bytes:
     """The first key after every key that starts with ``prefix`` (which must not be all 0xff)."""
     head = prefix.rstrip(b"\xff")

@@ -1,14 +1,15 @@
 """The store on RocksDB; the only module that imports rocksdict.
 
-What holds the GIL in rocksdict and so stops every thread: write, single get, each step of a scan, open. A snapshot
-has single gets only.
+What holds the GIL in rocksdict and so stops every thread: write, single get, each step of a scan, open.
 What releases it: sync, list-get, flush, compact, close. Hence no write ever asks for a sync, and a write
 that RocksDB would delay is refused at once (``WriteStall``) instead of freezing the process.
 
 Traps this file closes. An iterator that meets damage just ends: its status is asked at every end. It
 reads its bounds from the options it was made with, which it does not keep alive: the scan does.
 An inverted range in a batch reaches the log before it is refused and stops the database: it is dropped
-here. A live iterator or snapshot keeps a closed database (and its lock) open: close takes them away first.
+here. A live iterator keeps a closed database (and its lock) open: close takes the iterators away first.
+What rocksdict calls a snapshot answers single gets only: its iterators read the present. An iterator is one, too, and
+can be sought in again and again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ _INDEX_PIECE_BYTES = 4 << 10
 SCAN_ROWS = 256
 SCAN_BYTES = 1 << 20
 _NOTE = "rocksdict-config.json"
-_NOT_FOUND = "key not found"  # all that a snapshot says of a missing key
 _BLOB_GC_CUTOFF = "blob_garbage_collection_age_cutoff"
 
 
@@ -174,7 +174,7 @@ class RocksKV:
         Dropping the iterator releases its snapshot. Raises Closed once the store is closed.
         """
         with self._calls:
-            scan = _Scan(self, self._db, start, end)
+            scan = _Scan(self, start, end)
             self._scans.add(scan)
         return scan
 
@@ -382,9 +382,9 @@ def read_only(path: Path) -> Iterator[RocksKV]:
 
 
 class _Scan:
-    """One state read forward a chunk at a time, so that the store can take its iterator away."""
+    """One snapshot read forward a chunk at a time, so that the store can take its iterator away."""
 
-    def __init__(self, store: RocksKV, state: rocksdict.Rdict | rocksdict.Snapshot, start: bytes, end: bytes) -> None:
+    def __init__(self, store: RocksKV, start: bytes, end: bytes) -> None:
         bounds = rocksdict.ReadOptions()
         bounds.set_iterate_upper_bound(end)
         bounds.set_background_purge_on_iterator_cleanup(True)
@@ -394,7 +394,7 @@ class _Scan:
         self._cursor: rocksdict.RdictIter | None = None
         self._ended = not start < end
         if not self._ended:
-            self._cursor = state.iter(bounds)
+            self._cursor = store._db.iter(bounds)
             self._cursor.seek(start)
         self._bounds = bounds  # the cursor points into it without keeping it alive; set after it, freed after it
 
@@ -415,14 +415,13 @@ class _Scan:
             return self._ready.pop()
 
     def release(self) -> None:
-        """Let go of the state; called by the store once no call is in flight, and by the snapshot it reads."""
-        self._ended, self._cursor, self._ready = False, None, []  # what was not handed out must not look like the end
+        """Let go of the snapshot; called by the store once no call is in flight."""
+        self._cursor = None
+        self._ready = []
 
     def _fill(self) -> None:
-        if self._ended:
+        if self._ended or (cursor := self._cursor) is None:
             return
-        if (cursor := self._cursor) is None:
-            raise Closed("the state that was read is not kept any more")
         rows: list[tuple[bytes, bytes]] = []
         held = 0
         try:
@@ -442,50 +441,64 @@ class _Scan:
 
 
 class _Snapshot:
-    """One state of the store, kept until it is closed or the store is."""
+    """One state of the store, kept until it is closed or the store is: an iterator, sought in for every read."""
 
     def __init__(self, store: RocksKV) -> None:
+        how = rocksdict.ReadOptions()
+        how.set_background_purge_on_iterator_cleanup(True)
         self._store = store
-        self._state: rocksdict.Snapshot | None = store._db.snapshot()
-        self._scans: weakref.WeakSet[_Scan] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._cursor: rocksdict.RdictIter | None = store._db.iter(how)
 
     def get(self, key: bytes) -> bytes | None:
         return self.get_many([key])[0]
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        with self._store._calls:
-            state = self._kept()
-            return [self._get(state, key) for key in keys]
+        return [next((value for _, value in self._read(key, key + b"\0")[0]), None) for key in keys]
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        with self._store._calls:
-            scan = _Scan(self._store, self._kept(), start, end)
-            self._store._scans.add(scan)
-            self._scans.add(scan)
-        return scan
+        return self._pairs(start, end, *self._read(start, end))
 
     def close(self) -> None:
         self.release()
-        for scan in list(self._scans):
-            scan.release()
 
     def release(self) -> None:
-        """Let go of the state; a call under way in another thread finishes with it."""
-        self._state = None
+        """Let go of the state; a read under way in another thread finishes with it."""
+        self._cursor = None
 
-    def _kept(self) -> rocksdict.Snapshot:
-        if (state := self._state) is None:
+    def _pairs(
+        self, start: bytes, end: bytes, rows: list[tuple[bytes, bytes]], more: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
+        yield from rows
+        while more:
+            start = rows[-1][0] + b"\0"
+            rows, more = self._read(start, end)
+            yield from rows
+
+    def _read(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """Some pairs with start <= key < end, and whether there may be more."""
+        with self._lock, self._store._calls:
+            return self._fill(start, end)
+
+    def _fill(self, start: bytes, end: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+        if (cursor := self._cursor) is None:
             raise Closed("the state that was read is not kept any more")
-        return state
-
-    def _get(self, state: rocksdict.Snapshot, key: bytes) -> bytes | None:
+        rows: list[tuple[bytes, bytes]] = []
+        held = 0
         try:
-            value: bytes = state[key]
+            cursor.seek(start)
+            while cursor.valid():
+                if not (key := cursor.key()) < end:
+                    return rows, False
+                rows.append((key, cursor.value()))
+                held += len(rows[-1][1])
+                if len(rows) == SCAN_ROWS or held >= SCAN_BYTES:
+                    return rows, True
+                cursor.next()
+            cursor.status()
         except Exception as error:
-            if str(error) == _NOT_FOUND:
-                return None
             raise self._store._read_error(error) from error
-        return value
+        return rows, False
 
 
 class _Gate:

@@ -7,17 +7,39 @@ Another processor may sum in another order: scores are compared within the error
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from vecdb.engine.segment import UInt64
 from vecdb.index import flat, metric
-from vecdb.model.point import Float32
+from vecdb.model.point import Float32, Int64
 from vecdb.model.schema import Metric
 from vecdb.storage.codec import NO_ROW
 
 QUERIES = 100
 K = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Of sampled vectors, the rows under which they are stored; of the exact answers to each how many there are, and
+    the lowest score that counts as one of them. ``[q]`` each.
+    """
+
+    rows: UInt64
+    counts: Int64
+    lowest: Float32
+
+    def before(self, other: Expected | None) -> Expected:
+        """These, then those of another, as many as one archive has at most."""
+        if other is None:
+            return self
+        return Expected(
+            np.concatenate([self.rows, other.rows])[:QUERIES],
+            np.concatenate([self.counts, other.counts])[:QUERIES],
+            np.concatenate([self.lowest, other.lowest])[:QUERIES],
+        )
 
 
 class Answers:
@@ -58,6 +80,12 @@ class Answers:
             return False
         held = np.array([np.isin(a, b) for a, b in zip(rows, self.rows, strict=True)]).reshape(rows.shape)
         return not np.any(~held & (scores > self.scores.min(axis=1, initial=np.inf)[:, None] + error))
+
+    def expected(self, rows: UInt64) -> Expected:
+        """What to expect of a search of the queries, whose vectors are stored under ``rows``."""
+        there = np.isfinite(self.scores)
+        lowest = np.where(there, self.scores, np.inf).min(axis=1, initial=np.inf) - self.error()
+        return Expected(rows, there.sum(axis=1), lowest)
 
     def error(self) -> Float32:
         """How far the same score may be off elsewhere, float32 ``[q]``: as in ``metric.error_bound``, twice."""

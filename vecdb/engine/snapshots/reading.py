@@ -8,7 +8,7 @@ before; what must be known of one to judge the next is a few bits a row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from vecdb.engine import catalog
 from vecdb.engine.collection import Entry
 from vecdb.engine.segment import UInt64
-from vecdb.engine.snapshots.answers import QUERIES, Answers
+from vecdb.engine.snapshots.answers import Answers, Expected
 from vecdb.engine.snapshots.rowset import RowSet
 from vecdb.errors import DataLoss, FailedPrecondition
 from vecdb.model.point import Float32
@@ -34,8 +34,8 @@ class Archived:
     """A collection of an archive.
 
     While it is read it fills: ``living`` rows; ``holders``, by vector field the rows that have a vector, and ``slots``
-    that have one stored, both with those of the archives before; and by field the sampled ``queries``, as many as one
-    archive has, and the ``answers`` to its own among its own vectors.
+    that have one stored, both with those of the archives before; and ``expected``, by field what a search of the
+    sampled vectors should find.
     """
 
     entry: Entry
@@ -47,8 +47,7 @@ class Archived:
     living: RowSet
     holders: dict[int, RowSet]
     slots: dict[int, RowSet]
-    queries: dict[int, Float32] = field(default_factory=dict)
-    answers: dict[int, Answers] = field(default_factory=dict)
+    expected: dict[int, Expected]
 
     @property
     def number(self) -> int:
@@ -174,7 +173,7 @@ def _archived(said: Mapping[str, Any], before: Mapping[int, Archived]) -> Archiv
         RowSet(bound) if base is None else base.living.grown(bound),
         {number: holders.get(number, RowSet(bound)) for number in fields},
         {number: slots.get(number, RowSet(bound)) for number in fields},
-        {} if base is None else {n: queries for n, queries in base.queries.items() if n in fields},
+        {} if base is None else {n: expected for n, expected in base.expected.items() if n in fields},
     )
 
 
@@ -253,7 +252,8 @@ class _Collected:
         self._slots = dict.fromkeys(self._fields, collection.first_row)
         self._told: RowSet | None = None  # of an archive that goes on from another, which rows live
         self._used = {number: RowSet(collection.next_row) for number in self._fields}
-        self._answered: set[int] = set()
+        self._asked: dict[int, UInt64] = {}
+        self._answers: dict[int, Answers] = {}
 
     def part(self, name: str, part: archive.PartName, payload: bytes) -> Iterator[Part]:
         """What a part holds."""
@@ -269,15 +269,14 @@ class _Collected:
             else:
                 yield self._bodies(name, payload)
         elif part.kind == "answers":
-            self._answers(name, field, payload)
+            self._compare(name, field, payload)
         else:
             rows, vectors = archive.decode_vectors(name, payload, self._fields[field].dim)
             if part.kind == "vectors":
                 yield self._vectors(name, field, rows, vectors)
             else:
-                before = self._about.queries.get(field, vectors[:0])
-                self._about.queries[field] = np.concatenate([vectors, before])[:QUERIES]
-                self._about.answers[field] = Answers(self._fields[field].metric, vectors)
+                self._asked[field] = rows
+                self._answers[field] = Answers(self._fields[field].metric, vectors)
 
     def end(self, name: str) -> None:
         """Judge it all; ``name`` is the part that comes after it."""
@@ -291,7 +290,7 @@ class _Collected:
         for number, used in self._used.items():
             if (slot := used.without(about.slots[number]).first()) is not None:
                 raise DataLoss(f"vector {slot} of field {number} of {about.entry.name!r} is missing before {name}")
-        if self._answered != self._about.answers.keys():
+        if self._answers:
             raise DataLoss(f"the answers of collection {about.entry.name!r} are missing before {name}")
 
     def _bodies(self, name: str, payload: bytes) -> Bodies:
@@ -322,17 +321,17 @@ class _Collected:
         if not self._used[number].has(rows).all():
             raise DataLoss(f"{name} holds vectors that no point has")
         self._about.slots[number].add(rows)
-        if number not in self._about.answers:
+        if number not in self._answers:
             raise DataLoss(f"the queries are missing before {name}")
-        self._about.answers[number].add(rows, vectors)
+        self._answers[number].add(rows, vectors)
         return Vectors(self._about, number, rows, vectors)
 
-    def _answers(self, name: str, number: int, payload: bytes) -> None:
+    def _compare(self, name: str, number: int, payload: bytes) -> None:
         rows, scores = archive.decode_answers(name, payload)
-        found = self._about.answers.get(number)
+        found = self._answers.pop(number, None)
         if found is None or not found.alike(rows, scores):
             raise DataLoss(f"{name} tells of other nearest neighbours than the vectors have")
-        self._answered.add(number)
+        self._about.expected[number] = found.expected(self._asked[number]).before(self._about.expected.get(number))
 
     def _ascending(self, name: str, rows: UInt64, least: int) -> int:
         """The row after the last of ``rows``, which ascend from ``least`` on. Raises DataLoss."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -24,16 +23,17 @@ from vecdb.engine import catalog
 from vecdb.engine.collection import Entry
 from vecdb.engine.snapshots.answers import Answers
 from vecdb.engine.snapshots.reading import Archived, Begun, Bodies, Chain, Vectors
+from vecdb.engine.snapshots.recall import stored_vectors
 from vecdb.engine.snapshots.rowset import RowSet
 from vecdb.errors import CollectionNotFound, FailedPrecondition, InvalidArgument
 from vecdb.failpoint import hit
 from vecdb.model.schema import named
 from vecdb.storage import codec, keys, summary
 from vecdb.storage.codec import NO_ROW, Body, Head
-from vecdb.storage.kv import KV, Batch, write_patiently
+from vecdb.storage.kv import KV, Batch, portions, write_patiently
 
 SLICE_ROWS = 64
-READ_ROWS = 1_024
+SLICE_BYTES = 1 << 20
 
 
 class Naming(NamedTuple):
@@ -73,7 +73,7 @@ class Restoring:
     def __init__(
         self,
         kv: KV,
-        claim: Callable[[int], Sequence[int]],
+        claim: Callable[[int], list[int]],
         collections: Iterable[str] | None,
         rename: Mapping[str, str],
         check: Callable[[], None],
@@ -89,13 +89,19 @@ class Restoring:
         self._numbers: dict[int, int] = {}  # by number in the archives
         self.claimed: list[int] = []
 
-    def read(self, archive: Iterable[bytes], refuse: Callable[[Sequence[Naming]], None]) -> None:
-        """Write the rows of the next archive. ``refuse`` is told what it would be called, and may raise."""
+    def read(self, archive: Iterable[bytes], last: Callable[[Sequence[Naming]], None] | None) -> None:
+        """Write the rows of the next archive.
+
+        ``last``: it is known to be the last. It is told what collections will be called, before anything is written,
+        and may refuse.
+        """
         for part in self._chain.read(archive):
             self._check()
             if isinstance(part, Begun):
-                self._begin(part.collections)
-                refuse([self._naming(one) for one in self._chosen()])
+                if last is not None:
+                    self._refuse_missing()
+                    last([self._naming(one) for one in self._chosen()])
+                self._begin()
             elif not self._dry_run and (number := self._numbers.get(part.collection.number)) is not None:
                 self._write(number, part)
 
@@ -103,16 +109,7 @@ class Restoring:
         """What is to be published: what the last archive holds. Raises CollectionNotFound for a name it has not."""
         if not self._chain.summaries:
             raise InvalidArgument("nothing to restore", field="archives", expected="an archive", received="none")
-        there = [one.entry.name for one in self._chain.collections.values()]
-        for field, names in (("collections", self._wanted or ()), ("rename", self._rename)):
-            for name in names:
-                if name not in there:
-                    raise CollectionNotFound(
-                        "the archive has no such collection",
-                        field=field,
-                        expected=named(dict.fromkeys(there)),
-                        received=repr(name),
-                    )
+        self._refuse_missing()
         chosen = self._chosen()
         if not self._dry_run:
             hit("restore.before_prune")
@@ -121,22 +118,37 @@ class Restoring:
                     _Pruning(self._kv, self._numbers[one.number], one, self._check).run()
         return [self._restored(one) for one in chosen]
 
-    def _begin(self, collections: Sequence[Archived]) -> None:
+    def _refuse_missing(self) -> None:
+        """Raise CollectionNotFound for a name that the archive has not, and one to be renamed that is not taken."""
+        chosen = {one.entry.name: one for one in self._chosen()}
+        for field, names in (("collections", self._wanted or ()), ("rename", self._rename)):
+            for name in names:
+                if name not in chosen:
+                    raise CollectionNotFound(
+                        "the archive has no such collection, or it is not taken",
+                        field=field,
+                        expected=named(chosen),
+                        received=repr(name),
+                    )
+
+    def _begin(self) -> None:
         """Give the collections of an archive numbers: a fresh one where it holds all of it."""
-        fresh = [one for one in self._chosen() if not one.first_row]
-        for one in self._chosen():
+        chosen = self._chosen()
+        for one in chosen:
             if one.first_row and one.number not in self._numbers:
                 raise FailedPrecondition(
                     "the archive goes on from a collection that had another name; ask for it by both",
                     field="collections",
                     received=repr(one.entry.name),
                 )
-        numbers = [0] * len(fresh) if self._dry_run else self._claim(len(fresh))
-        self.claimed += numbers
-        gone = self._numbers.keys() - {one.number for one in collections}
-        self._numbers.update(zip((one.number for one in fresh), numbers, strict=True))
-        for number in gone:
-            del self._numbers[number]
+        fresh = [one.number for one in chosen if not one.first_row]
+        numbers = [0] * len(fresh)
+        if fresh and not self._dry_run:
+            numbers = self._claim(len(fresh))
+            self.claimed += numbers
+        there = {one.number for one in chosen}
+        self._numbers = {was: number for was, number in self._numbers.items() if was in there}
+        self._numbers.update(zip(fresh, numbers, strict=True))
 
     def _chosen(self) -> list[Archived]:
         """What is wanted of the archive read last."""
@@ -156,26 +168,23 @@ class Restoring:
 
     def _write(self, number: int, part: Bodies | Vectors) -> None:
         hit("restore.before_part")
-        for start in range(0, len(part.rows), SLICE_ROWS):
-            end = min(start + SLICE_ROWS, len(part.rows))
-            fill = _bodies(number, part, start, end) if isinstance(part, Bodies) else _vectors(number, part, start, end)
-            write_patiently(self._kv, lambda pairs=fill: _puts(self._kv, pairs))  # type: ignore[misc]
+        pairs = _bodies(number, part) if isinstance(part, Bodies) else _vectors(number, part)
+        for keys_, values in portions(pairs, SLICE_ROWS, SLICE_BYTES):
+            write_patiently(self._kv, lambda k=keys_, v=values: _puts(self._kv, k, v))  # type: ignore[misc]
             hit("restore.after_slice")
 
 
-def _bodies(number: int, part: Bodies, start: int, end: int) -> list[tuple[bytes, bytes]]:
-    pairs = []
-    for row, value, body in zip(
-        part.rows[start:end].tolist(), part.values[start:end], part.bodies[start:end], strict=True
-    ):
-        pairs.append((keys.body(number, row), value))
-        pairs.append((keys.pointer(number, body.id), _pointer(row, body)))
-    return pairs
+def _bodies(number: int, part: Bodies) -> Iterator[tuple[bytes, bytes]]:
+    for row, value, body in zip(part.rows.tolist(), part.values, part.bodies, strict=True):
+        yield keys.body(number, row), value
+        yield keys.pointer(number, body.id), _pointer(row, body)
 
 
-def _vectors(number: int, part: Vectors, start: int, end: int) -> list[tuple[bytes, bytes]]:
-    rows, vectors = part.rows[start:end].tolist(), part.vectors[start:end].astype("<f4", copy=False)
-    return [(keys.vector(number, row, part.field), vector.tobytes()) for row, vector in zip(rows, vectors, strict=True)]
+def _vectors(number: int, part: Vectors) -> Iterator[tuple[bytes, bytes]]:
+    size = 4 * part.vectors.shape[1]
+    data = part.vectors.astype("<f4", copy=False).tobytes()
+    for i, row in enumerate(part.rows.tolist()):
+        yield keys.vector(number, row, part.field), data[i * size : (i + 1) * size]
 
 
 def _pointer(row: int, body: Body) -> bytes:
@@ -183,9 +192,9 @@ def _pointer(row: int, body: Body) -> bytes:
     return codec.encode_pointer(row, body.seq, adopted=adopted, expires=body.expires_at > 0)
 
 
-def _puts(kv: KV, pairs: Sequence[tuple[bytes, bytes]]) -> Batch:
+def _puts(kv: KV, found: Sequence[bytes], values: Sequence[bytes]) -> Batch:
     batch = kv.batch()
-    for key, value in pairs:
+    for key, value in zip(found, values, strict=True):
         batch.put(key, value)
     return batch
 
@@ -193,7 +202,7 @@ def _puts(kv: KV, pairs: Sequence[tuple[bytes, bytes]]) -> Batch:
 class _Pruning:
     """Deletes of a collection read from a chain what the last archive does not have any more.
 
-    The exact answers are found again on the way: those of an archive that goes on from another are of its own vectors.
+    What searches should find is found on the way: an archive that goes on from another tells of its own vectors only.
     """
 
     def __init__(self, kv: KV, number: int, one: Archived, check: Callable[[], None]) -> None:
@@ -207,9 +216,14 @@ class _Pruning:
     def run(self) -> None:
         """See the class."""
         self._prune_bodies()
-        answers = {f: Answers(self._fields[f].metric, queries) for f, queries in self._one.queries.items()}
+        asked, answers = {}, {}
+        for field, expected in self._one.expected.items():
+            rows = expected.rows[self._used[field].has(expected.rows)]
+            about = self._fields[field]
+            asked[field], vectors = stored_vectors(self._kv, self._number, field, about.dim, rows)
+            answers[field] = Answers(about.metric, vectors)
         self._prune_vectors(answers)
-        self._one.answers = answers
+        self._one.expected = {field: answers[field].expected(rows) for field, rows in asked.items()}
 
     def _prune_bodies(self) -> None:
         number, end = self._number, self._one.next_row
@@ -246,10 +260,9 @@ class _Pruning:
             self._delete([some[i] for i in np.flatnonzero(~kept).tolist()])
 
     def _scan(self, start: bytes, end: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        pairs = self._kv.scan(start, end)
-        while some := list(islice(pairs, READ_ROWS)):
+        for some in portions(self._kv.scan(start, end)):
             self._check()
-            yield [key for key, _ in some], [value for _, value in some]
+            yield some
 
     def _delete(self, gone: Sequence[bytes]) -> None:
         for start in range(0, len(gone), SLICE_ROWS):

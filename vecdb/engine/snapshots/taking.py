@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,10 @@ from vecdb.model.snapshot import SnapshotBase
 from vecdb.model.version import VERSION
 from vecdb.storage import archive, codec, keys, summary
 from vecdb.storage.codec import NO_ROW, Head
-from vecdb.storage.kv import Reader
+from vecdb.storage.kv import Reader, portions
 from vecdb.storage.members import END, written
 
 PART_BYTES = 8 << 20
-READ_ROWS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +107,9 @@ class _Archive:
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
         """Keys and values of the kept state, some at a time."""
-        pairs = self._state.scan(start, end)
-        while some := list(islice(pairs, READ_ROWS)):
+        for some in portions(self._state.scan(start, end)):
             self._check()
-            yield [key for key, _ in some], [value for _, value in some]
+            yield some
 
     def values(self, wanted: Sequence[bytes]) -> list[bytes | None]:
         """The values of some keys."""
