@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from vecdb.errors import DataLoss, FormatTooNew
+from vecdb.model.feed import FeedToken
 from vecdb.model.snapshot import SnapshotCollection, SnapshotSummary
 from vecdb.storage.members import MemberReader
 
@@ -62,11 +63,6 @@ def refuse_newer(header: Mapping[str, Any]) -> None:
         )
 
 
-def token(database: str, number: int, seq: int) -> str:
-    """Where the changes of a collection go on after ``seq``."""
-    return f"{database}:{number}:{seq}"
-
-
 def summary(header: Mapping[str, Any], manifest: Mapping[str, Any], nbytes: int) -> SnapshotSummary:
     """From the two documents of an archive of so many bytes. Raises DataLoss when they do not make sense."""
     try:
@@ -77,7 +73,7 @@ def summary(header: Mapping[str, Any], manifest: Mapping[str, Any], nbytes: int)
                 number=int(one["number"]),
                 points=int(counts[one["number"]]["points"]),
                 vectors={name: int(n) for name, n in counts[one["number"]]["vectors"].items()},
-                token=token(header["database"], one["number"], one["seq"]),
+                token=str(FeedToken(str(header["database"]), int(one["number"]), int(one["seq"]))),
                 aliases=tuple(one["aliases"]),
                 next_row=int(one["next_row"]),
             )

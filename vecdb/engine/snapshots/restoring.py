@@ -27,8 +27,9 @@ from vecdb.engine.snapshots.recall import stored_vectors
 from vecdb.engine.snapshots.rowset import RowSet
 from vecdb.errors import CollectionNotFound, FailedPrecondition, InvalidArgument
 from vecdb.failpoint import hit
+from vecdb.model.feed import FeedToken
 from vecdb.model.schema import named
-from vecdb.storage import codec, keys, summary
+from vecdb.storage import codec, keys
 from vecdb.storage.codec import NO_ROW, Body, Head
 from vecdb.storage.kv import KV, Batch, portions, write_patiently
 
@@ -163,7 +164,7 @@ class Restoring:
         naming, shape = self._naming(one), replace(one.entry.shape, dropping=())
         entry = replace(one.entry, number=self._numbers[one.number], name=naming.name, shape=shape)
         head = Head(one.seq, one.next_row, 0, one.living.count(), one.expiring)
-        token = summary.token(self._chain.summaries[-1].database, one.number, one.seq)
+        token = str(FeedToken(self._chain.summaries[-1].database, one.number, one.seq))
         return Restored(entry, head, naming, one, token)
 
     def _write(self, number: int, part: Bodies | Vectors) -> None:
