@@ -15,6 +15,7 @@ can be sought in again and again.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import tempfile
@@ -31,6 +32,9 @@ import rocksdict
 
 from vecdb.errors import Closed, DataDirInUse, DataDirUnusable, DataLoss, Internal, ReadOnly, Unavailable, VecdbError
 from vecdb.storage.kv import Batch, WriteStall
+from vecdb.storage.synced import Marker, check_after, check_before
+
+log = logging.getLogger(__name__)
 
 MIN_BLOB_BYTES = 512
 _INDEX_PIECE_BYTES = 4 << 10
@@ -120,16 +124,45 @@ class RocksKV:
         self._snapshots: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
         self._write_options = rocksdict.WriteOptions()
         self._write_options.no_slowdown = True
-        try:
-            rocks = _rocks_options(self.options)
-            if links is None:
-                self._db = rocksdict.Rdict(str(self.path), rocks)
-            else:
-                self._db = rocksdict.Rdict(links.name, rocks, access_type=rocksdict.AccessType.read_only(False))
-        except Exception as error:
-            raise _open_error(self.path, error) from error
+        self._marker: Marker | None = None
+        if links is None:
+            self._open()
+        else:
+            self._db = _open(self.path, self.options, Path(links.name))
         _stores.add(self)
         _running.set()
+
+    def _open(self) -> None:
+        """Open for writing what has lost nothing that was synced.
+
+        First as if no log may end in the middle of a record, which refuses damage before anything is changed. Where
+        one does, a look tells whether the writes before it are all that were synced: then it is a torn end.
+        """
+        mark = check_before(self.path)
+        torn: str | None = None
+        try:
+            self._db = _open(self.path, self.options, mode=rocksdict.DBRecoveryMode.absolute_consistency())
+        except DataLoss as error:
+            torn = error.message
+            with read_only(self.path) as found:
+                sequence = found.sequence()
+            if mark is not None:
+                check_after(self.path, mark, sequence, torn)
+            else:
+                log.warning("%s: the log ends here, and whether anything followed cannot be told", torn)
+            self._db = _open(self.path, self.options)
+        try:
+            if mark is not None and torn is None:
+                check_after(self.path, mark, self.sequence(), None)
+        except DataLoss:
+            self._db.close()
+            raise
+        self._marker = Marker(self.path)
+        self._marker.note(self._marker.look(self.sequence()))
+
+    def sequence(self) -> int:
+        """How many changes were ever written; grows with every write."""
+        return int(self._db.latest_sequence_number())
 
     def batch(self) -> RocksBatch:
         return RocksBatch()
@@ -256,6 +289,7 @@ class RocksKV:
             self._calls.shut_out()
             self._calls.wait()
             problem = self._last_sync()
+            sequence = self.sequence()
             self._compactions.shut_out()
             if cancelled := self._compactions.busy:
                 self._db.cancel_all_background(False)
@@ -272,6 +306,10 @@ class RocksKV:
             del self._db
             if self._links is not None:
                 self._links.cleanup()
+            if self._marker is not None:
+                if self._failure is None:
+                    self._marker.note(self._marker.look(sequence, anew=True))
+                self._marker.close()
             if problem is not None:
                 raise problem
 
@@ -289,10 +327,13 @@ class RocksKV:
                 raise Unavailable(f"no checkpoint was made at {path}: {error}") from error
 
     def _sync(self) -> None:
+        mark = None if self._marker is None else self._marker.look(self.sequence())
         try:
             self._db.flush_wal(True)
         except Exception as error:
             raise self._fail("sync", error) from error
+        if self._marker is not None:
+            self._marker.note(mark)
 
     def _last_sync(self) -> VecdbError | None:
         if self._failure is None:
@@ -535,6 +576,21 @@ class _Gate:
     def wait(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._inside == 0)
+
+
+def _open(
+    path: Path, options: StoreOptions, links: Path | None = None, mode: rocksdict.DBRecoveryMode | None = None
+) -> rocksdict.Rdict:
+    """``mode``: what to make of a log that ends in the middle; without it, that it is its end."""
+    rocks = _rocks_options(options)
+    if mode is not None:
+        rocks.set_wal_recovery_mode(mode)
+    try:
+        if links is None:
+            return rocksdict.Rdict(str(path), rocks)
+        return rocksdict.Rdict(str(links), rocks, access_type=rocksdict.AccessType.read_only(False))
+    except Exception as error:
+        raise _open_error(path, error) from error
 
 
 def _rocks_options(options: StoreOptions) -> rocksdict.Options:
