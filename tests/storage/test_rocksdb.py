@@ -191,6 +191,20 @@ class TestReadingDamage:
         with pytest.raises(DataLoss):
             open_rocks().get(b"a")
 
+    def test_an_error_that_is_kept_does_not_keep_the_store_open(self, open_rocks: OpenRocks) -> None:
+        kv = open_rocks()
+        put(kv, {b"%03d" % i: os.urandom(500) for i in range(300)})
+        kv.flush()
+        kv.close()
+        file = newest(kv.path, "*.sst")
+        flip(file, file.stat().st_size // 2)
+        kv = open_rocks()
+        with pytest.raises(DataLoss) as kept:
+            everything(kv)
+        kv.close()
+        open_rocks()
+        assert kept.value.__traceback__ is not None
+
 
 class TestStalls:
     def test_a_stalled_write_is_refused_at_once_and_applies_nothing(self, open_rocks: OpenRocks) -> None:

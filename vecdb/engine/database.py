@@ -166,7 +166,14 @@ class Database:
         """
         options = options or EngineOptions()
         options.validate()
-        directory = DataDir(path)
+        try:
+            return Database._open_directory(DataDir(path), options, clock)
+        except DataLoss as error:
+            remedy = f"vecdb check --data {path} --repair NEW_DIR"
+            raise DataLoss(f"{error.message}; what is intact is salvaged by `{remedy}`") from error
+
+    @staticmethod
+    def _open_directory(directory: DataDir, options: EngineOptions, clock: Callable[[], float]) -> Database:
         try:
             store = StoreOptions(
                 write_buffer_bytes=options.write_buffer_bytes,
@@ -614,11 +621,18 @@ class Database:
         """Verify every index against the rows; a list of what is wrong, empty when all is well."""
         problems: list[str] = []
         for info in self.list_collections(context):
-            with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
+            try:
                 problems += self._with(context, info.name, self._check)
-        return problems + self._steadily(
-            context, lambda: self._committer.between_commits(lambda: check_nothing_else(self._kv))
-        )
+            except CollectionNotFound:  # dropped meanwhile
+                continue
+            except DataLoss as error:
+                problems.append(error.message)
+        try:
+            return problems + self._steadily(
+                context, lambda: self._committer.between_commits(lambda: check_nothing_else(self._kv))
+            )
+        except DataLoss as error:
+            return problems or [error.message]
 
     # -- snapshots
 
@@ -708,7 +722,16 @@ class Database:
     # -- opening and letting go
 
     def _with(self, context: CallContext, name: str, action: Callable[[Collection], T]) -> T:
-        return self._steadily(context, lambda: action(self._use(context, name)))
+        try:
+            return self._steadily(context, lambda: action(self._use(context, name)))
+        except DataLoss as error:
+            if error.message.startswith("collection "):
+                raise
+            raise DataLoss(
+                f"collection {name!r}: {error.message}; what does not need it is read as before",
+                expected=error.expected,
+                received=error.received,
+            ) from error
 
     def _steadily(self, context: CallContext, action: Callable[[], T]) -> T:
         """Do ``action``; again when a collection was let go of under it, or the store was, to be opened again.
@@ -787,7 +810,11 @@ class Database:
         except BaseException as error:  # every caller that waits is told
             if isinstance(error, LookupError | TypeError | ValueError):
                 log.exception("collection %r does not load", collection.entry.name)
-                error = DataLoss(f"collection {collection.entry.name!r} does not load: {error!r}")
+                error = DataLoss(repr(error))
+            if isinstance(error, DataLoss):
+                name = collection.entry.name
+                error = DataLoss(f"collection {name!r} cannot be opened: {error.message}; others are served")
+                log.error("%s", error)
             with self._lock:
                 if self._open.get(collection.number) is collection:
                     del self._open[collection.number]
@@ -845,12 +872,12 @@ class Database:
                 head = self._heads.get(entry.number, Head())
             if collection is not None and collection.is_loaded:
                 live = collection.points()
-            elif collection is None and head.expiring and not manifest.load(self._kv, entry.number).segments:
-                live = self.count(context, entry.name)  # it is tiny, and opened in no time
             else:
-                live = (
-                    head.live
-                )  # a large one, which nobody should wait for, may count what expired while it was closed
+                live = head.live
+                with contextlib.suppress(DataLoss):  # whoever reads it is told
+                    if collection is None and head.expiring and not manifest.load(self._kv, entry.number).segments:
+                        live = self.count(context, entry.name)  # it is tiny, and opened in no time; a large one,
+                        # which nobody should wait for, may count what expired while it was closed
         with self._lock:
             aliases = self._names.aliases(entry)
         return CollectionInfo(entry.name, entry.schema, entry.indexing, entry.created_at_ms, live, aliases)

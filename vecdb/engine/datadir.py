@@ -2,7 +2,7 @@
 
 vecdb.json    format number and identity; the first file written, so a directory without it is not ours
 LOCK.pid      held while open
-rocksdb/      the truth
+rocksdb/      the truth; rocksdb.synced beside it says how much of it was synced (vecdb/storage/synced.py)
 segments/     derived files, one folder a sealed segment
 reserve       takes up space while it is open, for when the disk is full (vecdb/engine/space.py)
 shared/       where the processes meet that share it (vecdb/client/shared_folder.py)
@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 import orjson
+import xxhash
 
 from vecdb.errors import DataDirUnusable, DataLoss, FormatTooNew
 from vecdb.storage import files
@@ -68,7 +69,7 @@ class DataDir:
         marker = self.path / MARKER
         if not marker.exists():
             identity = uuid.uuid4().hex
-            document = {"format": FORMAT, "database": identity}
+            document = {"format": FORMAT, "database": identity, "checksum": _checksum(FORMAT, identity)}
             files.write_file(marker, [orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"])
             return identity
         return read_marker(self.path)[1]
@@ -79,6 +80,11 @@ def read_marker(path: Path) -> tuple[int, str]:
     try:
         document = orjson.loads((path / MARKER).read_bytes())
         format_number, identity = int(document["format"]), str(document["database"])
+        if set(document) == {"format", "database", "checksum"}:
+            if document["checksum"] != _checksum(format_number, identity):
+                raise ValueError("its checksum is another")
+        elif format_number <= FORMAT and set(document) != {"format", "database"}:
+            raise ValueError(f"it tells of {', '.join(sorted(document))}")
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise DataLoss(f"{MARKER} of {path} is damaged: {error}") from error
     if format_number > FORMAT:
@@ -90,14 +96,24 @@ def read_marker(path: Path) -> tuple[int, str]:
     return format_number, identity
 
 
+def _checksum(format_number: int, identity: str) -> str:
+    """What stands beside the two in a marker; those of the first builds have none."""
+    return xxhash.xxh3_64_hexdigest(f"{format_number} {identity}".encode())
+
+
 def refuse_foreign(path: Path) -> None:
-    """Raise DataDirUnusable for a directory that holds something, but not our marker: it is somebody else's."""
+    """Raise DataDirUnusable for a directory that holds something, but not our marker: it is somebody else's.
+
+    DataLoss where all but the marker is there.
+    """
     try:
         if not path.is_dir() or (path / MARKER).exists():
             return
         strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in _EARLY)
     except OSError:
         return  # the lock says it better
+    if {ROCKSDB, SEGMENTS} <= set(strangers):
+        raise DataLoss(f"{MARKER} of {path} is missing")
     if strangers:
         raise DataDirUnusable(
             f"{path} is not a vecdb data directory",

@@ -144,8 +144,11 @@ class RocksKV:
             self._db = _open(self.path, self.options, mode=rocksdict.DBRecoveryMode.absolute_consistency())
         except DataLoss as error:
             torn = error.message
-            with read_only(self.path) as found:
-                sequence = found.sequence()
+            try:
+                with read_only(self.path) as found:
+                    sequence = found.sequence()
+            except VecdbError:
+                raise error from None  # then it is not the log
             if mark is not None:
                 check_after(self.path, mark, sequence, torn)
             else:
@@ -366,7 +369,7 @@ class RocksKV:
         if type(error) is not Exception:
             return error
         if _is_damage(str(error)):
-            return DataLoss(f"the data in {self.path} is damaged: {error}")
+            return DataLoss(f"the data in {self.path} is damaged: {error}{_whose(str(error))}")
         return Unavailable(f"the data in {self.path} cannot be read now: {error}")
 
 
@@ -476,6 +479,7 @@ class _Scan:
                 held += len(value)
                 cursor.next()
         except Exception as error:
+            self._ended, self._cursor, cursor = True, None, None  # a traceback that is kept would keep the store open
             raise self._store._read_error(error) from error
         rows.reverse()
         self._ready = rows
@@ -590,7 +594,9 @@ def _open(
             return rocksdict.Rdict(str(path), rocks)
         return rocksdict.Rdict(str(links), rocks, access_type=rocksdict.AccessType.read_only(False))
     except Exception as error:
-        raise _open_error(path, error) from error
+        raise _open_error(
+            path, error if links is None else Exception(str(error).replace(str(links), str(path)))
+        ) from error
 
 
 def _rocks_options(options: StoreOptions) -> rocksdict.Options:
@@ -658,6 +664,11 @@ def _is_damage(text: str) -> bool:
         or "Input/output error" in text
         or "truncated" in text
     )
+
+
+def _whose(text: str) -> str:
+    """RocksDB names a table that is damaged, and mostly not a blob file: it is one of them."""
+    return " in a .blob file" if ".blob" not in text and ".sst" not in text and "lob" in text else ""
 
 
 def _read_only(reason: str) -> ReadOnly:
