@@ -19,6 +19,8 @@ from vecdb.storage import codec, keys
 from vecdb.storage.codec import PartTombstones, Tombstones
 from vecdb.storage.kv import KV, Batch, write_patiently
 
+VERSION = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -58,7 +60,7 @@ def save(collection: Collection) -> None:
         "unsealed": [[s.first_row, s.end_row] for s in collection.segments if s.state != "sealed"],
         "tail_row": collection.growing.first_row,
     }
-    batch.put(keys.manifest(collection.number), codec.encode_json(1, document))
+    batch.put(keys.manifest(collection.number), codec.encode_json(VERSION, document))
     collection.kv.write(batch)
     collection.covered_seq = collection.seq
 
@@ -68,7 +70,7 @@ def load(kv: KV, collection: int) -> Manifest:
     value = kv.get(keys.manifest(collection))
     if value is None:
         return Manifest()
-    document = codec.decode_json(value, 1, "a manifest")
+    document = codec.decode_json(value, VERSION, "a manifest")
     tail = kv.get(keys.tombstones(collection, keys.LAST_ROW))
     try:
         return Manifest(

@@ -23,6 +23,9 @@ FORMAT = 1
 OLDEST_FORMAT = 1
 """The oldest format this release opens."""
 
+NEWEST = {"body": 2, "pointer": 1, "head": 2, "alias": 1, "log record": 1, "tombstones": 1, "row list": 1}
+"""The newest version of each kind of value: what has another one was written by a newer release, and is refused."""
+
 NO_ROW = 2**64 - 1
 """Stands for "no row": no predecessor in a body, a vector slot that is the row itself."""
 BUCKETS = 256
@@ -121,7 +124,7 @@ def decode_body(value: bytes) -> Body:
     """The inverse of ``encode_body``. Raises DataLoss."""
     try:
         version, flags, _, seq, previous, expires_at, n_slots = _BODY.unpack_from(value, 0)
-        _known(version, 2, "body")
+        _known(version, NEWEST["body"], "body")
         at = _BODY.size
         slots_end = at + n_slots * _SLOT.size
         slots = dict(_SLOT.iter_unpack(value[at:slots_end]))
@@ -205,7 +208,7 @@ def decode_pointer(value: bytes) -> Pointer:
     except struct.error as error:
         raise DataLoss(f"a pointer does not decode: {error}") from error
     if version != 1:
-        _known(version, 1, "pointer")
+        _known(version, NEWEST["pointer"], "pointer")
     return Pointer(row, seq, flags & _DELETED != 0, flags & _ADOPTED != 0, flags & _EXPIRES != 0)
 
 
@@ -247,7 +250,7 @@ def decode_head(value: bytes) -> Head:
         version, seq, next_row, commit, live = _HEAD.unpack(value)
     except struct.error as error:
         raise DataLoss(f"a head does not decode: {error}") from error
-    _known(version, 2, "head")
+    _known(version, NEWEST["head"], "head")
     return Head(seq, next_row, commit, live, version == 2)
 
 
@@ -276,7 +279,7 @@ def decode_alias(value: bytes) -> int:
         version, collection = _ALIAS.unpack(value)
     except struct.error as error:
         raise DataLoss(f"an alias does not decode: {error}") from error
-    _known(version, 1, "alias")
+    _known(version, NEWEST["alias"], "alias")
     return int(collection)
 
 
@@ -330,7 +333,7 @@ def decode_change(value: bytes) -> Change:
     """Raises DataLoss."""
     try:
         version, seq, commit, time_ms, id_size, first_row, added = _LOG.unpack_from(value, 0)
-        _known(version, 1, "log record")
+        _known(version, NEWEST["log record"], "log record")
         at = _LOG.size
         request_id = value[at : at + id_size]
         (count,) = _COUNT.unpack_from(value, at + id_size)
@@ -383,7 +386,7 @@ def encode_tombstones(tombstones: Tombstones) -> bytes:
 def decode_tombstones(value: bytes) -> Tombstones:
     """Raises DataLoss."""
     try:
-        _known(value[0], 1, "tombstones")
+        _known(value[0], NEWEST["tombstones"], "tombstones")
         dead, at = _read_bits(value, 1)
         parts: dict[int, PartTombstones] = {}
         n, at = value[at], at + 1
@@ -427,7 +430,7 @@ def encode_rows(rows: UInt64) -> bytes:
 def decode_rows(value: bytes) -> UInt64:
     """Raises DataLoss."""
     try:
-        _known(value[0], 1, "row list")
+        _known(value[0], NEWEST["row list"], "row list")
         return _read_array(value, 1)[0]
     except (struct.error, IndexError, ValueError) as error:
         raise DataLoss(f"a row list does not decode: {error}") from error
