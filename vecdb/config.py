@@ -242,8 +242,8 @@ SERVE: tuple[Setting, ...] = (
         "max_memory",
         None,
         "bytes",
-        "Bound on memory, for example 4GiB; writes past it are refused. Without it there is none.",
-        size,
+        "Bound on memory, for example 4GiB; writes past it are refused. Unless set, 80 % of the container's; 0: none.",
+        size_or_none,
         "engine.max_memory_bytes",
     ),
     Setting(

@@ -42,6 +42,14 @@ def test_a_segment_with_many_dead_is_rebuilt_alone_and_first() -> None:
     assert pick((100, DEAD_FRACTION)) is None
 
 
+def test_what_has_no_room_is_merged_in_smaller_pieces_or_not_at_all() -> None:
+    sizes = [Size(100, 100, 0.0)] * 4
+    choose_in = [choose(sizes, seal_bytes=SEAL, max_bytes=MOST, idle=True, room=room) for room in (199, 200, 399, 400)]
+    assert choose_in == [None, Merge(0, 2, rebuild=False), Merge(0, 2, rebuild=False), Merge(0, 2, rebuild=False)]
+    dead = [Size(100, 100, 0.5), Size(50, 50, 0.5)]
+    assert choose(dead, seal_bytes=SEAL, max_bytes=MOST, idle=False, room=60) == Merge(1, 2, rebuild=True)
+
+
 @pytest.mark.parametrize("idle", [True, False])
 def test_every_choice_keeps_the_bounds(idle: bool) -> None:
     rng = random.Random(0)

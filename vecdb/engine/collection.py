@@ -216,6 +216,7 @@ class Collection:
         self.measuring = Measuring()  # the builder's alone
         self.failures = 0  # of maintenance here, one after another
         self.rests_until = 0.0
+        self.put_off = ""  # the merge that is wanted and does not fit
 
     # -- what is read by now
 
@@ -703,6 +704,7 @@ class Collection:
             longest_pause_ms=1000 * self.longest_pause_s,
             texts=texts,
             indexed_texts=indexed_texts,
+            put_off=self.put_off,
             recall=_recall(view, names),
         )
 

@@ -24,14 +24,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb.engine import catalog, feed, manifest, recovery
+from vecdb.engine import catalog, feed, footprint, manifest, recovery
 from vecdb.engine.check import check_collection, check_nothing_else
 from vecdb.engine.collection import Collection, Entry
 from vecdb.engine.commit import Committer, Evicted
 from vecdb.engine.datadir import DataDir
 from vecdb.engine.kept import Kept
 from vecdb.engine.maintenance import Maintenance
-from vecdb.engine.memory import MemoryGuard, process_memory
+from vecdb.engine.memory import MemoryGuard, limit_of, process_memory
 from vecdb.engine.names import Names
 from vecdb.engine.opening import OnDisk, Opening
 from vecdb.engine.options import EngineOptions
@@ -52,6 +52,7 @@ from vecdb.errors import (
     DataLoss,
     FailedPrecondition,
     InvalidArgument,
+    MemoryLimit,
     ReadOnly,
     ResourceExhausted,
     Unavailable,
@@ -117,7 +118,7 @@ class Database:
         self._publish_lock = threading.Lock()
         if (reason := why_no_graphs(options)) is not None:
             log.warning("no graphs are built and every search is exact: %s", reason)
-        self._memory = MemoryGuard(options.max_memory_bytes)
+        self._memory = MemoryGuard(limit_of(options.max_memory_bytes))
         self._wake = threading.Event()
         self._closed = False
         self._start(kv)
@@ -150,6 +151,8 @@ class Database:
             self._put_entry,
             self._wake,
             self._evict_idle,
+            self._memory,
+            self._space,
             self._clock,
         )
         self._loader = threading.Thread(target=self._load_sealed, args=(self._era,), name="vecdb-loader", daemon=True)
@@ -599,7 +602,7 @@ class Database:
                 commit=self._committer.commit,
                 pins=self._pins.list(),
                 read_only_reason=state.reason,
-                bytes=memory | store | self._space.stats(),
+                bytes=memory | self._memory.stats() | store | self._space.stats(),
                 state=state.name,
                 state_since_ms=state.since_ms,
                 reopen_attempts=state.attempts,
@@ -806,7 +809,11 @@ class Database:
 
     def _load(self, collection: Collection) -> None:
         try:
-            recovery.recover(collection, self._root)
+            needed = footprint.of_loading(
+                manifest.load(collection.kv, collection.number), collection.committed, collection.fields
+            )
+            with self._memory.taking(needed, f"collection {collection.entry.name!r}"):
+                recovery.recover(collection, self._root)
         except BaseException as error:  # every caller that waits is told
             if isinstance(error, LookupError | TypeError | ValueError):
                 log.exception("collection %r does not load", collection.entry.name)
@@ -967,7 +974,7 @@ class Database:
             return self.search(CallContext(), name, request)
 
         if not dry_run:
-            with contextlib.suppress(CollectionNotFound):  # dropped meanwhile
+            with contextlib.suppress(CollectionNotFound, MemoryLimit):  # dropped meanwhile, or too large to be opened
                 found = recall(self._kv, search, one.entry, was.expected, was.expiring)
         return RestoredCollection(name, was.entry.name, one.head.live, was.vectors(), one.token, found)
 

@@ -7,6 +7,7 @@ swap with its manifest, then a sync, then the old files go: their maps stay vali
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 import threading
@@ -16,14 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from vecdb.engine import manifest, merging, reaping, shedding
+from vecdb.engine import footprint, manifest, merging, reaping, shedding
 from vecdb.engine.collection import Collection, Entry
 from vecdb.engine.commit import Committer, Evicted, Outdated, Write
+from vecdb.engine.memory import MemoryGuard
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.prepare import DeleteExpired, PreparedBatch
 from vecdb.engine.recall import LEAST_QUERIES
 from vecdb.engine.sealing import SegmentWriter, folder_of
 from vecdb.engine.segment import Part, Segment
+from vecdb.engine.space import DiskSpace
 from vecdb.engine.text_indexing import behind, index_texts
 from vecdb.errors import Cancelled, Closed, CollectionNotFound, Unavailable, VecdbError
 from vecdb.failpoint import hit
@@ -59,6 +62,8 @@ class Maintenance:
         put_entry: Callable[[Entry], None],
         wake: threading.Event,
         let_go: Callable[[], None],
+        memory: MemoryGuard,
+        space: DiskSpace,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._kv = kv
@@ -70,6 +75,8 @@ class Maintenance:
         self._put_entry = put_entry
         self._wake = wake
         self._let_go = let_go
+        self._memory = memory
+        self._space = space
         self._clock = clock
         self._closing = threading.Event()
         self._busy = threading.Lock()
@@ -168,10 +175,12 @@ class Maintenance:
                 collection.freeze()
             while any(s.state == "frozen" for s in collection.segments):
                 context.check("compacting")
-                self._index(collection, self._options.max_segment_bytes, finish=True)
-            while (run := _compaction(collection.segments, self._options.max_segment_bytes)) is not None:
+                self._index(collection, self._largest(self._options.max_segment_bytes), finish=True)
+            most = self._options.max_segment_bytes
+            while (run := _compaction(collection.segments, most, self._room())) is not None:
                 context.check("compacting")
                 self._merge(collection, run)
+            self._note_put_off(collection, _compaction(collection.segments, most) or ())
             reaping.list_garbage(collection, self._clock(), everything=True)
             self._cover_and_reap(collection)
             while self._shed(collection):
@@ -271,7 +280,7 @@ class Maintenance:
         if not frozen:
             return False
         unindexed = collection.unindexed_bytes
-        target = min(options.max_segment_bytes, max(options.seal_bytes, unindexed // 2))
+        target = self._largest(min(options.max_segment_bytes, max(options.seal_bytes, unindexed // 2)))
         return self._index(collection, target, finish=pressed or (idle and wanted))
 
     def _index_texts(self, collection: Collection) -> bool:
@@ -346,7 +355,7 @@ class Maintenance:
             return False
         for segment in collection.segments:
             poor = _poor(segment, self._options.recall_bound)
-            if not poor or segment.state != "sealed":
+            if not poor or segment.state != "sealed" or segment.disk_bytes > self._room():
                 continue
             for field_id, (recall, queries) in poor.items():
                 log.warning(
@@ -361,13 +370,14 @@ class Maintenance:
     def _merge_some(self, collection: Collection) -> bool:
         idle = collection.hurry > 0 or time.monotonic() - collection.last_write > self._options.idle_seal_s
         sealed = _sealed_prefix(collection.segments)
-        choice = merging.choose(
-            [_size(segment) for segment in sealed],
-            seal_bytes=self._options.seal_bytes,
-            max_bytes=self._options.max_segment_bytes,
-            idle=idle,
+        sizes, options = [_size(segment) for segment in sealed], self._options
+        choose = functools.partial(
+            merging.choose, sizes, seal_bytes=options.seal_bytes, max_bytes=options.max_segment_bytes, idle=idle
         )
+        choice = choose(room=self._room())
         if choice is None:
+            wanted = choose()
+            self._note_put_off(collection, sealed[wanted.start : wanted.end] if wanted else ())
             return False
         self._merge(collection, sealed[choice.start : choice.end], rebuild=choice.rebuild)
         return True
@@ -381,6 +391,16 @@ class Maintenance:
     ) -> None:
         """``rebuilt``: what is noted at the new segment, see Segment."""
         hit("merge.before_build")
+        with self._memory.taking(footprint.of_merging([segment.disk_bytes for segment in sources])):
+            self._merge_admitted(collection, sources, rebuild, rebuilt)
+
+    def _merge_admitted(
+        self,
+        collection: Collection,
+        sources: Sequence[Segment],
+        rebuild: bool,
+        rebuilt: Mapping[int, float] | None,
+    ) -> None:
         writer = self._writer(collection)
         writer.rebuilt = rebuilt or {}
         if not rebuild and len(sources) > 1:
@@ -395,6 +415,26 @@ class Maintenance:
         for segment in sources:
             hit("merge.before_unlink")
             shutil.rmtree(folder_of(self._root, collection.number, segment.number), ignore_errors=True)
+
+    def _room(self) -> int:
+        """Bytes of files that may be merged: their copy is in memory, and then on the disk beside them."""
+        return min(footprint.mergeable(self._memory.room()), self._space.room())
+
+    def _largest(self, target: int) -> int:
+        """At which size the graph under construction is sealed: earlier where there is no room, not below a seal."""
+        return min(target, max(self._options.seal_bytes, self._room()))
+
+    def _note_put_off(self, collection: Collection, sources: Sequence[Segment]) -> None:
+        """Say, once, that a merge is wanted and does not fit; or (none) that none is put off."""
+        nbytes = sum(segment.disk_bytes for segment in sources)
+        if nbytes <= self._room():
+            collection.put_off = ""
+            return
+        needed, free = footprint.of_merging([nbytes]), self._memory.room()
+        why = f"{needed} bytes of memory, {free} free" if needed > free else f"{nbytes} bytes of disk"
+        if not collection.put_off:
+            log.warning("collection %r: a merge is put off: it needs %s", collection.entry.name, why)
+        collection.put_off = f"a merge of {len(sources)} segments needs {why}"
 
     def _seal(self, collection: Collection, writer: SegmentWriter, what: str) -> None:
         """Write files, swap them in with their manifest, make that durable."""
@@ -533,17 +573,20 @@ def _sealed_prefix(segments: Sequence[Segment]) -> list[Segment]:
     return run
 
 
-def _compaction(segments: Sequence[Segment], max_bytes: int) -> list[Segment] | None:
-    """Neighbours that one segment could hold, or one with dead rows; None when there is nothing to gain."""
+def _compaction(segments: Sequence[Segment], max_bytes: int, room: int = 1 << 62) -> list[Segment] | None:
+    """Neighbours that one segment could hold, or one with dead rows; None when there is nothing to gain.
+
+    What has more than ``room`` bytes is let be.
+    """
     sealed = _sealed_prefix(segments)
     for start in range(len(sealed)):
         end, size = start, 0
-        while end < len(sealed) and size + sealed[end].disk_bytes <= max_bytes:
+        while end < len(sealed) and size + sealed[end].disk_bytes <= min(room, max_bytes):
             size += sealed[end].disk_bytes
             end += 1
         if end - start > 1:
             return sealed[start:end]
-    return next(([s] for s in sealed if _size(s).dead_fraction > 0), None)
+    return next(([s] for s in sealed if _size(s).dead_fraction > 0 and s.disk_bytes <= room), None)
 
 
 def _size(segment: Segment) -> merging.Size:

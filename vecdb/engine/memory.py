@@ -1,14 +1,29 @@
-"""How much memory the process uses, and the limit past which writes are refused."""
+"""How much memory the process uses, and the limit past which it takes on nothing that grows.
+
+Two kinds of growth are looked at. Writes grow by little, and are refused once the limit is passed. Loading a
+collection and merging segments grow by much at once: they are admitted when their peak fits (`footprint` tells it),
+and what was admitted and is under way counts as used. Reads go on in any case.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vecdb.errors import MemoryLimit
 
 LOOK_EVERY_S = 0.1
+SMALL_BYTES = 1 << 20
+"""Loading so little is never refused: it is let go of again when it is idle."""
+CONTAINER_SHARE = 0.8
+"""Of the container's limit, unless another limit is set: it counts files in memory too, and kills past it."""
 _STATUS = Path("/proc/self/status")
+_CGROUPS = Path("/proc/self/cgroup")
+_MOUNT = Path("/sys/fs/cgroup")
+_NO_LIMIT = 1 << 60  # version 1 says the largest number of pages
 
 
 def process_memory() -> dict[str, int]:
@@ -25,25 +40,90 @@ def process_memory() -> dict[str, int]:
     return found
 
 
+def container_limit(groups: Path = _CGROUPS, mount: Path = _MOUNT) -> int | None:
+    """The least memory limit of this process's control groups (version 2 or 1), bytes; None where there is none."""
+    found = []
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, name = (mount / "memory", "memory.limit_in_bytes") if controllers else (mount, "memory.max")
+        own = top / path.lstrip("/")  # inside a container it may be there under its name, or be the top itself
+        for folder in (own, *own.parents):
+            if folder.is_relative_to(top):
+                found.append(_limit_in(folder / name))
+    return min((limit for limit in found if limit is not None), default=None)
+
+
+def _limit_in(file: Path) -> int | None:
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() and int(text) < _NO_LIMIT else None
+
+
+def limit_of(asked: int | None) -> int | None:
+    """The limit in bytes for what an option asks: 0 none, None a share of the container's where that has one."""
+    if asked is not None:
+        return asked or None
+    found = container_limit()
+    return None if found is None else int(CONTAINER_SHARE * found)
+
+
 class MemoryGuard:
-    """Refuses writes while anonymous memory is above a limit; mapped files do not count, they can be dropped."""
+    """Watches a limit of anonymous memory; mapped files do not count, they can be dropped. Any thread."""
 
     def __init__(self, limit_bytes: int | None) -> None:
-        self._limit = limit_bytes
+        self.limit = limit_bytes
         self._looked = 0.0
         self._used = 0
+        self._lock = threading.Lock()
+        self._reserved = 0  # by what was admitted and is under way; under the lock
 
     def admit(self) -> None:
         """Raise MemoryLimit when the process is above the limit. Looks at most every 0.1 s."""
-        if self._limit is None:
+        if self.limit is None:
             return
         now = time.monotonic()
         if now - self._looked >= LOOK_EVERY_S:
             self._looked, self._used = now, process_memory()["anonymous"]
-        if self._used > self._limit:
+        if self._used > self.limit:
             raise MemoryLimit(
                 "the memory limit is reached; reads and deletes go on",
-                expected=f"<= {self._limit} anonymous bytes",
+                expected=f"<= {self.limit} anonymous bytes",
                 received=str(self._used),
                 retry_after_s=5.0,
             )
+
+    def stats(self) -> dict[str, int]:
+        """The limit in bytes, where there is one."""
+        return {} if self.limit is None else {"limit": self.limit}
+
+    def room(self) -> int:
+        """Bytes that may be taken now; very many without a limit, 0 above it."""
+        if self.limit is None:
+            return 1 << 62
+        return max(0, self.limit - process_memory()["anonymous"] - self._reserved)
+
+    @contextmanager
+    def taking(self, nbytes: int, what: str = "") -> Iterator[None]:
+        """Count ``nbytes`` as used until the block ends. Raises MemoryLimit, naming ``what`` if given, without room."""
+        with self._lock:
+            if what and nbytes > max(SMALL_BYTES, room := self.room()):
+                raise MemoryLimit(
+                    f"{what} does not fit the memory limit of {self.limit} bytes",
+                    expected=f"<= {room} bytes, which are free",
+                    received=f"about {nbytes} bytes needed",
+                    retry_after_s=5.0,
+                )
+            self._reserved += nbytes
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved -= nbytes

@@ -35,19 +35,20 @@ class Merge:
     rebuild: bool
 
 
-def choose(sizes: Sequence[Size], *, seal_bytes: int, max_bytes: int, idle: bool) -> Merge | None:
+def choose(sizes: Sequence[Size], *, seal_bytes: int, max_bytes: int, idle: bool, room: int = 1 << 62) -> Merge | None:
     """The next merge of segments that stand in row order, or None.
 
     First a segment with too many dead, alone. Then, when idle or when there are more than CROWD, the longest
-    run of neighbours that fits the bounds and whose smaller ones make up a fair share.
+    run of neighbours that fits the bounds and whose smaller ones make up a fair share. What has more than ``room``
+    bytes is let be: memory, or the disk, has no room for its copy.
     """
     for i, size in enumerate(sizes):
-        if size.dead_fraction > DEAD_FRACTION:
+        if size.dead_fraction > DEAD_FRACTION and size.nbytes <= room:
             return Merge(i, i + 1, rebuild=True)
     if not idle and len(sizes) <= CROWD:
         return None
     total = sum(size.nbytes for size in sizes)
-    bound = min(max_bytes, max(2 * seal_bytes, int(PEAK_SHARE * total)))
+    bound = min(room, max_bytes, max(2 * seal_bytes, int(PEAK_SHARE * total)))
     best: Merge | None = None
     for start in range(len(sizes)):
         for end in range(start + 2, len(sizes) + 1):

@@ -41,7 +41,9 @@ class EngineOptions:
     (``max_total_wal_bytes``) once more. Below ``min_free_disk_bytes`` what grows is refused. ``reopen_pause_s``: after
     a failure the store is opened again after so long, then twice as long; 0: only when asked.
     ``keep_changes_s``, ``keep_changes_bytes``: how long, and for how many bytes of dead rows in each collection, the
-    change feed can look back. See docs/decisions/0003.
+    change feed can look back.
+    ``max_memory_bytes``: anonymous memory past which writes are refused; None: a share of the container's limit, where
+    it has one, 0: no limit. See docs/decisions/0003.
     """
 
     durability: Durability = "fsync"

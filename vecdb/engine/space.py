@@ -73,9 +73,9 @@ class DiskSpace:
             return None
         return f"the disk is full: {self.free()} bytes are free, and {self._enough} are needed"
 
-    def fits(self, nbytes: int) -> bool:
-        """Whether files of so many bytes leave the disk with room for writes."""
-        return self.free() - nbytes >= self._least
+    def room(self) -> int:
+        """Bytes of files that leave the disk with room for writes."""
+        return max(0, self.free() - self._least)
 
     def stats(self) -> dict[str, int]:
         """Bytes of the disk, by purpose."""

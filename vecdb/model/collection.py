@@ -56,7 +56,8 @@ class CollectionStats:
     indexed since open. ``longest_pause_ms``: longest graph save or load (all threads stand still).
     ``bytes``: anonymous, mapped, disk_index, disk_rows (estimate), unindexed, and of these postings.
     ``indexed_texts`` of ``texts`` live texts are indexed as their fields are declared now. ``recall``: by vector field
-    that of all its graphs together, as far as it was measured in idle time.
+    that of all its graphs together, as far as it was measured in idle time. ``put_off``: the merge that is wanted and
+    does not fit memory or disk, "" where there is none.
     """
 
     name: str
@@ -74,6 +75,7 @@ class CollectionStats:
     texts: int = 0
     indexed_texts: int = 0
     recall: Mapping[str, Recall] = field(default_factory=dict)
+    put_off: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ class CollectionStats(google.protobuf.message.Message):
     LONGEST_PAUSE_MS_FIELD_NUMBER: builtins.int
     TEXTS_FIELD_NUMBER: builtins.int
     INDEXED_TEXTS_FIELD_NUMBER: builtins.int
+    PUT_OFF_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The collection."""
     live: builtins.int
@@ -159,6 +160,8 @@ class CollectionStats(google.protobuf.message.Message):
     """Live texts of the fields that are searched by keywords."""
     indexed_texts: builtins.int
     """Those of them that are indexed as their fields are declared now."""
+    put_off: builtins.str
+    """The merge that is wanted and does not fit memory or disk; empty where there is none."""
     @property
     def bytes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Bytes by purpose: anonymous, mapped, disk_index, disk_rows (estimate), unindexed, postings."""
@@ -184,8 +187,9 @@ class CollectionStats(google.protobuf.message.Message):
         longest_pause_ms: builtins.float = ...,
         texts: builtins.int = ...,
         indexed_texts: builtins.int = ...,
+        put_off: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "dead", b"dead", "indexed", b"indexed", "indexed_texts", b"indexed_texts", "indexing", b"indexing", "insertions_per_row", b"insertions_per_row", "live", b"live", "longest_pause_ms", b"longest_pause_ms", "name", b"name", "segments", b"segments", "seq", b"seq", "state", b"state", "texts", b"texts", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "dead", b"dead", "indexed", b"indexed", "indexed_texts", b"indexed_texts", "indexing", b"indexing", "insertions_per_row", b"insertions_per_row", "live", b"live", "longest_pause_ms", b"longest_pause_ms", "name", b"name", "put_off", b"put_off", "segments", b"segments", "seq", b"seq", "state", b"state", "texts", b"texts", "vectors", b"vectors"]) -> None: ...
 
 global___CollectionStats = CollectionStats
 

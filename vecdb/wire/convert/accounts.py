@@ -38,6 +38,7 @@ def collection_stats_to_proto(stats: CollectionStats) -> stats_pb2.CollectionSta
         longest_pause_ms=stats.longest_pause_ms,
         texts=stats.texts,
         indexed_texts=stats.indexed_texts,
+        put_off=stats.put_off,
     )
 
 
@@ -70,6 +71,7 @@ def collection_stats_from_proto(message: stats_pb2.CollectionStats) -> Collectio
         longest_pause_ms=message.longest_pause_ms,
         texts=message.texts,
         indexed_texts=message.indexed_texts,
+        put_off=message.put_off,
     )
 
 
