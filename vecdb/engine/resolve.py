@@ -287,9 +287,10 @@ class Resolver:
                     "the id is taken", field=f"ids[{i}]", expected="an id that does not exist", received=repr(point_id)
                 )
         positions = {point_id: i for i, point_id in enumerate(op.ids)}  # the last of equal ids wins
+        otherwise = self._expiry(self._ttl_ms, 0)
         for point_id, i in positions.items():
             self._pending.pop(point_id, None)  # rows follow the order of the last write
-            expires_at = self._expiry(op.ttl_at(i), self._expiry(self._ttl_ms, 0))
+            expires_at = self._expiry(op.ttl_at(i), otherwise) if op.ttl_ms else otherwise
             self._pending[point_id] = _Draft(op, i, op.texts_at(i), op.payload_at(i), {}, {}, expires_at)
         return len(positions)
 
@@ -382,7 +383,7 @@ class Resolver:
                 previous=NO_ROW if old is None else old.pointer.row,
                 expires_at=draft.expires_at,
                 slots=codec.encode_slots(slots),
-                has_sparse=any(number & SPARSE for number in draft.texts),
+                has_sparse=max(draft.texts, default=0) >= SPARSE,
             )
             ids.append(point_id)
             bodies.append(body)

@@ -38,6 +38,8 @@ UInt64 = NDArray[np.uint64]
 
 _BODY = struct.Struct("<BBBQQQB")  # version, flags, bucket, seq, previous row, expires_at, slots
 _SLOT = struct.Struct("<HQ")  # field, row whose vector it is (NO_ROW: this one)
+_ID = struct.Struct("<H")  # bytes
+_TEXTS = struct.Struct("<B")  # how many
 _TEXT = struct.Struct("<HI")  # field, bytes
 _POINTER = struct.Struct("<BBQQ")  # version, flags, row, seq
 _POINTERS = np.dtype([("version", "u1"), ("flags", "u1"), ("row", "<u8"), ("seq", "<u8")])
@@ -86,10 +88,10 @@ def bucket(id: str) -> int:
 def encode_tail(id: str, texts: Mapping[int, str | bytes], payload: bytes | None) -> bytes:
     """The part of a body that does not depend on its row and sequence. ``texts``: as in ``Body.written``."""
     raw_id = id.encode()
-    parts = [len(raw_id).to_bytes(2, "little"), raw_id, bytes([len(texts)])]
+    parts = [_ID.pack(len(raw_id)), raw_id, _TEXTS.pack(len(texts))]
     for field_id, text in texts.items():
         raw = text if isinstance(text, bytes) else text.encode()
-        parts += [field_id.to_bytes(2, "little"), len(raw).to_bytes(4, "little"), raw]
+        parts += [_TEXT.pack(field_id, len(raw)), raw]
     if payload is not None:
         parts.append(payload)
     return b"".join(parts)
@@ -97,7 +99,7 @@ def encode_tail(id: str, texts: Mapping[int, str | bytes], payload: bytes | None
 
 def encode_slots(slots: dict[int, int]) -> bytes:
     """Vector slots of a body: field id -> row (NO_ROW: its own)."""
-    return b"".join(_SLOT.pack(field_id, row) for field_id, row in slots.items())
+    return b"".join([_SLOT.pack(field_id, row) for field_id, row in slots.items()])
 
 
 def encode_body(

@@ -100,17 +100,18 @@ class LanguageAnalyzer:
         stems = self._language.stems(listed)
         for place in words.with_digits().tolist():
             stems[place] = listed[place]
-        if self._language.fold_accents and not all(map(bytes.isascii, stems)):
-            stems = [folding.plain(stem.decode()).encode() for stem in stems]
-        occurrences.add(PackedTerms.encoded(stems), places, rows)
+        terms = PackedTerms.encoded(stems)
+        if self._language.fold_accents and np.any(terms.blob >= 0x80):
+            terms = PackedTerms.of([folding.plain(stem.decode()) for stem in stems])
+        occurrences.add(terms, places, rows)
         codes_of = new_codes()
         codes = numbered(codes_of, words.chunks)
         made = [[term for one in chunk.split() for term in self._remembered[one.strip(EDGES)]] for chunk in codes_of]
         sizes = lengths_of(made)
         begins = np.cumsum(sizes) - sizes
         sizes, begins = sizes[codes], begins[codes]
-        terms = PackedTerms.of(list(chain.from_iterable(made)))
-        occurrences.add(terms, spread(begins, sizes), np.repeat(words.chunk_rows, sizes))
+        of_chunks = PackedTerms.of(list(chain.from_iterable(made)))
+        occurrences.add(of_chunks, spread(begins, sizes), np.repeat(words.chunk_rows, sizes))
 
     def _index(self, chunk: str) -> tuple[str, ...]:
         """The terms of a chunk without signs around it."""

@@ -53,7 +53,7 @@ def words_of(rows: Sequence[int], texts: Sequence[str]) -> Words:
     encoded = _encoded("\n".join(texts))
     raw = b"".join((b"\n", encoded.lower(), b"\n"))
     data = np.frombuffer(raw, dtype=np.uint8)
-    kinds = _KINDS[data]
+    kinds = np.frombuffer(raw.translate(_KINDS), dtype=np.uint8)
     in_word = kinds == _WORD
     bounds = np.flatnonzero(in_word[1:] != in_word[:-1]) + 1
     begins, sizes = bounds[::2], bounds[1::2] - bounds[::2]
@@ -94,16 +94,17 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _kinds() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def _kinds() -> bytes:
     """By byte, what it is."""
-    kinds = np.full(256, _OTHER, dtype=np.uint8)
+    kinds = bytearray([_OTHER]) * 256
     for kind, characters in (
         (_SPACE, [chr(code) for code in range(128) if chr(code).isspace()]),
         (_WORD, string.ascii_lowercase + string.digits),
         (_EDGE, EDGES),
     ):
-        kinds[[ord(character) for character in characters]] = kind
-    return kinds
+        for character in characters:
+            kinds[ord(character)] = kind
+    return bytes(kinds)
 
 
 _KINDS = _kinds()
