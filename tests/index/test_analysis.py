@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.docs.pages import read
 from vecdb.errors import InvalidArgument
-from vecdb.index.analysis import dictionary, folding, memory, splitting
+from vecdb.index.analysis import dictionary, folding, language, memory, splitting
 from vecdb.index.analysis.analyzer import NAMES, analyzer
 from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.scripts import HAN, KANA
@@ -71,24 +71,27 @@ def test_terms_and_query_are_those_of_analyze(text: str) -> None:
         assert "" not in by.terms(text)
 
 
+@pytest.mark.parametrize("few", [0, language._FEW])
 @given(st.lists(texts, max_size=6))
 @example(["数\u200d据库", "数々据", "数据\u3099库の", "⼀数据", "i̇数", "鿿数鿿", "中华人民共和国的我们", "的", "の"])
 @example(["Runs (2running), runs! node.js \xa0runs", "", "of THE running", "a" * 200, "x\x1cRunning\x00 'tis ß"])
 @example(["数据" * 5_000 + "库", "x " * 20_000 + "数据"])
-def test_a_column_counts_the_terms_of_each_text(column: list[str]) -> None:
-    for by in (MULTILINGUAL, TRADITIONAL, CHINESE, FRENCH, WHITESPACE):
-        counted = by.column(column)
-        held: list[dict[str, int]] = [{} for _ in column]
-        for i, term in enumerate(terms_in(counted)):
-            begin, end = counted.starts[i], counted.starts[i + 1]
-            rows = counted.rows[begin:end].tolist()
-            assert rows and rows == sorted(set(rows))
-            for row, count in zip(rows, counted.counts[begin:end].tolist(), strict=True):
-                assert term not in held[row]
-                held[row][term] = count
-        expected = [Counter(by.terms(text)) for text in column]
-        assert held == expected
-        assert counted.lengths.tolist() == [counts.total() for counts in expected]
+def test_a_column_counts_the_terms_of_each_text(few: int, column: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(language, "_FEW", few)
+        for by in (MULTILINGUAL, TRADITIONAL, CHINESE, FRENCH, WHITESPACE):
+            counted = by.column(column)
+            held: list[dict[str, int]] = [{} for _ in column]
+            for i, term in enumerate(terms_in(counted)):
+                begin, end = counted.starts[i], counted.starts[i + 1]
+                rows = counted.rows[begin:end].tolist()
+                assert rows and rows == sorted(set(rows))
+                for row, count in zip(rows, counted.counts[begin:end].tolist(), strict=True):
+                    assert term not in held[row]
+                    held[row][term] = count
+            expected = [Counter(by.terms(text)) for text in column]
+            assert held == expected
+            assert counted.lengths.tolist() == [counts.total() for counts in expected]
 
 
 @given(texts)

@@ -24,6 +24,8 @@ _SLICE = 1 << 14  # strings measured in one call, which holds the GIL: for 0.3 m
 _SEED = np.uint64(secrets.randbits(64))  # of this process: nobody can write terms whose hashes meet
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, 2**64 over the golden ratio (Knuth's multiplicative hash)
 _HALF = np.uint64(32)
+_HASHED_WORDS = 2  # of a term; what is longer is left to Python, which hashes with a secret of its own
+_FEW = 32  # terms: so few are compared faster one by one
 _KEPT = np.array([~np.uint64(0) << np.uint64(8 * (WORD - size)) if size else 0 for size in range(WORD + 1)], np.uint64)
 
 
@@ -114,7 +116,7 @@ class PackedTerms:
         hashes = _mixed(sizes.astype(np.uint64) ^ _SEED, self.words())
         at = WORD
         while len(rows := np.flatnonzero(sizes > at)):
-            if at >= _MAX_ROUNDS * WORD:
+            if at >= _HASHED_WORDS * WORD:
                 rest = [hash(self[row]) & (2**64 - 1) for row in rows.tolist()]
                 hashes[rows] = _mixed(hashes[rows], np.array(rest, dtype=np.uint64))
                 break
@@ -132,7 +134,7 @@ class PackedTerms:
         same: Mask = sizes == others.offsets[of_others + 1] - others.offsets[of_others]
         left, at = np.flatnonzero(same & (sizes > WORD)), 0
         while len(left):
-            if at >= _MAX_ROUNDS * WORD:
+            if len(left) < _FEW or at >= _MAX_ROUNDS * WORD:
                 pairs = zip(which[left].tolist(), of_others[left].tolist(), strict=True)
                 same[left] = [self[one] == others[other] for one, other in pairs]
                 break

@@ -1,4 +1,4 @@
-"""Ranges of numbers as arrays."""
+"""Ranges of numbers as arrays, and the order of what is taken by ranges."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ from vecdb.model.point import Int64
 
 _PIECE = 1 << 17
 """Numbers made at once, but for a range that has more: they stay in the cache, and in memory that is used again."""
+
+
+def ordering(numbers: NDArray[np.integer]) -> Int64:
+    """The order that sorts numbers of 0 to 2**32 - 1, equal ones as they stand.
+
+    ``argsort(kind="stable")`` in a third of its time: numpy sorts 64-bit numbers by vector instructions.
+    """
+    bits = np.int64(len(numbers).bit_length())
+    keys = numbers.astype(np.int64) << bits
+    keys |= np.arange(len(numbers))
+    keys.sort()
+    keys &= (1 << bits) - 1
+    return keys
 
 
 def spread(begins: Int64, sizes: Int64) -> Int64:

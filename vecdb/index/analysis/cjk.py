@@ -58,7 +58,7 @@ class CjkRuns:
         if grams.have_room:
             grams.add(3, places[lengths == 3])
         rest = np.flatnonzero(lengths > (3 if grams.have_room else 2))
-        occurrences.add_terms(rows[places[rest]], [words[i] for i in rest.tolist()])
+        occurrences.add_strings([words[i] for i in rest.tolist()], np.arange(len(rest)), rows[places[rest]])
         occurrences.add_tally(*grams.counted())
 
     def _words(self, is_chinese: Mask, sizes: Int64) -> tuple[list[str], Int64, Int64]:

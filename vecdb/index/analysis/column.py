@@ -39,7 +39,8 @@ class Column:
         """The column of ``n`` texts whose terms are these."""
         occurrences = Occurrences(n)
         held = list(texts)
-        occurrences.add_terms(np.repeat(np.arange(n), lengths_of(held)), list(chain.from_iterable(held)))
+        terms = list(chain.from_iterable(held))
+        occurrences.add_strings(terms, np.arange(len(terms)), np.repeat(np.arange(n), lengths_of(held)))
         return occurrences.column()
 
 
@@ -84,17 +85,20 @@ class Occurrences:
     def __init__(self, n: int) -> None:
         self._n = n
         self.row_bits = n.bit_length()
-        self._met: list[tuple[PackedTerms, Int64, Int64]] = []  # terms; their occurrences, by place there, and texts
+        self._codes = new_codes()
+        self._strings: list[tuple[Int64, Int64]] = []  # occurrences of strings, by codes, and their rows
+        self._packed: list[tuple[PackedTerms, Int64, Int64]] = []  # terms; their occurrences, by place there, and rows
         self._tallies: list[tuple[PackedTerms, Tally]] = []
         self._lengths = np.zeros(n, dtype=np.int64)
 
-    def add_terms(self, rows: Int64, terms: Sequence[str]) -> None:
-        """Terms, each of a text of its own."""
-        self.add(PackedTerms.of(terms), np.arange(len(terms)), rows)
+    def add_strings(self, terms: Sequence[str], places: Int64, rows: Int64) -> None:
+        """Occurrences of some terms, by their places there, each in the text of a row."""
+        self._strings.append((numbered(self._codes, terms)[places], rows))
+        self._lengths += np.bincount(rows, minlength=self._n)
 
     def add(self, terms: PackedTerms, places: Int64, rows: Int64) -> None:
-        """Occurrences of some terms, by their places there, each in the text of a row."""
-        self._met.append((terms, places, rows))
+        """The same of many, for which a string each would be too much."""
+        self._packed.append((terms, places, rows))
         self._lengths += np.bincount(rows, minlength=self._n)
 
     def add_tally(self, terms: PackedTerms, tally: Tally) -> None:
@@ -104,16 +108,23 @@ class Occurrences:
 
     def column(self) -> Column:
         """Of all that was added."""
-        terms = PackedTerms.joined([some for some, _, _ in self._met])
-        firsts, numbers, hashes = terms.distinct()
-        pairs, begin = [np.zeros(0, dtype=np.int64)], 0
-        for some, places, rows in self._met:
-            pairs.append(numbers[places + begin] << self.row_bits | rows)
+        terms = PackedTerms.of(list(self._codes))
+        met, begin = self._strings, len(terms)
+        for some, places, rows in self._packed:
+            met.append((places + begin, rows))
             begin += len(some)
+        if self._packed:
+            terms = PackedTerms.joined([terms, *(some for some, _, _ in self._packed)])
+            firsts, numbers, hashes = terms.distinct()
+            terms = terms.take(firsts)
+            met = [(numbers[places], rows) for places, rows in met]
+        else:
+            hashes = terms.hashes()
+        pairs = [np.zeros(0, dtype=np.int64), *(places << self.row_bits | rows for places, rows in met)]
         all_pairs = np.concatenate(pairs)
         all_pairs.sort()
         tally = Tally.of(all_pairs, self.row_bits)
-        tallies = [(terms.take(firsts[tally.keys]), hashes[tally.keys], tally)]
+        tallies = [(terms.take(tally.keys), hashes[tally.keys], tally)]
         tallies += [(more, more.hashes(), tally) for more, tally in self._tallies]
         starts, at = [], 0
         for _, _, tally in tallies:

@@ -24,9 +24,14 @@ from vecdb.index.analysis.terms import Terms
 from vecdb.index.analysis.words import EDGES, Words, words_of
 from vecdb.index.packed import PackedTerms, lengths_of
 from vecdb.index.ranges import spread
+from vecdb.model.point import Int64
 from vecdb.model.token import Kind, Token
 
 _CHUNK = re.compile(r"\S+")
+
+
+_FEW = 1 << 14
+"""Characters of a column that is better taken one word after another: arithmetic has a price for any number of them."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,17 @@ class LanguageAnalyzer:
                     cjk.add(row, runs)
                 rows.append(row)
                 others.append(piece)
-        self._take_words(words_of(rows, others), occurrences)
+        if sum(map(len, others)) < _FEW:
+            chunks = [piece.lower().split() for piece in others]
+            self._take_chunks(
+                list(chain.from_iterable(chunks)),
+                np.repeat(np.array(rows, dtype=np.int64), lengths_of(chunks)),
+                occurrences,
+            )
+        else:
+            words = words_of(rows, others)
+            self._take_words(words, occurrences)
+            self._take_chunks(words.chunks, words.chunk_rows, occurrences)
         cjk.into(occurrences)
         return occurrences.column()
 
@@ -91,7 +106,7 @@ class LanguageAnalyzer:
         return Terms(tuple(out))
 
     def _take_words(self, words: Words, occurrences: Occurrences) -> None:
-        """Add the terms of words, and of what else stands between spaces."""
+        """Add the terms of words."""
         listed, places, rows = words.listed(), words.places, words.rows
         if self._stop_words:
             stops = np.fromiter((word in self._stop_words for word in listed), dtype=np.bool_, count=len(listed))
@@ -104,14 +119,16 @@ class LanguageAnalyzer:
         if self._language.fold_accents and np.any(terms.blob >= 0x80):
             terms = PackedTerms.of([folding.plain(stem.decode()) for stem in stems])
         occurrences.add(terms, places, rows)
+
+    def _take_chunks(self, chunks: list[str], rows: Int64, occurrences: Occurrences) -> None:
+        """Add the terms of chunks, each of a text of its own."""
         codes_of = new_codes()
-        codes = numbered(codes_of, words.chunks)
+        codes = numbered(codes_of, chunks)
         made = [[term for one in chunk.split() for term in self._remembered[one.strip(EDGES)]] for chunk in codes_of]
         sizes = lengths_of(made)
         begins = np.cumsum(sizes) - sizes
         sizes, begins = sizes[codes], begins[codes]
-        of_chunks = PackedTerms.of(list(chain.from_iterable(made)))
-        occurrences.add(of_chunks, spread(begins, sizes), np.repeat(words.chunk_rows, sizes))
+        occurrences.add_strings(list(chain.from_iterable(made)), spread(begins, sizes), np.repeat(rows, sizes))
 
     def _index(self, chunk: str) -> tuple[str, ...]:
         """The terms of a chunk without signs around it."""

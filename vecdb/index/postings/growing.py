@@ -21,7 +21,7 @@ from vecdb.index.postings.chunk import Chunk
 from vecdb.index.postings.contract import Counts, Posting, TermTable, UInt32
 from vecdb.index.postings.lexicon import Lexicon
 from vecdb.index.postings.vocabulary import Vocabulary
-from vecdb.index.ranges import gathered
+from vecdb.index.ranges import gathered, ordering
 from vecdb.model.point import Int64
 
 MAX_BLOCK = 1 << 19
@@ -252,7 +252,7 @@ def _taken(share: Share, lengths: UInt32) -> _Taken:
 
 def _by_code(codes: UInt32, counts: Int64, ordinals: UInt32, frequencies: Counts, end: int) -> _Block:
     """A block of groups of postings, ``counts[i]`` of the term ``codes[i]``; groups of one term become one."""
-    order = np.argsort(codes, kind="stable")
+    order = ordering(codes)
     begins = np.cumsum(counts) - counts
     codes, counts = codes[order], counts[order]
     begins = begins[order]

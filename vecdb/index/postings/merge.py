@@ -17,7 +17,7 @@ from vecdb.index.arrayfile import FileWriter
 from vecdb.index.packed import PackedTerms
 from vecdb.index.postings.contract import Counts, Postings, TermTable, UInt32
 from vecdb.index.postings.lexicon import Outlines, samples_of
-from vecdb.index.ranges import gathered
+from vecdb.index.ranges import gathered, ordering
 from vecdb.model.point import Int64
 
 PIECE = 1 << 20
@@ -124,7 +124,7 @@ def _moved(sources: Sequence[_Source], starts: Int64) -> Iterator[tuple[int, UIn
             continue
         # The postings of one term lie in as many places as sources hold it; bring these together, in their order.
         sizes = np.concatenate(counts)
-        order = np.argsort(np.concatenate(codes), kind="stable")
+        order = ordering(np.concatenate(codes))
         begins, sizes = (np.cumsum(sizes) - sizes)[order], sizes[order]
         of_texts, times = np.concatenate(ordinals), np.concatenate(frequencies)
         yield int(starts[first]), gathered(of_texts, begins, sizes), gathered(times, begins, sizes)

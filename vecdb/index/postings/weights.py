@@ -17,6 +17,7 @@ from vecdb.index.analysis.column import Column
 from vecdb.index.analysis.contract import VERSION, Identity
 from vecdb.index.packed import PackedTerms
 from vecdb.index.postings.contract import Posting, Postings
+from vecdb.index.ranges import ordering
 from vecdb.model.point import Float32, Int64
 from vecdb.model.sparse import SparseVector, SparseVectors, UInt32
 
@@ -54,7 +55,7 @@ class Weights:
         counts, pairs = _pairs(texts)
         rows = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
         dimensions, terms = np.unique(pairs[:, 0], return_inverse=True)
-        order = np.argsort(terms, kind="stable")
+        order = ordering(terms)
         starts = np.zeros(len(dimensions) + 1, dtype=np.int64)
         np.cumsum(np.bincount(terms, minlength=len(dimensions)), out=starts[1:])
         weights = pairs[:, 1].astype(np.uint32)
