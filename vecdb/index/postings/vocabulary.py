@@ -69,10 +69,11 @@ class Vocabulary:
             taken = found != NONE
             left, found = left[taken], found[taken]
             # Asked for after the slots: what these name is there.
-            alike = np.flatnonzero(self._hashes.view()[found] == hashes[left])
-            alike = alike[terms.same(left[alike], self.terms, found[alike].astype(np.int64))]
+            alike = self._hashes.view()[found] == hashes[left]
+            here = np.flatnonzero(alike)
+            alike[here] = terms.same(left[here], self.terms, found[here].astype(np.int64))
             numbers[left[alike]] = found[alike]
-            left = np.delete(left, alike)
+            left = left[~alike]
             places[left] = (places[left] + 1) % len(slots)
         return numbers, places
 
