@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from vecdb.model.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from vecdb.client.archives.verifying import verify as verify
     from vecdb.client.async_client import AsyncClient as AsyncClient
     from vecdb.client.async_collection import AsyncCollection as AsyncCollection
     from vecdb.client.client import Client as Client
@@ -96,10 +97,16 @@ if TYPE_CHECKING:
     from vecdb.model.schema import SparseField as SparseField
     from vecdb.model.schema import TextField as TextField
     from vecdb.model.schema import VectorField as VectorField
+    from vecdb.model.snapshot import Pin as Pin
+    from vecdb.model.snapshot import RestoredCollection as RestoredCollection
+    from vecdb.model.snapshot import RestoreReport as RestoreReport
+    from vecdb.model.snapshot import SnapshotCollection as SnapshotCollection
+    from vecdb.model.snapshot import SnapshotSummary as SnapshotSummary
     from vecdb.model.sparse import SparseVector as SparseVector
     from vecdb.model.token import Token as Token
 
 _PLACES = {
+    "vecdb.client.archives.verifying": ("verify",),
     "vecdb.client.async_client": ("AsyncClient",),
     "vecdb.client.async_collection": ("AsyncCollection",),
     "vecdb.client.client": ("Client",),
@@ -161,6 +168,7 @@ _PLACES = {
     "vecdb.model.highlight": ("Highlight", "Snippet"),
     "vecdb.model.modifier": ("Mmr",),
     "vecdb.model.schema": ("Schema", "SparseField", "TextField", "VectorField"),
+    "vecdb.model.snapshot": ("Pin", "RestoredCollection", "RestoreReport", "SnapshotCollection", "SnapshotSummary"),
     "vecdb.model.sparse": ("SparseVector",),
     "vecdb.model.token": ("Token",),
 }

@@ -24,6 +24,7 @@ NAMES = """
     FailedPrecondition FieldNotFound FormatTooNew IndexingBehind Internal InvalidArgument InvalidVector MemoryLimit
     ModelMismatch NotFound PartialWrite PointExists PointNotFound ReadOnly ResourceExhausted TooLarge Unavailable
     Unimplemented VecdbError
+    Pin RestoredCollection RestoreReport SnapshotCollection SnapshotSummary verify
 """.split()
 
 

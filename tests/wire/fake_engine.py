@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,7 @@ from vecdb.model.point import (
 )
 from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
+from vecdb.model.snapshot import RestoredCollection, RestoreReport, SnapshotBase
 from vecdb.model.state import DatabaseState, StateName
 from vecdb.model.token import Token
 
@@ -68,6 +70,8 @@ class FakeDatabase:
         self.closed = False
         self.standing: StateName = "read_only"
         self.watchers: list[Callable[[], None]] = []
+        self.archive: Iterable[bytes] = ()
+        self.let_go = threading.Event()
 
     def _met(self, name: str, context: CallContext, *arguments: Any) -> None:
         self.calls.append((name, context, arguments))
@@ -223,7 +227,7 @@ class FakeDatabase:
     def database_stats(self, context: CallContext) -> DatabaseStats:
         self._met("database_stats", context)
         count, state = len(self.collections), self.state()
-        return DatabaseStats(count, count, 0, state.reason, {"resident": 1}, state.name)
+        return DatabaseStats(count, count, 0, state.reason, {"resident": 1}, state=state.name)
 
     def compact(self, context: CallContext, name: str) -> int:
         self._met("compact", context, name)
@@ -251,6 +255,33 @@ class FakeDatabase:
     def reopen(self, context: CallContext) -> None:
         self._met("reopen", context)
         self.read_only = None
+
+    def snapshot(
+        self, context: CallContext, collections: Sequence[str] | None = None, base: SnapshotBase | None = None
+    ) -> Generator[bytes]:
+        """``archive``; when it is closed, or at its end, ``let_go`` is set."""
+        self._met("snapshot", context, collections, base)
+        try:
+            yield from self.archive
+        finally:
+            self.let_go.set()
+
+    def restore(
+        self,
+        context: CallContext,
+        archives: Iterable[Iterable[bytes]],
+        collections: Sequence[str] | None = None,
+        rename: Mapping[str, str] = {},
+        dry_run: bool = False,
+    ) -> RestoreReport:
+        """A collection of each archive, which is named by its bytes; ``let_go`` is set whatever happens."""
+        try:
+            given = [b"".join(archive) for archive in archives]
+            self._met("restore", context, given, collections, rename, dry_run)
+        finally:
+            self.let_go.set()
+        made = (RestoredCollection(archive.hex()[:10], "was", len(archive), {}, "t") for archive in given)
+        return RestoreReport(tuple(made), dry_run)
 
     def close(self) -> None:
         self.closed = True

@@ -55,6 +55,7 @@ from vecdb.model.schema_change import (
     SetTextField,
     SetTtl,
 )
+from vecdb.model.snapshot import Pin, RestoredCollection, RestoreReport, SnapshotBase
 from vecdb.model.sparse import Sparse, SparseColumn, SparseVectors
 from vecdb.model.token import Kind, Token
 
@@ -360,6 +361,7 @@ collection_stats = st.builds(
     COUNTS,
     COUNTS,
 )
+pins = st.builds(Pin, COUNTS, TEXT, COUNTS, COUNTS)
 database_stats = st.builds(
     DatabaseStats,
     COUNTS,
@@ -370,4 +372,16 @@ database_stats = st.builds(
     state=st.sampled_from(["serving", "disk_full", "read_only", "unavailable"]),
     state_since_ms=COUNTS,
     reopen_attempts=st.integers(0, 2**32 - 1),
+    pins=st.lists(pins, max_size=2).map(tuple),
 )
+snapshot_bases = st.builds(SnapshotBase, TEXT, COUNTS, st.dictionaries(COUNTS, COUNTS))
+restored_collections = st.builds(
+    RestoredCollection,
+    TEXT,
+    TEXT,
+    COUNTS,
+    st.dictionaries(NAMES, COUNTS),
+    TEXT,
+    st.dictionaries(NAMES, st.floats(0, 1)),
+)
+restore_reports = st.builds(RestoreReport, st.lists(restored_collections, max_size=2).map(tuple), st.booleans())

@@ -22,6 +22,7 @@ from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, VectorColumn, WriteResult
 from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
 from vecdb.model.schema import TextField
+from vecdb.model.snapshot import RestoreReport, SnapshotBase
 from vecdb.model.token import Token
 from vecdb.v1 import (
     admin_pb2,
@@ -227,6 +228,12 @@ def test_collection_stats(stats: object) -> None:
 @given(nouns.database_stats)
 def test_database_stats(stats: object) -> None:
     assert same(convert.database_stats_from_proto(convert.database_stats_to_proto(stats)), stats)
+
+
+@given(nouns.snapshot_bases, nouns.restore_reports)
+def test_what_snapshots_and_restores_say(base: SnapshotBase, report: RestoreReport) -> None:
+    assert convert.base_from_proto(convert.base_to_proto(base)) == base
+    assert convert.restore_report_from_proto(convert.restore_report_to_proto(report)) == report
 
 
 def test_server_info() -> None:

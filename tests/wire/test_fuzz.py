@@ -6,6 +6,7 @@ Messages are drawn for whatever the descriptors say, so a new field or call is c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import grpc
@@ -17,9 +18,11 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vecdb import connect
 from vecdb.client.client import Client
 from vecdb.client.health import health
 from vecdb.client.transport_embedded import EmbeddedTransport, open_database
+from vecdb.errors import DataLoss, FailedPrecondition, InvalidArgument
 from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
 from vecdb.wire.server import Server, ServerOptions
 
@@ -30,6 +33,14 @@ METHODS: list[MethodDescriptor] = [
     for method in service.methods
     if method.name not in ("DropCollection", "WaitIndexed")  # one would empty the table, the other waits
 ]
+
+# Whether there is a stream of requests, of answers.
+KINDS = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}
 
 # Without these a message is refused at once, and nothing behind that is tried.
 MOSTLY = {
@@ -78,9 +89,12 @@ def messages(draw: st.DrawFn, descriptor: Descriptor) -> Message:
         if not draw(_present(field.name)):
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            value = field.message_type.fields_by_name["value"]
-            for name in draw(st.lists(WORDS, max_size=2)):
-                getattr(message, field.name)[name].CopyFrom(draw(messages(value.message_type)))
+            key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+            for name in draw(st.lists(_scalar(key), max_size=2)):
+                if value.message_type is not None:
+                    getattr(message, field.name)[name].CopyFrom(draw(messages(value.message_type)))
+                else:
+                    getattr(message, field.name)[name] = draw(_scalar(value))
         elif field.message_type is not None and _repeated(field):
             least = int(field.name in MOSTLY)
             getattr(message, field.name).extend(
@@ -154,17 +168,22 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_no_message_is_the_servers_mistake(address: str, method: MethodDescriptor) -> None:
     with grpc.insecure_channel(address) as channel:
-        call = channel.unary_unary(
+        kind = KINDS[method.client_streaming, method.server_streaming]
+        call = getattr(channel, kind)(
             f"/{method.containing_service.full_name}/{method.name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
+        one: st.SearchStrategy[Any] = messages(method.input_type) | st.binary(max_size=40).map(_Raw)
+        asked = st.lists(one, max_size=4) if method.client_streaming else one
 
         @settings(max_examples=150)
-        @given(messages(method.input_type) | st.binary(max_size=40).map(_Raw))
+        @given(asked)
         def send(message: Any) -> None:
             try:
-                call(message, timeout=10)
+                answer = call(iter(message) if method.client_streaming else message, timeout=10)
+                if method.server_streaming:
+                    list(answer)
             except grpc.RpcError as error:
                 assert error.code() not in (
                     grpc.StatusCode.UNKNOWN,
@@ -173,6 +192,40 @@ def test_no_message_is_the_servers_mistake(address: str, method: MethodDescripto
                 ), f"{error.details()}\n{message}"
 
         send()
+    assert health(address, "", 10) == "SERVING"
+
+
+@pytest.fixture(scope="module")
+def archive(address: str) -> bytes:
+    with connect(address) as client:
+        client.snapshot(into := BytesIO())
+    return into.getvalue()
+
+
+def test_no_archive_is_the_servers_mistake(address: str, archive: bytes) -> None:
+    """Whatever bytes come as an archive: other ones, a part of one, one in which some are changed or left out."""
+    with connect(address) as client:
+        before = [info.name for info in client.list_collections()]
+        places = st.integers(0, len(archive) - 1)
+        changed = st.builds(
+            lambda at, byte: archive[:at] + bytes([byte]) + archive[at + 1 :], places, st.integers(0, 255)
+        )
+        without = st.builds(lambda at, n: archive[:at] + archive[at + n :], places, st.sampled_from([1, 512, 1024]))
+        cut = places.map(lambda at: archive[:at])
+
+        @settings(max_examples=150)
+        @given(st.lists(changed | without | cut | st.binary(max_size=2_000), min_size=1, max_size=2), st.booleans())
+        def send(given: list[bytes], dry_run: bool) -> None:
+            if archive in given:
+                return
+            try:
+                client.restore([BytesIO(one) for one in given], rename={"docs": "new"}, dry_run=dry_run)
+                raise AssertionError("it was taken for an archive")
+            except (DataLoss, InvalidArgument, FailedPrecondition):
+                pass
+
+        send()
+        assert [info.name for info in client.list_collections()] == before
     assert health(address, "", 10) == "SERVING"
 
 

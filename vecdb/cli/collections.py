@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,7 +55,7 @@ def describe(where: Target, name: str, as_json: bool) -> None:
     printed.facts(
         {
             **{label: value for label, value in _summary(info).items() if label != "vectors"},
-            "created": datetime.fromtimestamp(info.created_at_ms / 1000, UTC).isoformat(timespec="seconds"),
+            "created": printed.moment(info.created_at_ms),
             **_schema(info),
         }
     )

@@ -25,10 +25,13 @@ from vecdb.cli.healthcheck import healthcheck
 from vecdb.cli.importing import import_
 from vecdb.cli.inspect import inspect
 from vecdb.cli.reopen import reopen
+from vecdb.cli.restore import restore
 from vecdb.cli.search import search
 from vecdb.cli.serve import serve
 from vecdb.cli.signals import ending_in_order
+from vecdb.cli.snapshot import snapshot
 from vecdb.cli.stats import info, stats
+from vecdb.cli.verify import verify
 from vecdb.errors import VecdbError
 from vecdb.model.version import VERSION
 
@@ -98,8 +101,11 @@ for _command in (
     info,
     inspect,
     reopen,
+    restore,
     search,
     serve,
+    snapshot,
     stats,
+    verify,
 ):
     main.add_command(_command)

@@ -33,7 +33,7 @@ def stats(where: Target, collection: str | None, as_json: bool) -> None:
 
 def _print(answer: CollectionStats | DatabaseStats) -> None:
     fields = asdict(answer)
-    nbytes, segments = fields.pop("bytes"), fields.pop("segments", [])
+    nbytes, segments, pins = fields.pop("bytes"), fields.pop("segments", []), fields.pop("pins", [])
     sizes = {(name if name.endswith("_bytes") or name in _COUNTS else f"{name}_bytes"): n for name, n in nbytes.items()}
     printed.facts(fields | dict(sorted(sizes.items())))
     if segments:
@@ -49,6 +49,17 @@ def _print(answer: CollectionStats | DatabaseStats) -> None:
                 "anonymous": lambda s: printed.size(s["anonymous_bytes"]),
                 "mapped": lambda s: printed.size(s["mapped_bytes"]),
                 "disk": lambda s: printed.size(s["disk_bytes"]),
+            },
+        )
+    if pins:  # they keep what was deleted since from giving its space back
+        click.echo()
+        printed.rows(
+            pins,
+            {
+                "pin": lambda p: str(p["id"]),
+                "for": lambda p: p["purpose"],
+                "as of commit": lambda p: f"{p['commit']:,}",
+                "since": lambda p: printed.moment(p["since_ms"]),
             },
         )
 

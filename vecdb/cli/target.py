@@ -30,6 +30,11 @@ class Target:
     shared: bool
     given: Mapping[str, str | None]
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it is a directory in which no database is yet."""
+        return self.data is not None and not _marker(self.data).exists()
+
     def open(self, make: bool = False) -> Client:
         """A client of it. A directory without a database is refused, or with ``make`` becomes one."""
         if self.data is not None and self.given["address"] is not None:
@@ -69,8 +74,16 @@ def target(command: Callable[..., None]) -> Callable[..., None]:
 
 def require_database(data: str) -> None:
     """Raise DataDirUnusable where there is no database, EngineNotInstalled where nothing could open one."""
+    marker = _marker(data)
+    if not marker.exists():
+        raise DataDirUnusable(
+            f"there is no database in {data}", expected=f"a directory with {marker.name}", received="none"
+        )
+
+
+def _marker(data: str) -> Path:
+    """The file that every database has. Raises EngineNotInstalled."""
     require_engine()
     from vecdb.engine.datadir import MARKER
 
-    if not (Path(data) / MARKER).exists():
-        raise DataDirUnusable(f"there is no database in {data}", expected=f"a directory with {MARKER}", received="none")
+    return Path(data) / MARKER

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import asyncio
+from collections.abc import Generator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from vecdb.client import build, calls
+from vecdb.client.archives.files import Place
+from vecdb.client.archives.transfers import Base, giving, taking
 from vecdb.client.async_collection import AsyncCollection
 from vecdb.client.calls import Call
 from vecdb.client.lanes import READ, SLOW, WRITE, Lane
+from vecdb.client.load.progress import Progress
+from vecdb.client.progress import in_loop
 from vecdb.client.run import Budget
 from vecdb.client.transport import AsyncTransport
 from vecdb.model.collection import CollectionInfo, DatabaseStats
 from vecdb.model.info import ServerInfo
 from vecdb.model.schema import Metric, SparseField, TextField, VectorField
+from vecdb.model.snapshot import RestoreReport, SnapshotSummary
 
 T = TypeVar("T")
 
@@ -112,6 +118,36 @@ class AsyncClient:
         does nothing. Raises ReadOnly while the disk still refuses; reads go on.
         """
         await self._transport.run(iter(calls.Reopen()), Budget(timeout, None), SLOW)
+
+    async def snapshot(
+        self,
+        target: Place,
+        collections: Sequence[str] | None = None,
+        base: Base | None = None,
+        *,
+        timeout: float | None = None,
+        progress: Progress = False,
+    ) -> SnapshotSummary:
+        """Write an archive of ``collections`` (None: all) as they are at one commit; a thread writes the file."""
+        with taking(target, collections, base, in_loop(progress) if callable(progress) else progress) as (call, finish):
+            await self._transport.run(iter(call), Budget(timeout, None), SLOW)
+            return await asyncio.to_thread(finish)
+
+    async def restore(
+        self,
+        source: Place | Sequence[Place],
+        collections: Sequence[str] | None = None,
+        rename: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+        *,
+        timeout: float | None = None,
+        progress: Progress = False,
+    ) -> RestoreReport:
+        """Make collections from an archive, or from a whole one and those that go on from it; a thread reads them."""
+        with giving(
+            source, collections, rename, dry_run, in_loop(progress) if callable(progress) else progress
+        ) as call:
+            return await self._transport.run(iter(call), Budget(timeout, None), SLOW)
 
     async def close(self) -> None:
         """Release everything. Later calls raise Closed; closing again does nothing."""

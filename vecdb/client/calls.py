@@ -6,7 +6,8 @@ The steps of an operation (vecdb/client/steps.py) yield calls and are sent their
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -25,6 +26,7 @@ from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
 from vecdb.model.schema import Schema
 from vecdb.model.schema_change import SchemaChange
+from vecdb.model.snapshot import RestoreReport, SnapshotBase
 from vecdb.model.token import Token
 
 if TYPE_CHECKING:
@@ -338,3 +340,33 @@ class Reopen(Call[None]):
 
     def on(self, engine: Database, context: CallContext) -> None:
         engine.reopen(context)
+
+
+# -- archives: neither kept whole anywhere --
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot(Call[None]):
+    """An archive of ``collections`` (None: all): ``into`` is given each piece as it comes, and may raise to end it."""
+
+    collections: Sequence[str] | None
+    base: SnapshotBase | None
+    into: Callable[[bytes], object]
+
+    def on(self, engine: Database, context: CallContext) -> None:
+        with closing(engine.snapshot(context, self.collections, self.base)) as archive:
+            for piece in archive:
+                self.into(piece)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restore(Call[RestoreReport]):
+    """Collections made of ``archives``, which are read once, one after another, as far as is needed."""
+
+    archives: Sequence[Iterable[bytes]]
+    collections: Sequence[str] | None
+    rename: Mapping[str, str]
+    dry_run: bool
+
+    def on(self, engine: Database, context: CallContext) -> RestoreReport:
+        return engine.restore(context, self.archives, self.collections, self.rename, self.dry_run)

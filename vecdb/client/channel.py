@@ -16,12 +16,16 @@ from vecdb.model.info import MAX_MESSAGE_BYTES
 DEFAULT_PORT = 50051
 
 # Creating, dropping and naming are not repeated: the second attempt would meet the first one's effect.
-# A write is: its request id makes the second attempt return the first one's result.
+# A write is: its request id makes the second attempt return the first one's result. An archive is not either: what
+# was sent of it is gone, and gRPC would keep 128 MiB of it to send again.
 _REPEATABLE = (
     {"service": "vecdb.v1.PointsService"},
     {"service": "vecdb.v1.SearchService", "method": "Search"},
     {"service": "vecdb.v1.SearchService", "method": "Analyze"},
-    {"service": "vecdb.v1.AdminService"},
+    *(
+        {"service": "vecdb.v1.AdminService", "method": method}
+        for method in ("Info", "Stats", "DatabaseStats", "Compact", "WaitIndexed", "SetIndexing", "Check", "Reopen")
+    ),
     {"service": "vecdb.v1.CollectionsService", "method": "ListCollections"},
     {"service": "vecdb.v1.CollectionsService", "method": "DescribeCollection"},
 )

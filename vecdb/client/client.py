@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
 from vecdb.client import build, calls
+from vecdb.client.archives.files import Place
+from vecdb.client.archives.transfers import Base, giving, taking
 from vecdb.client.calls import Call
 from vecdb.client.collection import Collection
+from vecdb.client.load.progress import Progress
 from vecdb.client.transport import Transport
 from vecdb.model.collection import CollectionInfo, DatabaseStats
 from vecdb.model.info import ServerInfo
 from vecdb.model.schema import Metric, SparseField, TextField, VectorField
+from vecdb.model.snapshot import RestoreReport, SnapshotSummary
 
 T = TypeVar("T")
 
@@ -126,6 +130,50 @@ class Client:
         does nothing. Raises ReadOnly while the disk still refuses; reads go on.
         """
         self._transport.send(calls.Reopen(), timeout)
+
+    def snapshot(
+        self,
+        target: Place,
+        collections: Sequence[str] | None = None,
+        base: Base | None = None,
+        *,
+        timeout: float | None = None,
+        progress: Progress = False,
+    ) -> SnapshotSummary:
+        """Write an archive of ``collections`` (None: all) as they are at one commit, while reads and writes go on.
+
+        ``target``: a path, whose file is replaced when the new one is complete and durable, or an open binary file.
+        ``base``: an earlier archive, its path or summary; the new one holds what came since, and is restored after it.
+        ``progress``: True for a bar, or a function of the bytes so far and None. Ends when it is done, cancelled, or
+        ``timeout`` seconds (None: no limit) or the engine's ``max_snapshot_s`` have passed; then nothing stays.
+
+        Raises CollectionNotFound, and FailedPrecondition for a base of another database.
+        """
+        with taking(target, collections, base, progress) as (call, finish):
+            self._transport.send(call, timeout)
+            return finish()
+
+    def restore(
+        self,
+        source: Place | Sequence[Place],
+        collections: Sequence[str] | None = None,
+        rename: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+        *,
+        timeout: float | None = None,
+        progress: Progress = False,
+    ) -> RestoreReport:
+        """Make collections from an archive, or from a whole one and those that go on from it, in their order.
+
+        Every byte is verified first; then all collections appear at once, or none. ``collections``: only these (None:
+        all), by the names in the archive; ``rename``: other names for some. ``dry_run``: verify everything, make
+        nothing, tell what would be made. ``progress``: True for a bar, or a function of the bytes so far and in all.
+
+        Raises CollectionExists, CollectionNotFound, FormatTooNew, DataLoss naming what is damaged, FailedPrecondition
+        for archives that do not go on from each other, and NotFound for a file that is not there.
+        """
+        with giving(source, collections, rename, dry_run, progress) as call:
+            return self._transport.send(call, timeout)
 
     def close(self) -> None:
         """Release everything. Later calls raise Closed; closing again does nothing."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from vecdb.client.steps import Report
+
+N = TypeVar("N")
 
 Progress = bool | Callable[[int, int], object]
 
@@ -25,7 +28,7 @@ def reporting(progress: Progress) -> Iterator[Report | None]:
             yield advance
 
 
-def in_loop(report: Report) -> Report:
+def in_loop(report: Callable[[int, N], object]) -> Callable[[int, N], object]:
     """The same, called in the running loop wherever the news comes from, before the write is over for its caller."""
     loop = asyncio.get_running_loop()
     return lambda done, total: loop.call_soon_threadsafe(report, done, total)

@@ -5,7 +5,7 @@ Every sender, blocking or not, sends what ``encode`` makes of a call and gives t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +24,7 @@ from vecdb.model.schema import Schema, TextField
 from vecdb.model.schema_change import AddSparseField, AddTextField, AddVectorField, SetTextField, SetTtl
 from vecdb.model.sparse import Sparse
 from vecdb.model.token import Token
-from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2
+from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2, snapshot_pb2
 from vecdb.wire import convert
 
 T = TypeVar("T")
@@ -37,8 +37,9 @@ WAIT_CALL_S = 30.0
 class Rpc(Generic[T]):
     """A call as bytes: the method's ``path``, the ``request``, the ``features`` that a server must have for it.
 
-    ``decode`` turns the bytes of the answer into what the call is answered by; raises Internal when they do
-    not fit together. ``longest_s``: the call ends within that many seconds however much time there is.
+    The request of a restore is its first message; what follows, ``archives`` makes. ``decode`` turns the bytes of the
+    answer into what the call is answered by; raises Internal when they do not fit together. ``longest_s``: the call
+    ends within that many seconds however much time there is.
     """
 
     path: str
@@ -64,6 +65,26 @@ def encode(call: Call[T]) -> Rpc[T]:
         return answer
 
     return Rpc(method.path, request, method.features(call), decode, method.longest_s)
+
+
+def archives(call: calls.Restore) -> Iterator[bytes]:
+    """The messages of a restore after the first. The last one of an archive is empty: only then it is known to end."""
+    for number, archive in enumerate(call.archives):
+        for data in archive:
+            yield _chunk(archive=number, data=data)
+        yield _chunk(archive=number, last=True)
+
+
+def _chunk(**said: Any) -> bytes:
+    return admin_pb2.RestoreRequest(chunk=snapshot_pb2.ArchiveChunk(**said)).SerializeToString()
+
+
+def piece(raw: bytes) -> bytes:
+    """The bytes of an archive in a message of a snapshot. Raises Internal."""
+    try:
+        return admin_pb2.SnapshotResponse.FromString(raw).data
+    except DecodeError as error:
+        raise Internal("the server's answer is malformed", received=str(error)) from None
 
 
 def path(call: Call[Any]) -> str:
@@ -430,5 +451,25 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         admin_pb2.ReopenResponse,
         lambda call, answer: None,
         lambda call: ("reopen",),
+    ),
+    calls.Snapshot: _Method(
+        _ADMIN + "Snapshot",
+        lambda call: admin_pb2.SnapshotRequest(
+            collections=call.collections, base=None if call.base is None else convert.base_to_proto(call.base)
+        ),
+        admin_pb2.SnapshotResponse,
+        lambda call, answer: None,
+        lambda call: ("snapshots",),
+    ),
+    calls.Restore: _Method(
+        _ADMIN + "Restore",
+        lambda call: admin_pb2.RestoreRequest(
+            options=snapshot_pb2.RestoreOptions(
+                archives=len(call.archives), collections=call.collections, rename=call.rename, dry_run=call.dry_run
+            )
+        ),
+        admin_pb2.RestoreResponse,
+        lambda call, answer: convert.restore_report_from_proto(answer),
+        lambda call: ("snapshots",),
     ),
 }

@@ -11,6 +11,7 @@ from typing import TypeVar
 import grpc
 
 from vecdb.client import calls, rpc
+from vecdb.client.archives import carrying
 from vecdb.client.calls import Call
 from vecdb.client.channel import open_channel
 from vecdb.client.remote import ApiKey, Remote, remaining, within
@@ -72,6 +73,8 @@ class GrpcTransport(Remote):
         deadline = None if timeout is None else time.monotonic() + timeout
         known = self._known(timeout)
         self._require(message.features, known)
+        if isinstance(call, calls.Snapshot | calls.Restore):
+            return self._carry(call, message, remaining(deadline))
         raw = None
         if isinstance(call, calls.Search) and STREAMS in known.features:
             self._require_time(left := remaining(deadline))
@@ -102,6 +105,15 @@ class GrpcTransport(Remote):
             error = self._explained(failed, timeout)
         except ValueError:  # what a closed channel raises
             error = self._was_closed()
+        raise error from None
+
+    def _carry(self, call: calls.Snapshot | calls.Restore, message: Rpc[T], timeout: float | None) -> T:
+        self._require_time(timeout)
+        channel, headers = self._connection().channel, self._headers()
+        try:
+            return carrying.carry(channel, call, message, timeout, headers)
+        except grpc.RpcError as failed:
+            error = self._explained(failed, timeout)
         raise error from None
 
     def _connection(self) -> _Connection:

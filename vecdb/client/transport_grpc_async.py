@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from vecdb.client.run import Budget
 from vecdb.client.run_async import run_async
 from vecdb.client.streams import STREAMS, Headers
 from vecdb.client.streams_async import AsyncSearchStreams
+from vecdb.client.transport_grpc import GrpcTransport
 from vecdb.model.info import ServerInfo
 
 T = TypeVar("T")
@@ -63,6 +65,7 @@ class AsyncGrpcTransport(Remote):
     ) -> None:
         super().__init__(address, api_key, tls, metadata)
         self._connections = PerLoop(self._connect)
+        self._links: set[GrpcTransport] = set()  # that carry archives
 
     async def open(self) -> None:
         """Nothing goes out before it is needed."""
@@ -84,6 +87,8 @@ class AsyncGrpcTransport(Remote):
 
     async def close(self) -> None:
         self._closed = True
+        for link in list(self._links):
+            link.close()
         running = asyncio.get_running_loop()
         for loop, connection in self._connections.take_all():
             if loop is running:
@@ -101,6 +106,8 @@ class AsyncGrpcTransport(Remote):
         deadline = None if timeout is None else time.monotonic() + timeout
         known = await self._known(connection, timeout)
         self._require(message.features, known)
+        if isinstance(call, calls.Snapshot | calls.Restore):
+            return await self._carry(call, remaining(deadline))  # type: ignore[no-any-return]
         raw = None
         if isinstance(call, calls.Search) and STREAMS in known.features:
             self._require_time(left := remaining(deadline))
@@ -108,6 +115,18 @@ class AsyncGrpcTransport(Remote):
         if raw is None:
             raw = await self._send(connection, message, within(remaining(deadline), message.longest_s))
         return await asyncio.to_thread(message.decode, raw) if len(raw) > LARGE_BYTES else message.decode(raw)
+
+    async def _carry(self, call: Call[Any], timeout: float | None) -> Any:
+        """In a thread, over a connection of its own, whose end is the call's: files are read and written there too."""
+        link = GrpcTransport(self._address, self._api_key, self._tls, self._metadata)
+        thread = ThreadPoolExecutor(1, "vecdb-archive")
+        self._links.add(link)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, link.send, call, timeout)
+        finally:
+            self._links.discard(link)
+            link.close()
+            thread.shutdown(wait=False)
 
     async def _known(self, connection: _Connection, timeout: float | None) -> ServerInfo:
         if self._info is None:

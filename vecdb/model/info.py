@@ -43,6 +43,7 @@ FEATURES = (
     "analyze",
     "reopen",
     "points.changes",
+    "snapshots",
 )
 
 MAX_MESSAGE_BYTES = 64 << 20

@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.message
 import typing
 import vecdb.v1.schema_pb2
+import vecdb.v1.snapshot_pb2
 import vecdb.v1.stats_pb2
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
@@ -360,3 +361,100 @@ class ReopenResponse(google.protobuf.message.Message):
     ) -> None: ...
 
 global___ReopenResponse = ReopenResponse
+
+@typing.final
+class SnapshotRequest(google.protobuf.message.Message):
+    """See Snapshot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTIONS_FIELD_NUMBER: builtins.int
+    BASE_FIELD_NUMBER: builtins.int
+    @property
+    def collections(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The collections, by name or alias. None: the whole database."""
+
+    @property
+    def base(self) -> vecdb.v1.snapshot_pb2.SnapshotBase:
+        """What an earlier archive of this database held: the new one holds what came since. Not given: everything."""
+
+    def __init__(
+        self,
+        *,
+        collections: collections.abc.Iterable[builtins.str] | None = ...,
+        base: vecdb.v1.snapshot_pb2.SnapshotBase | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["base", b"base"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["base", b"base", "collections", b"collections"]) -> None: ...
+
+global___SnapshotRequest = SnapshotRequest
+
+@typing.final
+class SnapshotResponse(google.protobuf.message.Message):
+    """See Snapshot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """The next bytes of the archive."""
+    def __init__(
+        self,
+        *,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data"]) -> None: ...
+
+global___SnapshotResponse = SnapshotResponse
+
+@typing.final
+class RestoreRequest(google.protobuf.message.Message):
+    """See Restore. The first message has options; all that follow, the archives."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: builtins.int
+    CHUNK_FIELD_NUMBER: builtins.int
+    @property
+    def options(self) -> vecdb.v1.snapshot_pb2.RestoreOptions:
+        """What to make of the archives."""
+
+    @property
+    def chunk(self) -> vecdb.v1.snapshot_pb2.ArchiveChunk:
+        """The next bytes of an archive."""
+
+    def __init__(
+        self,
+        *,
+        options: vecdb.v1.snapshot_pb2.RestoreOptions | None = ...,
+        chunk: vecdb.v1.snapshot_pb2.ArchiveChunk | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["chunk", b"chunk", "options", b"options", "part", b"part"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["chunk", b"chunk", "options", b"options", "part", b"part"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["part", b"part"]) -> typing.Literal["options", "chunk"] | None: ...
+
+global___RestoreRequest = RestoreRequest
+
+@typing.final
+class RestoreResponse(google.protobuf.message.Message):
+    """See Restore."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTIONS_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
+    dry_run: builtins.bool
+    """Whether nothing was made."""
+    @property
+    def collections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[vecdb.v1.snapshot_pb2.RestoredCollection]:
+        """The collections that were made, or with `dry_run` would be."""
+
+    def __init__(
+        self,
+        *,
+        collections: collections.abc.Iterable[vecdb.v1.snapshot_pb2.RestoredCollection] | None = ...,
+        dry_run: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collections", b"collections", "dry_run", b"dry_run"]) -> None: ...
+
+global___RestoreResponse = RestoreResponse

@@ -80,6 +80,16 @@ class AdminServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_admin__pb2.ReopenRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_admin__pb2.ReopenResponse.FromString,
                 _registered_method=True)
+        self.Snapshot = channel.unary_stream(
+                '/vecdb.v1.AdminService/Snapshot',
+                request_serializer=vecdb_dot_v1_dot_admin__pb2.SnapshotRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_admin__pb2.SnapshotResponse.FromString,
+                _registered_method=True)
+        self.Restore = channel.stream_unary(
+                '/vecdb.v1.AdminService/Restore',
+                request_serializer=vecdb_dot_v1_dot_admin__pb2.RestoreRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_admin__pb2.RestoreResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -144,6 +154,22 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Snapshot(self, request, context):
+        """Sends an archive of collections as they are at one commit: the bytes of all messages, put together, are the file,
+        and it is complete when the call ends with OK. Changes nothing. Takes as long as it takes; cancelling ends it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Restore(self, request_iterator, context):
+        """Makes collections from archives, durably: all of them appear at once when every byte was verified, or none.
+        ALREADY_EXISTS if a name is taken, DATA_LOSS if an archive is damaged or cut short. Takes as long as it takes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -186,6 +212,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.Reopen,
                     request_deserializer=vecdb_dot_v1_dot_admin__pb2.ReopenRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_admin__pb2.ReopenResponse.SerializeToString,
+            ),
+            'Snapshot': grpc.unary_stream_rpc_method_handler(
+                    servicer.Snapshot,
+                    request_deserializer=vecdb_dot_v1_dot_admin__pb2.SnapshotRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_admin__pb2.SnapshotResponse.SerializeToString,
+            ),
+            'Restore': grpc.stream_unary_rpc_method_handler(
+                    servicer.Restore,
+                    request_deserializer=vecdb_dot_v1_dot_admin__pb2.RestoreRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_admin__pb2.RestoreResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -404,6 +440,60 @@ class AdminService(object):
             '/vecdb.v1.AdminService/Reopen',
             vecdb_dot_v1_dot_admin__pb2.ReopenRequest.SerializeToString,
             vecdb_dot_v1_dot_admin__pb2.ReopenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Snapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vecdb.v1.AdminService/Snapshot',
+            vecdb_dot_v1_dot_admin__pb2.SnapshotRequest.SerializeToString,
+            vecdb_dot_v1_dot_admin__pb2.SnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restore(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/vecdb.v1.AdminService/Restore',
+            vecdb_dot_v1_dot_admin__pb2.RestoreRequest.SerializeToString,
+            vecdb_dot_v1_dot_admin__pb2.RestoreResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,22 @@ class AdminServiceStub:
     disk still refuses: UNAVAILABLE, and reads go on. Without a failure it does nothing.
     """
 
+    Snapshot: grpc.UnaryStreamMultiCallable[
+        vecdb.v1.admin_pb2.SnapshotRequest,
+        vecdb.v1.admin_pb2.SnapshotResponse,
+    ]
+    """Sends an archive of collections as they are at one commit: the bytes of all messages, put together, are the file,
+    and it is complete when the call ends with OK. Changes nothing. Takes as long as it takes; cancelling ends it.
+    """
+
+    Restore: grpc.StreamUnaryMultiCallable[
+        vecdb.v1.admin_pb2.RestoreRequest,
+        vecdb.v1.admin_pb2.RestoreResponse,
+    ]
+    """Makes collections from archives, durably: all of them appear at once when every byte was verified, or none.
+    ALREADY_EXISTS if a name is taken, DATA_LOSS if an archive is damaged or cut short. Takes as long as it takes.
+    """
+
 class AdminServiceAsyncStub:
     """Tells about the server and looks after it."""
 
@@ -126,6 +142,22 @@ class AdminServiceAsyncStub:
     ]
     """Opens the store again after a failure, so that writes are taken again; no acknowledged write changes. While the
     disk still refuses: UNAVAILABLE, and reads go on. Without a failure it does nothing.
+    """
+
+    Snapshot: grpc.aio.UnaryStreamMultiCallable[
+        vecdb.v1.admin_pb2.SnapshotRequest,
+        vecdb.v1.admin_pb2.SnapshotResponse,
+    ]
+    """Sends an archive of collections as they are at one commit: the bytes of all messages, put together, are the file,
+    and it is complete when the call ends with OK. Changes nothing. Takes as long as it takes; cancelling ends it.
+    """
+
+    Restore: grpc.aio.StreamUnaryMultiCallable[
+        vecdb.v1.admin_pb2.RestoreRequest,
+        vecdb.v1.admin_pb2.RestoreResponse,
+    ]
+    """Makes collections from archives, durably: all of them appear at once when every byte was verified, or none.
+    ALREADY_EXISTS if a name is taken, DATA_LOSS if an archive is damaged or cut short. Takes as long as it takes.
     """
 
 class AdminServiceServicer(metaclass=abc.ABCMeta):
@@ -197,6 +229,26 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[vecdb.v1.admin_pb2.ReopenResponse, collections.abc.Awaitable[vecdb.v1.admin_pb2.ReopenResponse]]:
         """Opens the store again after a failure, so that writes are taken again; no acknowledged write changes. While the
         disk still refuses: UNAVAILABLE, and reads go on. Without a failure it does nothing.
+        """
+
+    @abc.abstractmethod
+    def Snapshot(
+        self,
+        request: vecdb.v1.admin_pb2.SnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[vecdb.v1.admin_pb2.SnapshotResponse], collections.abc.AsyncIterator[vecdb.v1.admin_pb2.SnapshotResponse]]:
+        """Sends an archive of collections as they are at one commit: the bytes of all messages, put together, are the file,
+        and it is complete when the call ends with OK. Changes nothing. Takes as long as it takes; cancelling ends it.
+        """
+
+    @abc.abstractmethod
+    def Restore(
+        self,
+        request_iterator: _MaybeAsyncIterator[vecdb.v1.admin_pb2.RestoreRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.admin_pb2.RestoreResponse, collections.abc.Awaitable[vecdb.v1.admin_pb2.RestoreResponse]]:
+        """Makes collections from archives, durably: all of them appear at once when every byte was verified, or none.
+        ALREADY_EXISTS if a name is taken, DATA_LOSS if an archive is damaged or cut short. Takes as long as it takes.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.message
 import typing
 import vecdb.v1.schema_pb2
+import vecdb.v1.snapshot_pb2
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
@@ -223,6 +224,7 @@ class DatabaseStats(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     STATE_SINCE_MS_FIELD_NUMBER: builtins.int
     REOPEN_ATTEMPTS_FIELD_NUMBER: builtins.int
+    PINS_FIELD_NUMBER: builtins.int
     collections: builtins.int
     """Collections there are."""
     open_collections: builtins.int
@@ -241,6 +243,10 @@ class DatabaseStats(google.protobuf.message.Message):
     def bytes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """Bytes by purpose."""
 
+    @property
+    def pins(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[vecdb.v1.snapshot_pb2.Pin]:
+        """States that are read, such as those of snapshots under way, oldest first."""
+
     def __init__(
         self,
         *,
@@ -252,9 +258,10 @@ class DatabaseStats(google.protobuf.message.Message):
         state: builtins.str = ...,
         state_since_ms: builtins.int = ...,
         reopen_attempts: builtins.int = ...,
+        pins: collections.abc.Iterable[vecdb.v1.snapshot_pb2.Pin] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_read_only_reason", b"_read_only_reason", "read_only_reason", b"read_only_reason"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_read_only_reason", b"_read_only_reason", "bytes", b"bytes", "collections", b"collections", "commit", b"commit", "open_collections", b"open_collections", "read_only_reason", b"read_only_reason", "reopen_attempts", b"reopen_attempts", "state", b"state", "state_since_ms", b"state_since_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_read_only_reason", b"_read_only_reason", "bytes", b"bytes", "collections", b"collections", "commit", b"commit", "open_collections", b"open_collections", "pins", b"pins", "read_only_reason", b"read_only_reason", "reopen_attempts", b"reopen_attempts", "state", b"state", "state_since_ms", b"state_since_ms"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_read_only_reason", b"_read_only_reason"]) -> typing.Literal["read_only_reason"] | None: ...
 
 global___DatabaseStats = DatabaseStats

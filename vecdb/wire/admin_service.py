@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from vecdb.errors import DeadlineExceeded
 from vecdb.model.info import ServerInfo
 from vecdb.v1 import admin_pb2 as pb
 from vecdb.v1 import admin_pb2_grpc
-from vecdb.wire import convert
+from vecdb.wire import archives, convert
 from vecdb.wire.calls import Calls
 
 if TYPE_CHECKING:
@@ -70,3 +72,22 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     def Reopen(self, request: pb.ReopenRequest, context: grpc.ServicerContext) -> pb.ReopenResponse:
         self._database.reopen(self._calls.context(context))
         return pb.ReopenResponse()
+
+    def Snapshot(self, request: pb.SnapshotRequest, context: grpc.ServicerContext) -> Iterator[pb.SnapshotResponse]:
+        base = convert.base_from_proto(request.base) if request.HasField("base") else None
+        caller = self._calls.context(context)
+        # gRPC lets go of this when the client has gone; what the engine holds for it goes with it, at once.
+        with closing(self._database.snapshot(caller, list(request.collections) or None, base)) as archive:
+            for piece in archives.pieces(archive):
+                yield pb.SnapshotResponse(data=piece)
+
+    def Restore(self, requests: Iterator[pb.RestoreRequest], context: grpc.ServicerContext) -> pb.RestoreResponse:
+        options, given = archives.received(requests)
+        report = self._database.restore(
+            self._calls.context(context),
+            given,
+            collections=list(options.collections) or None,
+            rename=dict(options.rename),
+            dry_run=options.dry_run,
+        )
+        return convert.restore_report_to_proto(report)

@@ -12,6 +12,7 @@ from vecdb.wire.admission import Gate
 CHANGES = 16  # they wait for the disk, one after another
 LOOKS = 32  # they may wait for a collection that loads
 SLOW = 8  # compacting, waiting, checking, opening again: few at a time
+ARCHIVES = 4  # each reads or writes as much as the disk and a core can: more at once would be no faster
 
 _COLLECTIONS = collections_pb2.DESCRIPTOR.services_by_name["CollectionsService"].full_name
 _POINTS = points_pb2.DESCRIPTOR.services_by_name["PointsService"].full_name
@@ -32,6 +33,7 @@ class Gates:
         changes = Gate("changes of collections", CHANGES, max_request_bytes)
         looks = Gate("descriptions of collections", LOOKS, max_request_bytes)
         slow = Gate("slow admin calls", SLOW, max_request_bytes)
+        archives = Gate("snapshots and restores", ARCHIVES, max_request_bytes)
         named = {
             _SEARCH: {"Search": self.reads, "Analyze": self.reads, "SearchStream": streams},
             _POINTS: {
@@ -48,7 +50,8 @@ class Gates:
                 "SetIndexing": changes,
                 "Stats": looks,
                 **dict.fromkeys(("Compact", "WaitIndexed", "Check", "Reopen"), slow),
+                **dict.fromkeys(("Snapshot", "Restore"), archives),
             },
         }
         self.by_method = {f"/{service}/{name}": gate for service, of in named.items() for name, gate in of.items()}
-        self.calls = 2 * max_calls + max_streams + max_followers + CHANGES + LOOKS + SLOW
+        self.calls = 2 * max_calls + max_streams + max_followers + CHANGES + LOOKS + SLOW + ARCHIVES

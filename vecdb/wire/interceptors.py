@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -41,22 +42,25 @@ class TranslateErrors:
             except DecodeError:
                 return _Unparsable(len(raw))
 
+        behavior = _behavior(handler)
+        readable = partial(map, _readable) if handler.request_streaming else _readable
+
         def translated(request: Any, context: grpc.ServicerContext) -> Any:
             try:
-                return handler.unary_unary(_readable(request), context)
+                return behavior(readable(request), context)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status
                 failed = self._failures.explain(error, details.method)
             context.abort_with_status(to_rpc(failed))
 
-        def translated_stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        def translated_stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             try:
-                yield from handler.stream_stream(map(_readable, requests), context)
+                yield from behavior(readable(request), context)
                 return
             except Exception as error:  # noqa: BLE001 - as above
                 failed = self._failures.explain(error, details.method)
             context.abort_with_status(to_rpc(failed))
 
-        return _like(handler, translated, translated_stream, parsed)
+        return _like(handler, translated_stream if handler.response_streaming else translated, parsed)
 
 
 class AdmitCalls:
@@ -70,20 +74,24 @@ class AdmitCalls:
         gate = self._gates.get(details.method) if handler is not None else None
         if gate is None:
             return handler
+        behavior = _behavior(handler)
         parse: _Parse = handler.request_deserializer
 
         def measured(raw: bytes) -> _Measured:
             return _Measured(parse(raw), len(raw))
 
-        def admitted(request: _Measured, context: grpc.ServicerContext) -> Any:
-            with gate.inside(request.nbytes):
-                return handler.unary_unary(request.message, context)
+        def admitted(request: Any, context: grpc.ServicerContext) -> Any:
+            message, nbytes = _taken(request)
+            with gate.inside(nbytes):
+                return behavior(message, context)
 
-        def admitted_stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-            with gate.inside(0):
-                yield from handler.stream_stream(requests, context)
+        def admitted_stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            message, nbytes = _taken(request)
+            with gate.inside(nbytes):
+                yield from behavior(message, context)
 
-        return _like(handler, admitted, admitted_stream, parse if handler.request_streaming else measured)
+        answer = admitted_stream if handler.response_streaming else admitted
+        return _like(handler, answer, parse if handler.request_streaming else measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +111,28 @@ def _readable(request: Any) -> Any:
     return request
 
 
-def _like(handler: Any, answer: Callable[..., Any], answer_stream: Callable[..., Any], parse: _Parse) -> Any:
-    """A handler of the same kind: one message each way, or a stream each way."""
-    if handler.request_streaming:
-        return grpc.stream_stream_rpc_method_handler(answer_stream, parse, handler.response_serializer)
-    return grpc.unary_unary_rpc_method_handler(answer, parse, handler.response_serializer)
+def _taken(request: _Measured | Iterator[Any]) -> tuple[Any, int]:
+    """What a call asks, and its bytes: a stream has none of its own."""
+    return (request.message, request.nbytes) if isinstance(request, _Measured) else (request, 0)
+
+
+def _behavior(handler: Any) -> Callable[[Any, grpc.ServicerContext], Any]:
+    """What answers a call: of the four kinds that gRPC knows, a handler has one."""
+    found: Callable[[Any, grpc.ServicerContext], Any] = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    return found
+
+
+_KINDS: Mapping[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+def _like(handler: Any, answer: Callable[..., Any], parse: _Parse) -> Any:
+    """A handler of the same kind: one message or a stream of them each way."""
+    kind = _KINDS[handler.request_streaming, handler.response_streaming]
+    return kind(answer, parse, handler.response_serializer)

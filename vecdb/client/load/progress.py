@@ -25,8 +25,8 @@ _LINE_EVERY_S = 5.0
 
 
 @contextmanager
-def reporter(progress: Progress, what: str, total: int | None) -> Iterator[Advance]:
-    """Gives a function to call with how many of ``total`` (None: not known) are done so far.
+def reporter(progress: Progress, what: str, total: int | None, unit: str = "") -> Iterator[Advance]:
+    """Gives a function to call with how many of ``total`` (None: not known) are done so far; ``unit`` is what.
 
     ``progress``: False for silence, True for a bar (plain lines where standard error is no terminal or rich is not
     installed), or what is called with the numbers done and in all. Raises InvalidArgument for anything else.
@@ -41,21 +41,22 @@ def reporter(progress: Progress, what: str, total: int | None) -> Iterator[Advan
             "not a progress", field="progress", expected="bool or callable", received=repr(progress)[:40]
         )
     elif sys.stderr.isatty() and find_spec("rich") is not None:
-        with _bar(what, total) as advance:
+        with _bar(what, total, unit) as advance:
             yield advance
     else:
-        lines = _Lines(what, total)
+        lines = _Lines(what, total, unit)
         yield lines.advance
         lines.end()
 
 
 @contextmanager
-def _bar(what: str, total: int | None) -> Iterator[Advance]:
+def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    done = DownloadColumn(binary_units=True) if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), done, TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done, of=None: bar.update(task, completed=done, total=total if of is None else of)
@@ -64,9 +65,10 @@ def _bar(what: str, total: int | None) -> Iterator[Advance]:
 class _Lines:
     """A line now and then, and one at the end."""
 
-    def __init__(self, what: str, total: int | None) -> None:
+    def __init__(self, what: str, total: int | None, unit: str) -> None:
         self._what = what
         self._total = total
+        self._unit = f" {unit}" if unit else ""
         self._done = 0
         self._last_line = time.monotonic()
 
@@ -79,7 +81,7 @@ class _Lines:
 
     def end(self) -> None:
         of = "" if self._total is None else f" of {self._total:,}"
-        sys.stderr.write(f"{self._what}: {self._done:,}{of}\n")
+        sys.stderr.write(f"{self._what}: {self._done:,}{of}{self._unit}\n")
         sys.stderr.flush()
 
 

@@ -50,6 +50,12 @@ from vecdb.wire.convert.schema import (
     schema_to_proto,
 )
 from vecdb.wire.convert.searches import answer_from_proto, answer_to_proto, search_from_proto, search_to_proto
+from vecdb.wire.convert.snapshots import (
+    base_from_proto,
+    base_to_proto,
+    restore_report_from_proto,
+    restore_report_to_proto,
+)
 from vecdb.wire.convert.tokens import tokens_from_proto, tokens_to_proto
 from vecdb.wire.convert.writes import (
     request_id_from_proto,
@@ -62,6 +68,8 @@ from vecdb.wire.convert.writes import (
 __all__ = [
     "answer_from_proto",
     "answer_to_proto",
+    "base_from_proto",
+    "base_to_proto",
     "change_from_proto",
     "change_to_proto",
     "collection_info_from_proto",
@@ -88,6 +96,8 @@ __all__ = [
     "order_to_proto",
     "points_from_proto",
     "request_id_from_proto",
+    "restore_report_from_proto",
+    "restore_report_to_proto",
     "schema_from_proto",
     "schema_to_proto",
     "search_from_proto",

@@ -6,6 +6,7 @@ from vecdb.model.collection import CollectionStats, DatabaseStats, SegmentStats
 from vecdb.model.info import Limits, ServerInfo
 from vecdb.v1 import admin_pb2, stats_pb2
 from vecdb.wire.convert.schema import INDEXING_CODES, indexing_from_proto
+from vecdb.wire.convert.snapshots import pin_from_proto, pin_to_proto
 from vecdb.wire.convert.writes import seq_from_proto, seq_to_proto
 
 
@@ -85,6 +86,7 @@ def database_stats_to_proto(stats: DatabaseStats) -> stats_pb2.DatabaseStats:
         state=stats.state,
         state_since_ms=stats.state_since_ms,
         reopen_attempts=stats.reopen_attempts,
+        pins=map(pin_to_proto, stats.pins),
     )
 
 
@@ -98,6 +100,7 @@ def database_stats_from_proto(message: stats_pb2.DatabaseStats) -> DatabaseStats
         state=message.state or ("read_only" if message.HasField("read_only_reason") else "serving"),
         state_since_ms=message.state_since_ms,
         reopen_attempts=message.reopen_attempts,
+        pins=tuple(map(pin_from_proto, message.pins)),
     )
 
 

@@ -1,0 +1,1 @@
+"""Archives of snapshots: to files and from them, over gRPC, and what they say of themselves."""
