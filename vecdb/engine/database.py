@@ -679,12 +679,19 @@ class Database:
             validate_collection_name(new_name, "rename")
         with self._lock:
             era = self._wait_for_store(context)
+
+        def check() -> None:
+            context.check("restoring")
+            if not dry_run:
+                self._memory.admit()
+                self._space.admit()
+
         restoring = Restoring(
             self._kv,
             lambda n: self._change(context, lambda: self._claim_numbers(n)),
             collections,
             rename,
-            lambda: context.check("restoring"),
+            check,
             dry_run,
         )
         known = length_hint(archives)  # 0: nobody knows which is the last until the next one does not come
