@@ -542,6 +542,7 @@ class _Snapshot:
                 cursor.next()
             cursor.status()
         except Exception as error:
+            self._cursor = cursor = None  # as in a scan
             raise self._store._read_error(error) from error
         return rows, False
 
