@@ -295,7 +295,7 @@ class Chain:
         log = self._folder / "trace.txt"
         wrap = trace.command(log, f"{call}:error=EIO:when={when}", writes=True)
         fault = Fault(300, text=f"EIO at {call} {when}")
-        self.fail(fault, wrap)
+        self.fail(fault, wrap, mend=lambda: None)
         unsynced = [a.write for a in trace.answers(log) if a.synced is None]
         if unsynced:
             raise Broken(f"{fault}: acknowledged without a sync that succeeded: {unsynced[:10]}")
@@ -340,11 +340,12 @@ class Chain:
             done.append(f"{how} {kind}")
         self._round(Fault(self._draw.randint(10, 60), text=", ".join(done) or "nothing to harm"))
 
-    def fail(self, fault: Fault, wrap: Sequence[str] = ()) -> None:
+    def fail(self, fault: Fault, wrap: Sequence[str] = (), mend: Callable[[], None] | None = None) -> None:
         """A round on a disk that refuses, or soon will.
 
         If that makes the database read-only it must say why, refuse every change, and go on reading what was
-        acknowledged and nothing else.
+        acknowledged and nothing else. With ``mend``, which makes the disk whole, the process then opens the store
+        again and works on.
         """
         self._may_refuse = True
         with self._working(fault, wrap, reopen=False, patience_s=REFUSED_PATIENCE_S) as (child, now):
@@ -353,6 +354,9 @@ class Chain:
                 child.say("end")
                 self._await(child, "ended")
                 self._read_only(child, now)
+                if mend is not None:
+                    mend()
+                    self._open_again(child, now, may_fail=bool(wrap))
             elif end is not None:
                 now.note = f"writes refused: {end['reason']}"
         self._may_refuse = False
@@ -362,7 +366,7 @@ class Chain:
         """A round on a disk that has room for a few writes only; afterwards there is room again."""
         left = self._draw.randrange(3_000) << 10
         disk.leave(left)
-        self.fail(Fault(600, text=f"{left >> 10} KiB left"))
+        self.fail(Fault(600, text=f"{left >> 10} KiB left"), mend=disk.relieve)
         disk.relieve()
 
     def delay_syncs(self, delay_ms: int, answers: int) -> None:
@@ -385,6 +389,28 @@ class Chain:
         problems = verdict.problems + ["a write that was refused is seen"] * bool(verdict.found)
         if problems:
             raise Broken(f"{now.fault}, while read-only:\n" + "\n".join(problems[:20]))
+
+    def _open_again(self, child: Child, now: Round, may_fail: bool) -> None:
+        """In the process that failed: what it shows then is judged as after a start, and it works on.
+
+        ``may_fail``: the same fault waits in another thread.
+        """
+        child.say("reopen")
+        answer = self._follow(child, "reopened", "still")
+        if answer is None:
+            raise Broken(f"{now.fault}: the process ended when it was opened again{child.said()}")
+        if answer["e"] == "still":
+            now.note += "; the disk still refuses"
+            return
+        child.say("report")
+        self._judge(self._await(child, "report"))
+        self.rounds.append(Round(len(self.rounds) + 1, Fault(100, text="opened again in the process")))
+        child.say("work")
+        end = self._until(child, self.rounds[-1].fault, self.rounds[-1], {"read_only", "write-"})
+        failed = end is not None and end["e"] == "read_only"
+        self.rounds[-1].note = "failed once more" if failed else ""
+        if self.rounds[-1].ended or (failed and not may_fail):
+            raise Broken(f"{now.fault}: it was opened again and did not work on: {end}{child.said()}")
 
     def finish(self) -> None:
         """Judge the last round; then bring the database to rest, close it, open it, and judge again."""

@@ -12,6 +12,7 @@ standard input tells, a word a line:
     work      write until killed, or until ``end``
     end       let every call under way finish
     probe     say whether the database refuses to write, and why
+    reopen    open the database again after a failure, in this process (``reopened``, or ``still`` and why not)
     stop      close the database and end
 
 When the input ends, so does the process. The record (``record``) goes to standard output.
@@ -329,6 +330,18 @@ class Workload:
             except ReadOnly as error:
                 refused[what] = str(error)
         return {"e": "probed", "failure": self.database.failure(), "tried": list(calls), "refused": refused}
+
+    def reopen(self) -> dict[str, Any]:
+        """Open the store again after a failure; everybody may work again if that succeeds."""
+        try:
+            self.database.reopen(CONTEXT)
+        except ReadOnly as error:
+            return {"e": "still", "text": str(error)}
+        self._extra.clear()
+        self._read_only.clear()
+        for doors in self._names.values():
+            doors.open()
+        return {"e": "reopened"}
 
     def settle(self) -> None:
         """Bring every collection to rest."""
@@ -708,6 +721,8 @@ def main() -> None:
             elif word == "end":
                 workload.end()
                 record.say({"e": "ended", "stalls": stalls.count})
+            elif word == "reopen":
+                record.say(workload.reopen())
             elif word == "probe":
                 record.say(workload.probe())
             elif word == "stop":

@@ -272,6 +272,23 @@ def test_readers_and_writers_beside_it_meet_nothing_wrong(begin: Begin, disk: Di
     assert c.db.exists(NOW, "c", acknowledged).all()
 
 
+def test_who_met_a_store_that_was_closed_asks_the_new_one(
+    c: Handle, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a reader does between whose question and answer the store was opened again."""
+    fail(c, disk)
+    kv = c.db._kv
+
+    def late() -> dict[str, int]:
+        monkeypatch.undo()
+        c.db.reopen(NOW)
+        return kv.stats()
+
+    monkeypatch.setattr(kv, "stats", late)
+    assert c.db.database_stats(NOW).bytes["store_wal_bytes"] >= 0
+    assert c.db._kv is not kv
+
+
 def test_whoever_waits_for_the_builder_waits_on_after_it(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vecdb.engine.collection.FAILURE_CHECK_S", 60.0)
     c = begin(max_unindexed_bytes=64)

@@ -28,7 +28,8 @@ class Health(health.HealthServicer):  # type: ignore[misc]
         self._state = state
         self._services = ("", *services)
         self._writing = ("", *writing)
-        self._refreshing = threading.Lock()  # the base class has a lock of its own
+        # Again in the same thread: whoever asks may be the first to see a change, and those who watch are told then.
+        self._refreshing = threading.RLock()
         self._told: dict[str, int] = {}
         self.refresh()
 
