@@ -31,8 +31,9 @@ from typing import Any
 import rocksdict
 
 from vecdb.errors import Closed, DataDirInUse, DataDirUnusable, DataLoss, Internal, ReadOnly, Unavailable, VecdbError
+from vecdb.storage.blobs import Blobs
 from vecdb.storage.kv import Batch, WriteStall
-from vecdb.storage.synced import Marker, check_after, check_before
+from vecdb.storage.synced import Marker, check_after, check_before, read_mark, set_current
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class StoreOptions:
     blob_gc_age_cutoff: float = 0.25
     blob_gc_force_threshold: float = 0.5
     max_background_jobs: int = 2
+    read_on: bool = False
+    """Where something is damaged the rest is read: to salvage it, and never to write."""
 
 
 class RocksBatch:
@@ -401,18 +404,27 @@ def open_to_read(path: Path, reason: str, options: StoreOptions | None = None) -
     of links, with a copy of the note, that goes when it is closed. Raises DataLoss, also when files were replaced in
     that instant, DataDirUnusable, OSError.
     """
+    links = _link(path)
+    try:
+        return RocksKV(path, options, links, reason)
+    except BaseException:
+        links.cleanup()
+        raise
+
+
+def _link(path: Path, copied: bool = False) -> tempfile.TemporaryDirectory[str]:
+    """A folder of links to the files in another; ``copied``: of copies."""
     folder = tempfile.TemporaryDirectory(prefix="vecdb-")
     try:
-        links = Path(folder.name)
         for entry in os.scandir(path.absolute()):
-            if entry.name == _NOTE:
-                shutil.copyfile(entry.path, links / _NOTE)
+            if copied or entry.name == _NOTE:
+                shutil.copyfile(entry.path, Path(folder.name, entry.name))
             else:
-                os.symlink(entry.path, links / entry.name)
-        return RocksKV(path, options, folder, reason)
+                os.symlink(entry.path, Path(folder.name, entry.name))
     except BaseException:
         folder.cleanup()
         raise
+    return folder
 
 
 @contextmanager
@@ -421,6 +433,68 @@ def read_only(path: Path) -> Iterator[RocksKV]:
     kv = open_to_read(path, "it was opened for reading")
     try:
         yield kv
+    finally:
+        kv.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """A damaged store opened for reading, and ``problems`` met on the way.
+
+    ``certain``: what is read from it is the last that was written; else a later write may be what is gone. ``blobs``:
+    values of which the store itself knows no longer where they are.
+    """
+
+    kv: RocksKV
+    blobs: Blobs | None
+    certain: bool
+    problems: tuple[str, ...]
+
+
+@contextmanager
+def salvage(path: Path) -> Iterator[Salvaged]:
+    """As much as can be read of a damaged store. Nothing in ``path`` is changed. Raises DataLoss for nothing at all.
+
+    A table that is damaged or missing stays in the list of files, so that reading what it may hold is an error, and
+    what is read is newest. Where the list itself is gone a copy of the store gets a new one, of all tables there are.
+    """
+    read_on, problems = StoreOptions(read_on=True), []
+    mark = read_mark(path)
+    try:
+        check_before(path)
+    except DataLoss as error:
+        problems.append(error.message)
+    certain = not problems or "CURRENT" in problems[0]
+    with _link(path) as name:
+        links = Path(name)
+        whole = set_current(links, mark)
+        for options, mode in ((StoreOptions(), None), (read_on, rocksdict.DBRecoveryMode.absolute_consistency())):
+            try:
+                _open(path, options, links, mode).close()
+            except VecdbError as error:
+                problems.append(error.message)
+                certain &= mode is None  # tables are told from one another, of logs there is one history
+    blobs, folder = None, _link(path)
+    try:
+        set_current(Path(folder.name), mark)
+        kv = RocksKV(path, read_on, folder, "it is salvaged")
+    except VecdbError:
+        folder.cleanup()
+        folder = _link(path, copied=True)
+        try:
+            rocksdict.Rdict.repair(folder.name, _rocks_options(read_on))
+            kv, blobs, whole = RocksKV(path, read_on, folder, "it is salvaged"), Blobs(path), False
+        except Exception as error:
+            folder.cleanup()
+            raise DataLoss(f"nothing can be read in {path}: {error}") from error
+    try:
+        if mark is not None:
+            try:
+                check_after(path, mark, kv.sequence(), None)
+            except DataLoss as error:
+                problems.append(error.message)
+                certain = False
+        yield Salvaged(kv, blobs, certain and whole, tuple(dict.fromkeys(problems)))
     finally:
         kv.close()
 
@@ -631,6 +705,9 @@ def _rocks_options(options: StoreOptions) -> rocksdict.Options:
     rocks.set_max_total_wal_size(options.max_total_wal_bytes)
     rocks.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
     rocks.set_recycle_log_file_num(0)
+    if options.read_on:
+        rocks.set_paranoid_checks(False)
+        rocks.set_wal_recovery_mode(rocksdict.DBRecoveryMode.skip_any_corrupted_record())
 
     rocks.set_enable_blob_files(True)
     rocks.set_min_blob_size(MIN_BLOB_BYTES)

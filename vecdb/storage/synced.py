@@ -111,6 +111,21 @@ def check_after(store: Path, mark: Mark, sequence: int, why: str | None) -> None
         log.warning("%s: the end of the log was torn, of writes that were never acknowledged: %s", store, why)
 
 
+def set_current(store: Path, mark: Mark | None) -> bool:
+    """Let CURRENT in a folder of links name its newest list of files; whether that has all that was marked."""
+    lists = sorted(entry.name for entry in store.glob("MANIFEST-*"))
+    if not lists:
+        return False
+    current = store / "CURRENT"
+    if not current.exists() or current.read_bytes().strip().decode("ascii", "replace") not in lists:
+        current.unlink(missing_ok=True)
+        current.write_text(lists[-1] + "\n")
+    if mark is None or lists[-1] > mark.manifest:
+        return True
+    with open(store / lists[-1], "rb") as file:
+        return lists[-1] == mark.manifest and xxhash.xxh3_64_hexdigest(file.read(mark.size)) == mark.checksum
+
+
 class Marker:
     """Writes the mark of one open store. Any thread."""
 
