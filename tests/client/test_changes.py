@@ -22,6 +22,7 @@ from vecdb.client.transport_embedded import EmbeddedTransport, open_database
 from vecdb.client.transport_grpc import GrpcTransport
 from vecdb.errors import Closed, ResourceExhausted
 from vecdb.model.info import FEATURES, ServerInfo
+from vecdb.wire import points_service
 from vecdb.wire.server import Server, ServerOptions
 
 
@@ -250,18 +251,35 @@ def test_a_dropped_collection_ends_its_followers(serve: Any) -> None:
     assert isinstance(outcome[0], CollectionNotFound)
 
 
-def test_a_server_that_stops_does_not_wait_for_followers(serve: Any) -> None:
+def test_a_server_that_stops_does_not_wait_for_followers(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points_service, "MAX_FOLLOW_S", 3_600.0)
+    monkeypatch.setattr(feed, "WAIT_S", 3_600.0)
     client = serve()
     docs = client.create_collection("docs")
     docs.upsert(["a"])
     outcome: list[Any] = []
     count = followers(serve)
     thread = waiting(docs, count, outcome)
-    serve.servers[0].stop(grace_s=60)
+    stopping = threading.Thread(target=lambda: serve.servers[0].stop(grace_s=3_600))
+    stopping.start()
+    stopping.join(30)
+    assert not stopping.is_alive()
     assert count() == 0
     client.close()  # who would else look for a server for three seconds
     thread.join(30)
     assert isinstance(outcome[0], vecdb.VecdbError)
+
+
+def test_more_than_a_page_of_one_batch_comes_over_grpc(serve: Any, rng: np.random.Generator) -> None:
+    """12 MB, of which no message has more than about 8."""
+    docs = serve().create_collection("docs", dim=1024)
+    given = rng.normal(size=(3000, 1024)).astype(np.float32)
+    docs.upsert(range(3000), given)
+    first, second = docs.changes("oldest")
+    assert (first.last, second.last) == (False, True)
+    assert max(len(first.columns), len(second.columns)) < 2_100
+    got = np.concatenate([change.columns.vectors[""].data for change in (first, second)])
+    assert np.array_equal(got, given)
 
 
 def test_an_older_server_is_refused_by_name(serve: Any) -> None:

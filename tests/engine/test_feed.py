@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.engine.conftest import Opener, make
 from tests.engine.handle import ALL, SMALL, TWO, Handle, delete, gaussian, names, update, upsert
 from vecdb import failpoint
+from vecdb.engine import feed
 from vecdb.engine.database import Database
 from vecdb.errors import ChangesGone, Closed, CollectionNotFound, DeadlineExceeded, InvalidArgument
 from vecdb.model.context import CallContext
@@ -365,6 +366,23 @@ def test_a_collection_that_was_let_go_of_tells_the_same(open_db: Opener) -> None
     assert token(c) == first
 
 
+def test_a_restored_snapshot_is_brought_up_to_date(kept: Handle, open_db: Opener, tmp_path: Path) -> None:
+    """By the token that it has, and then it has a feed of its own."""
+    kept.upsert(names(30), gaussian(30), [{"n": i} for i in range(30)])
+    kept.delete("00007")
+    archive = list(kept.db.snapshot(CallContext()))
+    kept.update(names(5), None, [{"n": 100}] * 5)
+    kept.delete(*names(3, 10))
+    copy = open_db(kv=MemoryKV(), path=tmp_path / "copy", keep_changes_s=DAY)
+    (restored,) = copy.restore(CallContext(), [archive]).collections
+    c = Handle(copy, restored.name)
+    assert list(follow(c)) == []
+    for change in follow(kept, restored.token):
+        c.write(*change.operations())
+    assert [(p.id, p.payload) for p in c.scroll()] == [(p.id, p.payload) for p in kept.scroll()]
+    assert [change.ids for change in follow(c)] == [names(5), names(3, 10)]
+
+
 # -- waiting
 
 
@@ -397,12 +415,20 @@ class Follower(threading.Thread):
         return self.page
 
 
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody wakes by looking now and then."""
+    monkeypatch.setattr(feed, "FAILURE_CHECK_S", 3_600.0)
+
+
+@pytest.mark.usefixtures("told")
 def test_a_follower_wakes_for_a_write(kept: Handle) -> None:
     follower = Follower(kept, token(kept))
     kept.upsert(["a"])
     assert [change.columns.ids for change in follower.result().changes] == [["a"]]
 
 
+@pytest.mark.usefixtures("told")
 def test_a_follower_is_let_go_of_when_its_collection_is_dropped(kept: Handle) -> None:
     follower = Follower(kept, token(kept))
     kept.db.drop_collection(CallContext(), "c")
@@ -410,6 +436,7 @@ def test_a_follower_is_let_go_of_when_its_collection_is_dropped(kept: Handle) ->
         follower.result()
 
 
+@pytest.mark.usefixtures("told")
 def test_a_follower_is_let_go_of_when_the_database_is_closed(kept: Handle) -> None:
     follower = Follower(kept, token(kept))
     kept.db.close()

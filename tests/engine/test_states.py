@@ -16,6 +16,7 @@ from vecdb.engine.database import Database
 from vecdb.engine.space import RESERVE
 from vecdb.errors import DiskFull, ReadOnly, Unavailable, VecdbError
 from vecdb.model.context import CallContext
+from vecdb.model.feed import FeedPage, FeedRequest
 
 NOW = CallContext()
 
@@ -91,6 +92,26 @@ def test_it_is_opened_again_without_an_end(c: Handle, disk: Disk) -> None:
     assert c.upsert(["after"], gaussian(1)).count == 1
     assert "after" in c.ids()
     assert c.db.database_stats(NOW).reopen_attempts == 0
+
+
+def test_a_follower_waits_on_and_goes_on(begin: Begin, disk: Disk) -> None:
+    """Opening again is nothing that it notices; its token is as good as before."""
+    c = begin(keep_changes_s=3_600.0)
+    c.delete("00000")
+    before = c.db.changes(NOW, "c", FeedRequest("now")).token
+    pages: list[FeedPage] = []
+    waiting = threading.Thread(
+        target=lambda: pages.append(c.db.changes(NOW, "c", FeedRequest(before, wait_s=60.0), lambda: not pages))
+    )
+    fail(c, disk)
+    waiting.start()
+    c.db.reopen(NOW)
+    c.upsert(["after"], gaussian(1))
+    waiting.join(30)
+    assert pages
+    told = c.db.changes(NOW, "c", FeedRequest("oldest")).changes
+    assert [change.deleted for change in told[:2]] == [[], ["00000"]]
+    assert told[-1].columns.ids == ["after"]
 
 
 def test_where_nothing_failed_nothing_is_opened_again(c: Handle) -> None:

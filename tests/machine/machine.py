@@ -52,6 +52,7 @@ from vecdb.client.operations import Insert, Update, Upsert
 from vecdb.engine import planner
 from vecdb.engine.view import View
 from vecdb.errors import (
+    ChangesGone,
     ConditionFailed,
     DimensionMismatch,
     Internal,
@@ -62,6 +63,7 @@ from vecdb.errors import (
 )
 from vecdb.model.collection import INDEXING, CollectionInfo
 from vecdb.model.context import CallContext
+from vecdb.model.feed import Change
 from vecdb.model.filter import Filter, both, to_dict
 from vecdb.model.filter.expression import F
 from vecdb.model.fusion import DistributionScore, Fusion, RelativeScore, Rrf
@@ -172,6 +174,19 @@ class Pin:
     points: dict[str, Held]
 
 
+@dataclass
+class Replica:
+    """What somebody made of the changes of a site: its points, and where to go on."""
+
+    token: str
+    points: dict[str, Point]
+
+    def take(self, change: Change) -> None:
+        self.points |= {point.id: point for point in change.points}
+        for point_id in change.deleted:
+            del self.points[point_id]  # nothing is deleted that was not there
+
+
 @dataclass(frozen=True)
 class Sent:
     """A write that was carried out, to be sent again; one without steps is a sweep, which nobody sends."""
@@ -183,10 +198,11 @@ class Sent:
 
 
 class Histories(RuleBasedStateMachine):
-    """See the module. ``recall`` and ``kills`` (of servers) are of all histories of a run."""
+    """See the module. ``recall``, ``kills`` (of servers) and ``followed`` are of all histories of a run."""
 
     recall = Recall()
     kills = 0
+    followed = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -197,6 +213,7 @@ class Histories(RuleBasedStateMachine):
         self.shared: SharedSite | None = None
         self.sites: list[Site] = [*self.engines]
         self.pins: list[Pin] = []
+        self.replicas: dict[str, Replica] = {}
         self.sent: list[Sent] = []  # by number of the write, from 1
         self.history = [self.model.points]  # what there was after each write, from 0
         self.synced = 0  # the last write that was acknowledged as durable
@@ -235,6 +252,7 @@ class Histories(RuleBasedStateMachine):
             self.carry_out(self.fill([Sketch("upsert", part.tolist(), seed)], False), False, False)
         if shared:
             self.kill([Sketch("upsert", [0], seed)], awaited, seed, under_way=True)
+        self.follow(False)
         self.maintain(steps)
         for using in sorted(SCHEMA.vectors):
             self.search_by_graph(using, seed, 2, 5, 0, None, None)
@@ -418,6 +436,7 @@ class Histories(RuleBasedStateMachine):
         points = {i: replace(p, vectors=_called(p.vectors, names)) for i, p in self.model.points.items()}
         self.model.points = self.history[-1] = points
         self.pins.clear()
+        self.replicas.clear()
 
     def send_again(self, sent: Sent, remote: bool) -> None:
         named = {name for step in sent.steps for row in step.rows for name in row.held.vectors}
@@ -865,6 +884,35 @@ class Histories(RuleBasedStateMachine):
         asked = Words(EVERYTHING)
         result = site.collection().search(text=asked.text, limit=1000, with_vectors=True)
         self.compare(result, model.ranked([asked], None, None, 0), model)
+
+    # -- those who follow
+
+    @rule(remote=st.booleans())
+    def follow(self, remote: bool) -> None:
+        """A replica of each site, brought up to date by its changes, is what the caller sees of the site.
+
+        What expired is deleted in a replica when it is swept. Where the changes are gone the replica starts over.
+        """
+        seen = self.model.seen(self.scope)
+        for site in self.sites:
+            collection = site.collection(self.limited, remote)
+            replica = self.replicas.pop(site.name, None)
+            if replica is not None:
+                try:
+                    for change in (told := collection.changes(replica.token)):
+                        replica.take(change)
+                    Histories.followed += 1
+                    replica.token = told.token or replica.token
+                except ChangesGone:
+                    replica = None
+            if replica is None:
+                token = collection.change_token()
+                replica = Replica(token, {point.id: point for point in scroll(collection, 50)})
+            held = {i: point for i, point in replica.points.items() if i not in self.model.expired}
+            assert held.keys() == seen.keys()
+            assert all(same(point, seen[i]) for i, point in held.items())
+            assert replica.token == collection.change_token()
+            self.replicas[site.name] = replica
 
     # -- readers that hold on to what they saw
 

@@ -144,7 +144,9 @@ class EngineSite(Site):
             self._server = Server(self.db, ServerOptions("127.0.0.1:0"), scope_of)
             self._server.start()
         else:
-            self.db = Database(self._kv, self._folder / "segments", self._options, clock=self._clock)
+            self.db = Database(
+                self._kv, self._folder / "segments", self._options, clock=self._clock, identity=self.name
+            )
         self.connect(self._awaited)
         with contextlib.suppress(CollectionExists):  # its fields may be others by now
             self.db.create_collection(CallContext(), self.called, SCHEMA)
@@ -198,13 +200,16 @@ class EngineSite(Site):
         return self.db.stats(CallContext(), self.called).seq
 
 
+KEPT = replace(SMALL, keep_changes_s=1e9)
 OPTIONS = {
-    "small": SMALL,
+    "small": KEPT,
     "exact": replace(SMALL, use_graphs=False, growing_rows=100_000, idle_seal_s=1e9),
     "crumbs": replace(
-        SMALL, growing_rows=5, growing_vector_bytes=150, graph_rows=6, seal_bytes=400, max_segment_bytes=6_000
+        KEPT, growing_rows=5, growing_vector_bytes=150, graph_rows=6, seal_bytes=400, max_segment_bytes=6_000
     ),
-    "big": replace(SMALL, growing_rows=60, growing_body_bytes=2_000, graph_rows=30, seal_bytes=1 << 20),
+    "big": replace(
+        KEPT, keep_changes_bytes=20_000, growing_rows=60, growing_body_bytes=2_000, graph_rows=30, seal_bytes=1 << 20
+    ),
     "busy": replace(SMALL, graph_rows=1, idle_seal_s=1e9),
 }
 

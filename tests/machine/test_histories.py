@@ -19,7 +19,7 @@ LEAST_RECALL = 0.9
 def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     patch.setattr(os, "fsync", lambda file: None)  # no power is cut under a file here, and it is most of the time
     patch.setattr(shared_start, "SERVER", SERVER)
-    Histories.recall, Histories.kills = Recall(), 0
+    Histories.recall, Histories.kills, Histories.followed = Recall(), 0, 0
     run_state_machine_as_test(
         Histories,
         settings=hypothesis.settings(
@@ -33,6 +33,7 @@ def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     assert Histories.recall.wanted > 100
     assert Histories.recall.share >= LEAST_RECALL
     assert Histories.kills > 0
+    assert Histories.followed > 100
 
 
 @pytest.mark.timeout(300)
