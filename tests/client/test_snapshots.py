@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 import vecdb
+from tests.project.repository import ROOT
 from vecdb import errors
 from vecdb.client import installed
 from vecdb.client.async_client import AsyncClient
@@ -377,3 +380,41 @@ class _Kept(EmbeddedTransport):
 
     def close(self) -> None:
         pass
+
+
+# -- beside other processes, and without the engine --
+
+
+def test_processes_that_share_a_directory_snapshot_and_restore_it(tmp_path: Path) -> None:
+    with vecdb.open(tmp_path / "data", shared=True) as db:
+        docs = db.create_collection("docs", dim=4)
+        fill(docs)
+        db.snapshot(tmp_path / "a.vdb")
+        db.restore(tmp_path / "a.vdb", rename={"docs": "new"})
+        assert points(db.collection("new")) == points(docs)
+        with pytest.raises(errors.CollectionExists):
+            db.restore(tmp_path / "a.vdb")
+
+
+def test_a_client_without_the_engine_snapshots_and_restores(tmp_path: Path) -> None:
+    """Over gRPC, from an earlier archive too, with none of the engine's libraries."""
+    chain = [str(tmp_path / "0.vdb"), str(tmp_path / "1.vdb")]
+    program = f"""
+import sys
+for name in ("hnswlib", "rocksdict", "xxhash", "rjieba"):
+    sys.modules[name] = None
+import vecdb
+with vecdb.connect(sys.argv[1]) as db:
+    db.snapshot({chain[0]!r})
+    db.snapshot({chain[1]!r}, base={chain[0]!r})
+    print(db.restore({chain}, rename={{"docs": "new"}}).collections[0].points)
+assert not [name for name in sys.modules if name.startswith(("vecdb.engine", "vecdb.index"))]
+"""
+    database = open_database(tmp_path / "data", {})
+    server = Server(database, ServerOptions(address="127.0.0.1:0"))
+    server.start()
+    with Client(EmbeddedTransport(database), 30) as db:
+        fill(db.create_collection("docs", dim=4))
+        done = subprocess.run([sys.executable, "-c", program, server.address], cwd=ROOT, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("30\n", "")
+        server.stop(grace_s=0)
