@@ -22,8 +22,11 @@ from vecdb.client.health import health
 from vecdb.client.transport_grpc import GrpcTransport
 from vecdb.model.filter.expression import F
 from vecdb.model.info import Limits, ServerInfo
+from vecdb.model.state import DatabaseState
 from vecdb.model.token import Token
 from vecdb.v1 import points_pb2, points_pb2_grpc, search_pb2, search_pb2_grpc
+from vecdb.wire.gates import WRITING
+from vecdb.wire.health import Health
 from vecdb.wire.server import SERVICES, Server
 from vecdb.wire.status import from_rpc
 
@@ -161,6 +164,27 @@ def test_who_watches_hears_that_it_is_over(channel: grpc.Channel, client: Client
     assert next(watched).status == SERVING
     assert status(channel) == status(channel, "vecdb.v1.PointsService") == SERVING
     watched.cancel()
+
+
+@pytest.mark.timeout(20)
+def test_health_may_be_the_first_to_see_a_change() -> None:
+    """It asks the engine, which tells those who watch of what it just saw: health itself among them. It hung."""
+    changes = [DatabaseState("read_only", "a sync failed")]
+    now = DatabaseState()
+
+    def state() -> DatabaseState:
+        nonlocal now
+        if asked and changes:
+            now = changes.pop()
+            asked_health.refresh()
+        return now
+
+    asked = False
+    asked_health = Health(state, SERVICES, WRITING)
+    asked = True
+    asked_health.refresh()
+    assert asked_health._told[""] == NOT_SERVING
+    assert asked_health._told["vecdb.v1.SearchService"] == SERVING
 
 
 def test_what_cannot_even_be_read_does_not_serve_searches(channel: grpc.Channel, engine: FakeDatabase) -> None:
