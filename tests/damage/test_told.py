@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import make
-from tests.engine.handle import PLAIN, Handle, gaussian, names, upsert
+from tests.engine.handle import PLAIN, SMALL, Handle, gaussian, names, upsert
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import DataLoss
@@ -46,4 +46,25 @@ def test_collections_are_listed_beside_a_damaged_one(kv: MemoryKV, tmp_path: Pat
             Handle(db, "damaged").count()
     (problem,) = db.check(CallContext())
     assert "'damaged'" in problem
+    db.close()
+
+
+def test_a_search_says_what_is_being_built_again(tmp_path: Path) -> None:
+    db = Database.open(tmp_path, SMALL)
+    c = make(db)
+    c.upsert(names(40), gaussian(40))
+    c.seal()
+    wanted = c.search(gaussian(1), limit=40)
+    db.close()
+    for file in tmp_path.glob("segments/*/*/bodies"):
+        file.write_bytes(b"")
+    db = Database.open(tmp_path, SMALL)
+    c = Handle(db)
+    answer = c.answer(gaussian(1), limit=40)
+    assert answer.points.ids == wanted
+    assert [warning for warning in answer.warnings if "damaged and built again" in warning]
+    assert c.stats().indexed < c.stats().vectors == 40
+    c.settle()
+    assert c.answer(gaussian(1), limit=40).warnings == []
+    assert (c.stats().indexed, db.check(CallContext())) == (40, [])
     db.close()

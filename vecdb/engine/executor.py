@@ -147,7 +147,7 @@ class Executor:
             view.seq,
             took_ms=1000 * (ended - started),
             explain=explain,
-            warnings=list(ranked.warnings),
+            warnings=[*ranked.warnings, *_being_built_again(view)],
             legs=ranked.legs,
             snippets=snippets,
         )
@@ -272,6 +272,14 @@ def candidates(request: SearchRequest) -> int:
     assert request.mmr is not None
     default = max(LEAST_DEPTH, STAGE_WINDOWS * (request.offset + request.limit))
     return request.mmr.candidates or min(default, MAX_MMR_CANDIDATES)
+
+
+def _being_built_again(view: View) -> list[str]:
+    """What a searcher should know of segments whose files were damaged."""
+    rows = sum(len(segment) for segment in view.segments if segment.damaged)
+    return (
+        [f"{rows} rows are searched exactly: the files of their segments are damaged and built again"] if rows else []
+    )
 
 
 def _note(explain: dict[str, Any] | None, what: str, began: float) -> None:

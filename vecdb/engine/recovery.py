@@ -211,6 +211,8 @@ def _read_unsealed(
     _restore_texts(collection, sealed, read, adoptions, texts)
     *full, growing = read
     segments = [_frozen(one) for one in full if not one.empty]
+    for segment in segments:
+        segment.damaged = any(first <= segment.first_row < end for first, end in damaged)
     for segment in [*segments, growing.segment()]:
         _bury(segment, dead, adoptions)
     return segments, growing

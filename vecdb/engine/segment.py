@@ -211,7 +211,8 @@ class Segment:
     ``columns``: what filters ask, of the bodies whether dead or alive; None where there are none.
     ``expires`` (int64 milliseconds since 1970, by ordinal; NEVER: no end) is None where no body has an end. No
     living one expires before ``earliest``; kills leave it as it is, the sweep finds it anew. ``rebuilt``: by vector
-    field the recall for which all was inserted anew; once is enough.
+    field the recall for which all was inserted anew; once is enough. ``damaged``: its files cannot be used, its rows
+    were read from the truth, and it is not built again yet.
     """
 
     number: int
@@ -230,6 +231,7 @@ class Segment:
     expires: Int64 | None = None
     earliest: int = NEVER
     rebuilt: Mapping[int, float] = field(default_factory=dict)
+    damaged: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
