@@ -349,7 +349,8 @@ SERVE: tuple[Setting, ...] = (
         "keep_changes_size",
         "64MiB",
         "bytes",
-        "And how much of them each collection keeps at most, whatever their age.",
+        "And how much of them each collection keeps at most, whatever their age; also no more than half of what lives "
+        "in it, 8 MiB at least.",
         size,
         "engine.keep_changes_bytes",
     ),

@@ -19,6 +19,7 @@ from tests.engine.handle import ALL, SMALL, TWO, Handle, delete, gaussian, names
 from vecdb import failpoint
 from vecdb.engine import feed
 from vecdb.engine.database import Database
+from vecdb.engine.retention import RECORD_BYTES, Retention
 from vecdb.errors import ChangesGone, Closed, CollectionNotFound, DeadlineExceeded, InvalidArgument
 from vecdb.model.context import CallContext
 from vecdb.model.feed import NOW, OLDEST, Change, FeedPage, FeedRequest
@@ -290,6 +291,15 @@ def test_changes_are_kept_within_their_bytes(open_db: Opener) -> None:
     assert told[-1] == 50
     bodies = sum(1 for _ in c.inner.kv.scan(b"b", b"c"))
     assert bodies <= 21
+
+
+@pytest.mark.parametrize(("live_mib", "kept_mib"), [(0, 8), (24, 12), (1000, 20)])
+def test_a_small_collection_holds_back_no_more_than_it_is_worth(live_mib: int, kept_mib: int) -> None:
+    retention = Retention(DAY, 20 << 20)
+    for seq in range(1, 31):
+        retention.note(seq, 10.0 * seq, (1 << 20) - RECORD_BYTES)
+    retention.let_go(300.0, live_mib << 20)
+    assert (retention.nbytes >> 20, 30 - retention.horizon) == (kept_mib, kept_mib)
 
 
 def test_a_compaction_keeps_nothing(kept: Handle) -> None:

@@ -425,6 +425,11 @@ class Collection:
         self.retention.note(change.seq, change.time_ms / 1000, int(nbytes))
         self.logged.append((change.seq, change.time_ms / 1000))
 
+    @property
+    def live_bytes(self) -> float:
+        """What lives here, bodies and vectors, about."""
+        return self.live * (self.body_bytes + sum(4 * field.dim for field in self.fields.values()))
+
     def discard(self, change: Change) -> None:
         """List what a change left dead: nothing keeps it any more but those who hold an older view."""
         if len(change.killed):

@@ -26,7 +26,7 @@ def list_garbage(collection: Collection, now_s: float, everything: bool = False)
         if everything:
             collection.retention.let_go_to(collection.seq)
         else:
-            collection.retention.let_go(now_s)
+            collection.retention.let_go(now_s, collection.live_bytes)
         horizon = collection.retention.horizon
     if horizon == collection.listed_seq:
         return

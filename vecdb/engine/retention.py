@@ -17,6 +17,9 @@ SPAN_S = 1.0
 SPANS = 64
 """Neighbouring writes are let go of together: those of a second, or of this share of the bytes that may be held. A day
 of writes would else be remembered one by one."""
+LEAST_BYTES = 8 << 20
+"""At most half as much is held back as lives in the collection, but so much in any: the disk a collection takes is
+bounded by its size, and small ones have a past, too."""
 RECORD_BYTES = 128
 """What a log record takes besides the rows it names, about."""
 
@@ -57,10 +60,10 @@ class Retention:
         else:
             self._spans.append(_Span(seq, time_s, time_s, nbytes))
 
-    def let_go(self, now_s: float) -> None:
-        """Move the horizon over what is too old or too much."""
-        old = now_s - self._keep_s
-        while self._spans and (self._spans[0].time_s <= old or self.nbytes > self._keep_bytes):
+    def let_go(self, now_s: float, live_bytes: float) -> None:
+        """Move the horizon over what is too old or, beside so many bytes that live, too much."""
+        old, most = now_s - self._keep_s, min(self._keep_bytes, max(LEAST_BYTES, live_bytes / 2))
+        while self._spans and (self._spans[0].time_s <= old or self.nbytes > most):
             if not self._pass(self._spans[0].last):
                 return
 
