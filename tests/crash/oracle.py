@@ -142,6 +142,15 @@ class Read:
         return f"a reader asked {self.question} and was answered as no state was: {str(self.got)[:300]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Of which collection, in which making, as of which number."""
+
+    of: History
+    made: int
+    seq: int
+
+
 @dataclass(slots=True)
 class History:
     """One name: what was there at the last judgement, and what was done since.
@@ -160,10 +169,20 @@ class History:
     settings: dict[str, list[Any]] = field(default_factory=dict)  # the values that each may have
     first_names: dict[str, str] = field(default_factory=dict)  # of fields that were renamed
     made: int = 0  # how often it was
+    copied: Copied | None = None
     fleeting: bool = False
+
+    def begin_as_copy(self, of: History, seq: int) -> None:
+        """It is made of an archive that holds what another had reached; that is known when that one is judged."""
+        self.begin()
+        self.copied = Copied(of, of.made, seq)
+        self.first_names |= of.first_names
+        self.fields |= of.fields
+        self.settings = {**of.settings, "name": [self.name], "aliases": [[]]}
 
     def begin(self) -> None:
         """A collection of this name is made anew."""
+        self.copied = None
         self.stage, self.base, self.base_seq, self.fleeting = "creating", {}, 0, False
         self.made += 1
         self.settings = {key: [value] for key, value in first_settings(self.name).items()}
@@ -245,6 +264,11 @@ class Oracle:
             history, made, low = self._asked.pop(event["r"])
             if history.made == made:
                 history.told.append(Read(history.name, event["ask"], event["got"], low, self._clock))
+        elif kind == "restore?":
+            copied = self._histories.setdefault(event["c"], History(event["c"]))
+            copied.begin_as_copy(self._histories[event["of"]], event["seq"])
+        elif kind == "restore!":
+            self._histories[event["c"]].stage = "here"
         elif kind == "create?":
             self._histories.setdefault(event["c"], History(event["c"])).begin()
         elif kind in ("create!", "drop?", "drop!"):
@@ -274,7 +298,8 @@ class Oracle:
         verdict = Verdict(problems=list(report["problems"]))
         self._asked.clear()
         shown = dict(report["collections"])
-        for name, history in self._histories.items():
+        copies = [name for name, history in self._histories.items() if history.copied is not None]
+        for name, history in sorted(self._histories.items(), key=lambda item: item[0] in copies):
             there = [shown.pop(called) for called in history.settings["name"] if called in shown]
             if not there:
                 if history.stage == "here":
@@ -321,9 +346,11 @@ class Oracle:
                 strange, back = _strangers(history, points)
                 verdict.phantoms += strange
                 verdict.resurrected += back
-            elif not lost:  # else a reader may have seen what is lost
-                problems += _told(history, kept, found[0], seq)
-                verdict.answers += len(history.told)
+            else:
+                problems += self._fill_copies(history, kept, found[0], seq)
+                if not lost:  # else a reader may have seen what is lost
+                    problems += _told(history, kept, found[0], seq)
+                    verdict.answers += len(history.told)
             verdict.found += max(map(len, found), default=0)
             for number in history.pending:
                 numbers = {placing.get(number) for placing in found}
@@ -331,6 +358,21 @@ class Oracle:
                     verdict.placed[number] = numbers
         verdict.problems += [f"{name}: {problem}" for problem in problems]
         self._forget(history, state or {}, seq)
+
+    def _fill_copies(
+        self, history: History, kept: Sequence[Acknowledged], placed: Mapping[int, int], seq: int
+    ) -> Iterable[str]:
+        """Give the copies made of it since what it had when they were made."""
+        for name, other in self._histories.items():
+            copied = other.copied
+            if copied is None or copied.of is not history or copied.made != history.made:
+                continue
+            if not history.base_seq <= copied.seq <= seq:
+                yield f"{name} holds {copied.seq} of it, and {seq} was reached"
+            state = dict(history.base)
+            writes = {s: history.pending[number][0] for number, s in placed.items()}
+            _replay(state, _by_seq(kept), writes, range(history.base_seq, copied.seq + 1))
+            other.base, other.base_seq, other.copied = state, copied.seq, None
 
     def _forget(self, history: History, base: State, seq: int) -> None:
         for number in history.pending:

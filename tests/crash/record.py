@@ -11,6 +11,7 @@ Lines are JSON. ``x?`` is said before the call, ``x!`` after it returned, ``x-``
     {"e": "add?", "c": "busy-1", "f": "extra-40"} and "add!"; "shed?" and "shed!" when a vector field is dropped;
         "move?" and "move!" with "to" when it is renamed
     {"e": "set?", "c": "busy-1", "k": "indexing", "v": "deferred"} and "set!"      see ``settings``
+    {"e": "restore?", "c": "copy", "of": "busy-1", "seq": 30} and "restore!"       a collection made of an archive
     {"e": "read?", "r": 4, "c": "busy-1"}          {"e": "read!", "r": 4, "ask": [...], "got": ...}     see ``reads``
     {"e": "report", ...}                                     see ``report``
     {"e": "bug", "text": "..."}                              something that must never happen

@@ -448,3 +448,21 @@ def test_phantoms_and_the_resurrected_are_told_apart(story: Story, point: int, p
     verdict = story.oracle.judge(report)
     assert (verdict.phantoms, verdict.resurrected) == (phantoms, resurrected)
     assert verdict.problems
+
+
+def test_a_copy_is_what_was_there_when_it_was_made(story: Story) -> None:
+    then = copy.deepcopy(story.report()["collections"]["c"])
+    event = {"c": "copy", "of": "c", "seq": story.seq}
+    story.oracle.take({"e": "restore?", **event})
+    story.done(upsert(8))
+    without = story.report()
+    assert copy.deepcopy(story).problems(without) == []
+    story.oracle.take({"e": "restore!", **event})
+    assert copy.deepcopy(story).problems(without) == ["copy: the collection is gone"]
+    with_it, wrong = copy.deepcopy(without), copy.deepcopy(without)
+    with_it["collections"]["copy"] = then
+    wrong["collections"]["copy"] = copy.deepcopy(without["collections"]["c"])
+    assert copy.deepcopy(story).problems(with_it) == []
+    assert copy.deepcopy(story).problems(wrong) != []
+    _age(with_it["collections"]["copy"])
+    assert story.problems(with_it) != []

@@ -43,6 +43,7 @@ from tests.crash.trace import mark
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
+from vecdb.engine.snapshots.verify import verify
 from vecdb.errors import (
     Closed,
     CollectionNotFound,
@@ -98,8 +99,11 @@ TENDED = {
     "sweep": 8,
     "drop": 20,
     "check": 4,
+    "copy": 10,
 }
-"""What takes the place of an operator, and how often; copying a database and bringing a copy back belong here."""
+"""What takes the place of an operator, and how often."""
+COPY = "copy"
+"""The collection that archives are restored to; nobody writes to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +259,7 @@ class Workload:
         self._extra: dict[str, str] = {}  # by collection, the field that has come and has not gone yet
         self._called: dict[str, str] = {}  # by collection, the name it has now
         self._aliased: set[str] = set()
+        self._archives: dict[str, list[list[bytes]]] = {}  # by collection, a whole one and those that go on from it
 
     def work(self) -> None:
         """Run until ``end``. Every collection that is missing is created first."""
@@ -511,6 +516,8 @@ class Workload:
                 self._rename(draw.choice(["calm", *BRIEF]))
             case "alias":
                 self._alias(name)
+            case "copy":
+                self._copy(draw.choice(["busy-1", "busy-2", "calm"]), draw.random() < 0.5)
             case "drop":
                 self._drop(draw.choice(BRIEF), draw.random() < 0.5)
             case _:
@@ -542,6 +549,26 @@ class Workload:
             called = self._called[name]
             self._set(name, "aliases", [alias], lambda: self.database.set_alias(CONTEXT, alias, called))
             self._aliased.add(name)
+
+    def _copy(self, name: str, goes_on: bool) -> None:
+        """Make a copy of a collection that others write to, of an archive and, with ``goes_on``, one that goes on from
+        the last; drop the copy that is there first.
+        """
+        if COPY in self._called:
+            self._record.say({"e": "drop?", "c": COPY})
+            self.database.drop_collection(CONTEXT, self._called.pop(COPY))
+            self._record.say({"e": "drop!", "c": COPY})
+        chain = self._archives.pop(name, []) if goes_on else []
+        base = verify(chain)[-1].as_base() if chain else None
+        called = self._called[name]
+        chain.append(list(self.database.snapshot(CONTEXT, [called], base)))
+        (held,) = verify(chain)[-1].collections
+        event = {"c": COPY, "of": name, "seq": int(held.token.rpartition(":")[2])}
+        self._record.say({"e": "restore?", **event})
+        self.database.restore(CONTEXT, chain, rename={called: COPY})
+        self._record.say({"e": "restore!", **event})
+        self._called[COPY] = COPY
+        self._archives[name] = chain[:3]
 
     def _change_fields(self, name: str) -> None:
         """Add a vector field, or drop the one that came last, while others write to it."""
