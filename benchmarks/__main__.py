@@ -25,13 +25,14 @@ def main() -> int:
     parser.add_argument("--size", type=int, help="rows (collections, for `collections`); each workload has its own")
     parser.add_argument("--out", type=Path, help="where the samples go; WORKLOAD.json unless given")
     parser.add_argument("--rounds", type=int, default=5, help="how often a measurement is repeated")
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long `soak` lasts")
     parser.add_argument("--data", type=Path, help="folder of the real data sets; VECDB_TEST_DATA unless given")
     parser.add_argument("--dir", type=Path, help="where databases are made, on the disk to be measured")
     given = parser.parse_args()
     workload = WORKLOADS[given.workload]
     data = given.data or Path(os.environ.get("VECDB_TEST_DATA", "data"))
     with tempfile.TemporaryDirectory(prefix="vecdb-bench-", dir=given.dir) as scratch:
-        setup = Setup(given.size or workload.SIZE, given.rounds, data, Path(scratch))
+        setup = Setup(given.size or workload.SIZE, given.rounds, data, Path(scratch), given.minutes)
         run = workload.measure(setup)
     out = given.out or Path(f"{given.workload}.json")
     run.save(out)

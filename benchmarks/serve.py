@@ -12,7 +12,7 @@ from vecdb import config
 
 
 def main() -> None:
-    """Serve on a free port until SIGTERM."""
+    """Serve until SIGTERM, on a free port unless an ``address`` is given."""
     config.one_thread_for_libraries()
     from vecdb.engine.database import Database
     from vecdb.engine.options import EngineOptions
@@ -21,7 +21,7 @@ def main() -> None:
 
     given = json.loads(sys.argv[1])
     database = Database.open(given["data"], EngineOptions(**given["options"]))
-    server = Server(database, ServerOptions(address="127.0.0.1:0"))
+    server = Server(database, ServerOptions(address=given.get("address", "127.0.0.1:0")))
     run(server, database.close, lambda: print(f"ready on {server.address}", flush=True), grace_s=5.0, limit_s=30.0)
 
 

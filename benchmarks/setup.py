@@ -13,12 +13,16 @@ same parts as a real run."""
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """``size`` rows, ``rounds`` repetitions, ``data``: the real sets, ``scratch``: an empty folder to fill."""
+    """``size`` rows, ``rounds`` repetitions, ``data``: the real sets, ``scratch``: an empty folder to fill.
+
+    ``minutes``: of a workload that lasts as long as it is told.
+    """
 
     size: int
     rounds: int
     data: Path
     scratch: Path
+    minutes: float = 30.0
 
     def folder(self, name: str) -> Path:
         """A fresh place for a database."""

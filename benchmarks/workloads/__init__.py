@@ -18,6 +18,7 @@ from benchmarks.workloads import (
     opening,
     recall,
     single,
+    soak,
     transport,
 )
 
@@ -38,5 +39,6 @@ WORKLOADS: dict[str, ModuleType] = {
         memory,
         opening,
         collections,
+        soak,
     )
 }

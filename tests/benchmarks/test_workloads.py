@@ -26,7 +26,7 @@ def test_a_workload_runs(name: str, tmp_path: Path, data_dir: Path) -> None:
     size = 30 if name == "collections" else SIZE
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    run = WORKLOADS[name].measure(Setup(size, 1, data_dir, scratch))
+    run = WORKLOADS[name].measure(Setup(size, 1, data_dir, scratch, minutes=1.0))
     assert run.void or name == "recall", "so small a run must not count"
     run.save(tmp_path / "run.json")
     stored = Run.load(tmp_path / "run.json")

@@ -34,6 +34,8 @@ from vecdb.errors import IndexingBehind
 ROOT = Path(__file__).parents[2]
 REFUSED_PATIENCE_S = 5.0
 """Deadline of a write where the builder may be unable to make room for it."""
+MOST_PASSES = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "texts": 2, "restore": 1}
+"""At which pass at the latest a failpoint ends a round, by the first part of its name."""
 STALL_MS = 300
 HARMS = ("flipped", "cut", "removed")
 PATIENCE_S = 60.0
@@ -287,7 +289,9 @@ class Chain:
 
     def kill_at(self, name: str) -> None:
         """A round that ends at a failpoint, at one of the first times it is passed."""
-        most = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2}.get(name.partition(".")[0], 4)
+        most = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "texts": 2, "restore": 2}.get(
+            name.partition(".")[0], 4
+        )
         self._round(Fault(1 << 60, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
 
     def fail_sync(self, call: str, when: str) -> None:
