@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _MEMORY = {"VmRSS:": "resident", "RssAnon:": "anonymous", "RssFile:": "mapped", "RssShmem:": "shared"}
 
@@ -29,9 +32,29 @@ def bytes_written(pid: int | str = "self") -> int:
     return 0
 
 
+def open_files(pid: int | str = "self") -> int:
+    """Files, sockets and pipes that a process holds open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def held_files(folder: Path) -> int:
+    """How often this process holds a file of a folder: opened, or mapped into memory."""
+    held = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            held += os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{folder}/")
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    return held + sum(f" {folder}/" in line for line in maps)
+
+
 def disk_bytes(folder: Path) -> int:
-    """Bytes that a folder takes on disk."""
-    return sum(512 * path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
+    """Bytes that a folder takes on disk; files may come and go meanwhile."""
+    blocks = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                blocks += os.lstat(os.path.join(place, name)).st_blocks
+    return 512 * blocks
 
 
 def drop_caches(folder: Path) -> bool:
@@ -52,20 +75,20 @@ def drop_caches(folder: Path) -> bool:
 
 
 @contextmanager
-def sampled_memory(every_s: float = 0.1) -> Iterator[list[dict[str, int]]]:
-    """The memory of this process, again and again while the block runs."""
-    seen: list[dict[str, int]] = []
+def sampled(look: Callable[[], T], every_s: float = 0.1) -> Iterator[list[T]]:
+    """What ``look`` says, again and again while the block runs, and once at its end."""
+    seen: list[T] = []
     stop = threading.Event()
 
-    def look() -> None:
+    def repeat() -> None:
         while not stop.wait(every_s):
-            seen.append(memory())
+            seen.append(look())
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=repeat, daemon=True)
     thread.start()
     try:
         yield seen
     finally:
         stop.set()
         thread.join()
-        seen.append(memory())
+        seen.append(look())

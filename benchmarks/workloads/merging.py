@@ -40,7 +40,7 @@ def measure(setup: Setup) -> Run:
     before, written_before = process.memory(), process.bytes_written()
     with filled.embedded(path, **options) as db:
         docs = db.create_collection(filled.NAME, dim=vectors.shape[1], metric=metric)
-        with process.sampled_memory() as seen:
+        with process.sampled(process.memory) as seen:
             began = time.perf_counter()
             with Heartbeat() as heart, _Reader(docs, queries) as reader:
                 taken = each(lambda batch: docs.upsert(**batch, timeout=600.0), batches(vectors, rag=False))

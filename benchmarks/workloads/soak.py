@@ -1,4 +1,4 @@
-"""soak: every kind of call over gRPC for a long time, with snapshots and restarts: what clients see, what memory does."""
+"""soak: every kind of call over gRPC for a long time, with snapshots and restarts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import vecdb
 from benchmarks import child
 from benchmarks.figure import Figure, percentile
 from benchmarks.mixed_load import NAME, Load, Restarts
-from benchmarks.process import disk_bytes, memory
+from benchmarks.process import disk_bytes, memory, open_files
 from benchmarks.run import Run
 from benchmarks.sets import enlarged
 from benchmarks.setup import FULL_ROWS, Setup
@@ -122,7 +122,7 @@ def _sampled(run: Run, server: Server) -> Iterator[None]:
             pid, start = server.pid, server.starts
             if pid is not None:
                 try:
-                    held, files = memory(pid)["anonymous"], len(os.listdir(f"/proc/{pid}/fd"))
+                    held, files = memory(pid)["anonymous"], open_files(pid)
                 except (OSError, KeyError):
                     continue  # it has just ended
                 run.add("server", {"at": time.monotonic() - began, "start": start, "anonymous": held, "files": files})
