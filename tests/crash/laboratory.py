@@ -176,7 +176,8 @@ class _Forked:
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.crash.workload"])
+# A fork runs the main module of its parent once more, under another name: what that imports is to be there, too.
+_FORKS.set_forkserver_preload(["tests.crash.workload", "tests.crash.__main__", *({"pytest"} & sys.modules.keys())])
 
 
 @contextlib.contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.engine.conftest import make
-from tests.engine.handle import PLAIN, TWO, Handle, gaussian, names, upsert
+from tests.engine.handle import PLAIN, SMALL, TWO, Handle, gaussian, names, upsert
 from vecdb import failpoint
 from vecdb.engine.database import Database
 from vecdb.errors import Closed, CollectionExists, CollectionNotFound, InvalidArgument
@@ -146,6 +148,19 @@ def test_a_drop_frees_who_waits_for_the_builder(open_db: Opener) -> None:
     db.drop_collection(NOW, "c")
     thread.join(60)
     assert len(errors) == 1
+
+
+def test_nobody_keeps_a_dropped_collection(tmp_path: Path) -> None:
+    """Threads that waited for the next write kept the last, and with it the collection's memory and mapped files."""
+    db = Database.open(tmp_path, replace(SMALL, background=True))
+    c = make(db)
+    c.upsert(names(40), gaussian(40))
+    db.wait_indexed(c.context(), c.name)
+    gone = threading.Event()
+    weakref.finalize(c.inner, gone.set)
+    db.drop_collection(c.context(), c.name)
+    assert gone.wait(30)
+    db.close()
 
 
 def test_a_drop_under_a_reader_is_told_as_a_drop(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,34 +164,37 @@ class Committer:
     # -- the committer's thread
 
     def _commit_loop(self) -> None:
-        waiting: Write | _Task | None = None
-        while True:
-            item = waiting or self._writes.get()
-            waiting = None
-            if item is None:
-                self._written.put(None)
-                return
-            if isinstance(item, _Task):
-                item.run()
-                continue
-            group, size = [item], item.batch.nbytes
-            while size < GROUP_BYTES and len(group) < GROUP_WRITES:
-                try:
-                    more = self._writes.get_nowait()
-                except queue.Empty:
-                    break
-                if not isinstance(more, Write):
-                    self._commit_group(group)
-                    group = []
-                    if more is None:
-                        self._written.put(None)
-                        return
-                    waiting = more
-                    break
-                group.append(more)
-                size += more.batch.nbytes
-            if group:
+        while self._commit_some():
+            pass
+
+    def _commit_some(self) -> bool:
+        """Carry out what comes next in the queue; False at its end.
+
+        Nothing of it outlives this call: a thread that waits would keep the collection it wrote last, dropped or not.
+        """
+        item = self._writes.get()
+        if not isinstance(item, Write):
+            return self._run(item)
+        group, size = [item], item.batch.nbytes
+        while size < GROUP_BYTES and len(group) < GROUP_WRITES:
+            try:
+                more = self._writes.get_nowait()
+            except queue.Empty:
+                break
+            if not isinstance(more, Write):
                 self._commit_group(group)
+                return self._run(more)
+            group.append(more)
+            size += more.batch.nbytes
+        self._commit_group(group)
+        return True
+
+    def _run(self, task: _Task | None) -> bool:
+        if task is None:
+            self._written.put(None)
+            return False
+        task.run()
+        return True
 
     def _commit_group(self, group: list[Write]) -> None:
         written = []
@@ -295,21 +298,24 @@ class Committer:
     # -- the syncer's thread
 
     def _sync_loop(self) -> None:
-        ending = False
-        while not ending:
-            groups = [self._written.get()]
-            patience = time.monotonic() + SLOW_SYNC_S
-            while True:
-                ready = sum(len(group) for group in groups if group is not None)
-                wait = patience - time.monotonic() if ready < self._gather and groups[-1] is not None else 0.0
-                try:
-                    groups.append(self._written.get(block=wait > 0, timeout=max(wait, 0.0)))
-                except queue.Empty:
-                    break
-            ending = None in groups
-            writes = [write for group in groups if group is not None for write in group]
-            if writes:
-                self._finish(writes)
+        while self._sync_some():
+            pass
+
+    def _sync_some(self) -> bool:
+        """Finish what was written; False when that was the last. Nothing of it outlives this call, either."""
+        groups = [self._written.get()]
+        patience = time.monotonic() + SLOW_SYNC_S
+        while True:
+            ready = sum(len(group) for group in groups if group is not None)
+            wait = patience - time.monotonic() if ready < self._gather and groups[-1] is not None else 0.0
+            try:
+                groups.append(self._written.get(block=wait > 0, timeout=max(wait, 0.0)))
+            except queue.Empty:
+                break
+        writes = [write for group in groups if group is not None for write in group]
+        if writes:
+            self._finish(writes)
+        return None not in groups
 
     def _finish(self, writes: list[Write]) -> None:
         """Sync, publish, acknowledge. After a failure nothing later is published either."""
