@@ -76,7 +76,7 @@ from vecdb.storage.kv import Batch, WriteStall
 from vecdb.storage.rocksdb import RocksKV
 
 NAMES = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "fading", "quiet-1", "quiet-2")
-WEIGHTS = (30, 30, 20, 8, 8, 6, 2, 2)
+WEIGHTS = (30, 30, 20, 8, 8, 12, 2, 2)
 READ = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "quiet-1")
 """The collections whose readers are judged; in the others points expire while one looks."""
 BRIEF = ("brief-1", "brief-2", "quiet-1")
