@@ -80,8 +80,7 @@ def search_batch(
     **more: Any,
 ) -> SearchRequest | None:
     """A search of one query for each row of ``vectors`` or each of ``ids``, each of ``texts``, each of ``sparse``, or
-    for
-    some of these together.
+    for some of these together.
 
     None when there is none.
     """
