@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from vecdb.model.modifier import Mmr as Mmr
     from vecdb.model.order import OrderBy as OrderBy
     from vecdb.model.point import WriteResult as WriteResult
+    from vecdb.model.recall import MeasuredRecall as MeasuredRecall
+    from vecdb.model.recall import Recall as Recall
+    from vecdb.model.recall import SegmentRecall as SegmentRecall
     from vecdb.model.schema import Schema as Schema
     from vecdb.model.schema import SparseField as SparseField
     from vecdb.model.schema import TextField as TextField
@@ -167,6 +170,7 @@ _PLACES = {
     "vecdb.model.fusion": ("DistributionScore", "RelativeScore", "Rrf"),
     "vecdb.model.highlight": ("Highlight", "Snippet"),
     "vecdb.model.modifier": ("Mmr",),
+    "vecdb.model.recall": ("MeasuredRecall", "Recall", "SegmentRecall"),
     "vecdb.model.schema": ("Schema", "SparseField", "TextField", "VectorField"),
     "vecdb.model.snapshot": ("Pin", "RestoredCollection", "RestoreReport", "SnapshotCollection", "SnapshotSummary"),
     "vecdb.model.sparse": ("SparseVector",),

@@ -9,6 +9,9 @@ import pytest
 
 import vecdb
 from tests.cli.conftest import CommandLine, run
+from vecdb.cli.stats import print_stats
+from vecdb.model.collection import CollectionStats, SegmentStats
+from vecdb.model.recall import Recall
 
 
 def test_count(vec: CommandLine) -> None:
@@ -248,3 +251,35 @@ def test_changes(vec: CommandLine) -> None:
     assert vec("changes", "docs", "--after", told["token"]).out == ""
     assert "written  new" in vec("changes", "docs", "--after", token, "--follow", "--limit", 1).out
     assert "not a token" in vec("changes", "docs", "--after", "yesterday", status=1).err
+
+
+def test_recall(vec: CommandLine, tmp_path: Path) -> None:
+    (told,) = vec("recall", "docs", "--k", "2", "--sample", "10", "--json").documents()
+    assert (told["recall"], told["k"], told["queries"], told["stored"]) == (1.0, 2, 3, 3)
+    assert [(s["wanted"], s["found"], s["ef"]) for s in told["segments"]] == [(6, 6, None)]
+    np.save(tmp_path / "queries.npy", [[0.0, 1.0]])
+    with_file = vec("recall", "docs", "--vector-file", tmp_path / "queries.npy", "--target-recall", "0.9").out
+    assert with_file.splitlines()[0].split() == ["recall", "1.0000"]
+    assert "scanned" in with_file
+    assert "nothing to find" in vec("recall", "more").out
+    assert "ef or target_recall" in vec("recall", "docs", "--ef", "5", "--target-recall", "0.9", status=1).err
+    assert vec("search", "docs", "--vector", "[0, 0]", "--target-recall", "0.9", "--limit", "1", "--json").documents()
+
+
+def test_recall_that_was_measured_is_among_the_statistics(capsys: pytest.CaptureFixture[str]) -> None:
+    known = Recall(10, 200, 0, 5_000, 1_700_000_000_000, {32: 0.9, 96: 0.97, 256: 0.999})
+    segment = SegmentStats(1, "sealed", {"": "hnsw"}, 5_000, 0, 1, 1, 1, recall={"": known})
+    recall = {"": known, "image": known}
+    sizes = {"anonymous": 1}
+    print_stats(
+        CollectionStats("docs", 5_000, 0, 5_000, 5_000, "auto", "ready", 1, sizes, [segment], 1.0, 0.0, recall=recall)
+    )
+    told = capsys.readouterr().out.splitlines()
+    line = (
+        "@10 0.900 at ef 32, 0.970 at ef 96, 0.999 at ef 256; 200 queries, 0 of them stored vectors, 2023-11-14 22:13"
+    )
+    assert [" ".join(text.split()) for text in told if "at ef 32" in text] == [
+        f"recall {line} UTC",
+        f"recall of image {line} UTC",
+    ]
+    assert told[-1].endswith("0.970")

@@ -319,6 +319,8 @@ def test_what_an_older_server_would_leave_out_of_a_search_is_refused_by_name(
             (lambda: docs.search([1, 2], highlight=True), "search.highlight"),
             (lambda: docs.search([1, 2], modifiers=Boost("n", 1)), "search.modifiers"),
             (lambda: docs.search([1, 2], mmr=0.5), "search.mmr"),
+            (lambda: docs.search([1, 2], target_recall=0.9), "search.target_recall"),
+            (docs.measure_recall, "recall.measure"),
             (lambda: docs.analyze("a"), "analyze"),
             (lambda: docs.set_text_field("", TextField("english")), "schema.texts"),
             (lambda: docs.add_text_field("t", TextField(k1=1)), "schema.texts"),

@@ -601,13 +601,17 @@ class Histories(RuleBasedStateMachine):
         count=st.integers(1, 4),
         limit=limits,
         offset=offsets,
-        ef=st.sampled_from([None, 1, 4, 16, 500]),
+        ef=st.sampled_from([None, 1, 4, 16, 500, 0.5, 0.99]),
         threshold=st.none() | st.integers(0, 60),
     )
     def search_by_graph(
-        self, using: str, seed: int, count: int, limit: int, offset: int, ef: int | None, threshold: int | None
+        self, using: str, seed: int, count: int, limit: int, offset: int, ef: float | None, threshold: int | None
     ) -> None:
-        """As many hits as there are, each live, with its own score, in order; one query or several at once."""
+        """As many hits as there are, each live, with its own score, in order; one query or several at once.
+
+        An ``ef`` below 1 is a recall to be reached; nothing is measured here.
+        """
+        width = {"ef": ef} if ef is None or ef >= 1 else {"target_recall": ef}
         nears = [Near(query(using, seed + i), using) for i in range(count)]
         min_score = self.score_at(nears[:1], threshold)
         rankings = [self.model.ranked([near], self.scope, min_score, 0) for near in nears]
@@ -618,9 +622,9 @@ class Histories(RuleBasedStateMachine):
                     using=using,
                     limit=limit,
                     offset=offset,
-                    ef=ef,
                     min_score=min_score,
                     with_vectors=True,
+                    **width,
                 )
                 for result, ranking in zip(results, rankings, strict=True):
                     self.compare_approximately(result, ranking, limit, offset, measured=ef is None)

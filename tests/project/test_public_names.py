@@ -17,7 +17,7 @@ NAMES = """
     Clear Delete Insert Update Upsert
     Change Facet FacetValue Hit OrderBy Page Point SearchResult WriteResult
     Schema SparseField TextField VectorField
-    CollectionInfo CollectionStats DatabaseStats SegmentStats ServerInfo
+    CollectionInfo CollectionStats DatabaseStats MeasuredRecall Recall SegmentRecall SegmentStats ServerInfo
     Aborted AlreadyExists Cancelled ChangesGone Closed
     CollectionExists CollectionLoading CollectionNotFound ConditionFailed
     DataDirInUse DataDirUnusable DataLoss DeadlineExceeded DimensionMismatch DiskFull EngineNotInstalled

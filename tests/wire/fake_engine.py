@@ -32,6 +32,7 @@ from vecdb.model.point import (
     WriteResult,
 )
 from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
+from vecdb.model.recall import MeasuredRecall, RecallRequest, SegmentRecall
 from vecdb.model.schema import Schema
 from vecdb.model.snapshot import RestoredCollection, RestoreReport, SnapshotBase
 from vecdb.model.state import DatabaseState, StateName
@@ -228,6 +229,13 @@ class FakeDatabase:
         self._met("database_stats", context)
         count, state = len(self.collections), self.state()
         return DatabaseStats(count, count, 0, state.reason, {"resident": 1}, state=state.name)
+
+    def measure_recall(self, context: CallContext, name: str, request: RecallRequest) -> MeasuredRecall:
+        """Two queries a call."""
+        self._met("measure_recall", context, name, request)
+        self._kept(name)
+        wanted = request.count if request.vectors is None else len(request.vectors)
+        return MeasuredRecall(request.k, min(2, wanted), 0, (SegmentRecall(1, 20, 18, 96),), 1.0)
 
     def compact(self, context: CallContext, name: str) -> int:
         self._met("compact", context, name)

@@ -43,6 +43,7 @@ from vecdb.model.query import (
     SearchAnswer,
     SearchRequest,
 )
+from vecdb.model.recall import MeasuredRecall, Recall, RecallRequest, SegmentRecall
 from vecdb.model.schema import METRICS, Schema, SparseField, TextField, VectorField
 from vecdb.model.schema_change import (
     AddSparseField,
@@ -236,7 +237,44 @@ def searches(draw: st.DrawFn) -> SearchRequest:
         highlight=draw(st.none() | highlights),
         modifiers=draw(st.lists(modifiers, max_size=2)),
         mmr=draw(st.none() | mmrs),
+        target_recall=draw(st.none() | st.floats(0.01, 1)),
     )
+
+
+@st.composite
+def recall_requests(draw: st.DrawFn) -> RecallRequest:
+    """What to measure recall by."""
+    return RecallRequest(
+        using=draw(st.none() | NAMES),
+        k=draw(st.integers(1, 100)),
+        ef=draw(st.none() | st.integers(1, 10_000)),
+        target_recall=draw(st.none() | st.floats(0.01, 1)),
+        filter=draw(st.none() | filters),
+        vectors=draw(st.none() | matrices(3)),
+        count=draw(st.integers(0, 100_000)),
+        skip=draw(st.integers(0, 100_000)),
+        seed=draw(st.integers(0, 2**63 - 1)),
+    )
+
+
+segment_recalls = st.builds(SegmentRecall, COUNTS, COUNTS, COUNTS, st.none() | st.integers(1, 10_000))
+measured_recalls = st.builds(
+    MeasuredRecall,
+    st.just(10),
+    st.integers(0, 1_000),
+    st.integers(0, 1_000),
+    st.lists(segment_recalls, max_size=3).map(tuple),
+    FLOATS,
+)
+recalls = st.builds(
+    Recall,
+    st.integers(1, 100),
+    st.integers(0, 1_000),
+    st.integers(0, 1_000),
+    COUNTS,
+    st.integers(0, 2**50),
+    st.dictionaries(st.integers(1, 10_000), st.floats(0, 1), max_size=4),
+)
 
 
 orders = st.builds(OrderBy, keys, st.booleans())
@@ -343,7 +381,8 @@ collections = st.builds(
     CollectionInfo, TEXT, schemas, st.sampled_from(INDEXING), COUNTS, COUNTS, st.lists(TEXT, max_size=3).map(tuple)
 )
 kinds = st.dictionaries(NAMES, TEXT)
-segments = st.builds(SegmentStats, COUNTS, TEXT, kinds, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, kinds)
+by_field = st.dictionaries(NAMES, recalls, max_size=2)
+segments = st.builds(SegmentStats, COUNTS, TEXT, kinds, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, kinds, by_field)
 collection_stats = st.builds(
     CollectionStats,
     TEXT,
@@ -360,6 +399,7 @@ collection_stats = st.builds(
     FLOATS,
     COUNTS,
     COUNTS,
+    by_field,
 )
 pins = st.builds(Pin, COUNTS, TEXT, COUNTS, COUNTS)
 database_stats = st.builds(

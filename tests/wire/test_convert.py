@@ -21,6 +21,7 @@ from vecdb.model.modifier import Decay, Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, VectorColumn, WriteResult
 from vecdb.model.query import LegColumns, SearchAnswer, SearchRequest
+from vecdb.model.recall import MeasuredRecall, RecallRequest
 from vecdb.model.schema import TextField
 from vecdb.model.snapshot import RestoreReport, SnapshotBase
 from vecdb.model.token import Token
@@ -34,6 +35,7 @@ from vecdb.v1 import (
     points_pb2,
     schema_pb2,
     search_pb2,
+    stats_pb2,
 )
 from vecdb.wire import convert
 
@@ -223,6 +225,24 @@ def test_a_search_by_keyword_may_leave_out_what_has_a_default() -> None:
 @given(nouns.collection_stats)
 def test_collection_stats(stats: object) -> None:
     assert same(convert.collection_stats_from_proto(convert.collection_stats_to_proto(stats)), stats)
+
+
+@given(nouns.recall_requests())
+def test_a_request_for_recall(request: RecallRequest) -> None:
+    sent = convert.recall_request_to_proto("docs", request).SerializeToString()
+    assert same(convert.recall_request_from_proto(admin_pb2.MeasureRecallRequest.FromString(sent)), request)
+
+
+@given(nouns.measured_recalls)
+def test_a_measured_recall(measured: MeasuredRecall) -> None:
+    sent = convert.measured_recall_to_proto(measured).SerializeToString()
+    assert same(convert.measured_recall_from_proto(admin_pb2.MeasureRecallResponse.FromString(sent), 10), measured)
+
+
+def test_a_recall_without_all_its_values_is_refused() -> None:
+    stats = stats_pb2.CollectionStats(name="docs", indexing=1, seq="1", recall={"a": stats_pb2.Recall(ef=[16])})
+    with pytest.raises(InvalidArgument, match="recall"):
+        convert.collection_stats_from_proto(stats)
 
 
 @given(nouns.database_stats)

@@ -24,6 +24,7 @@ from vecdb.cli.get import count, get
 from vecdb.cli.healthcheck import healthcheck
 from vecdb.cli.importing import import_
 from vecdb.cli.inspect import inspect
+from vecdb.cli.recall import recall
 from vecdb.cli.reopen import reopen
 from vecdb.cli.restore import restore
 from vecdb.cli.search import search
@@ -100,6 +101,7 @@ for _command in (
     import_,
     info,
     inspect,
+    recall,
     reopen,
     restore,
     search,

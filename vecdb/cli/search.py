@@ -40,6 +40,7 @@ _FUSIONS = {"rrf": "Rrf", "relative": "RelativeScore", "distribution": "Distribu
 @click.option("--limit", type=int, default=10, show_default=True, help="How many hits.")
 @click.option("--offset", type=int, default=0, show_default=True, help="How many of the best to leave out.")
 @click.option("--ef", type=int, help="How widely the graph is searched; more finds more. [chosen]")
+@click.option("--target-recall", type=float, help="Instead of --ef: the share of the true neighbours to find, up to 1.")
 @click.option("--exact", is_flag=True, help="Compare with every vector instead.")
 @click.option("--min-score", type=float, help="No hits below this score.")
 @click.option("--group-by", metavar="KEY", help="Gather hits by a value; --limit is then the number of groups.")

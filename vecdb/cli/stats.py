@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,14 +29,17 @@ def stats(where: Target, collection: str | None, as_json: bool) -> None:
     if as_json:
         printed.document(answer)
     else:
-        _print(answer)
+        print_stats(answer)
 
 
-def _print(answer: CollectionStats | DatabaseStats) -> None:
+def print_stats(answer: CollectionStats | DatabaseStats) -> None:
+    """Print them for people."""
     fields = asdict(answer)
-    nbytes, segments, pins = fields.pop("bytes"), fields.pop("segments", []), fields.pop("pins", [])
+    nbytes, segments, recall = fields.pop("bytes"), fields.pop("segments", []), fields.pop("recall", {})
+    pins = fields.pop("pins", [])
     sizes = {(name if name.endswith("_bytes") or name in _COUNTS else f"{name}_bytes"): n for name, n in nbytes.items()}
-    printed.facts(fields | dict(sorted(sizes.items())))
+    known = {f"recall of {name}" if name else "recall": _told(known) for name, known in recall.items()}
+    printed.facts(fields | known | dict(sorted(sizes.items())))
     if segments:
         click.echo()
         printed.rows(
@@ -49,6 +53,7 @@ def _print(answer: CollectionStats | DatabaseStats) -> None:
                 "anonymous": lambda s: printed.size(s["anonymous_bytes"]),
                 "mapped": lambda s: printed.size(s["mapped_bytes"]),
                 "disk": lambda s: printed.size(s["disk_bytes"]),
+                "recall": lambda s: ", ".join(map(_at_default, s["recall"].values())),
             },
         )
     if pins:  # they keep what was deleted since from giving its space back
@@ -62,6 +67,24 @@ def _print(answer: CollectionStats | DatabaseStats) -> None:
                 "since": lambda p: printed.moment(p["since_ms"]),
             },
         )
+
+
+def _told(recall: dict[str, Any]) -> str:
+    """Recall as one line: at a few widths, by how many queries, and when."""
+    some = ", ".join(f"{recall['by_ef'][ef]:.3f} at ef {ef}" for ef in _SHOWN_EF if ef in recall["by_ef"])
+    when = datetime.fromtimestamp(recall["measured_at_ms"] / 1000, UTC)
+    return (
+        f"@{recall['k']} {some}; {recall['queries']:,} queries, {recall['stored']:,} of them stored vectors, "
+        f"{when:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _at_default(recall: dict[str, Any]) -> str:
+    return f"{recall['by_ef'].get(_DEFAULT_EF, float('nan')):.3f}"
+
+
+_DEFAULT_EF = 96  # of a search for ten hits that names none
+_SHOWN_EF = (32, _DEFAULT_EF, 256, 1_024)
 
 
 # Among the bytes of a store, what counts something else.

@@ -47,6 +47,7 @@ from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.modifier import Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
+from vecdb.model.recall import MeasuredRecall
 from vecdb.model.schema import SparseField, TextField, VectorField
 from vecdb.model.token import Token
 
@@ -228,6 +229,7 @@ class AsyncCollection:
         using: str | None = None,
         model: str | None = None,
         ef: int | None = None,
+        target_recall: float | None = None,
         exact: bool = False,
         min_score: float | None = None,
         fusion: Fusion | None = None,
@@ -264,6 +266,7 @@ class AsyncCollection:
             limit=second.limit,
             offset=second.offset,
             ef=ef,
+            target_recall=target_recall,
             exact=exact,
             min_score=min_score,
             fusion=fusion,
@@ -292,6 +295,7 @@ class AsyncCollection:
         using: str | None = None,
         model: str | None = None,
         ef: int | None = None,
+        target_recall: float | None = None,
         exact: bool = False,
         min_score: float | None = None,
         fusion: Fusion | None = None,
@@ -324,6 +328,7 @@ class AsyncCollection:
             limit=second.limit,
             offset=second.offset,
             ef=ef,
+            target_recall=target_recall,
             exact=exact,
             min_score=min_score,
             fusion=fusion,
@@ -489,6 +494,24 @@ class AsyncCollection:
     async def stats(self, *, timeout: float | None = None) -> CollectionStats:
         """Counts, bytes by purpose and the progress of indexing."""
         return await self._run(calls.Stats(self._name), timeout)
+
+    async def measure_recall(
+        self,
+        k: int = 10,
+        queries: Any = None,
+        *,
+        sample: int = 100,
+        ef: int | None = None,
+        target_recall: float | None = None,
+        using: str | None = None,
+        filter: Where | None = None,
+        timeout: float | None = None,
+    ) -> MeasuredRecall:
+        """Which share of the true ``k`` (1..100) nearest neighbours searches find, against exact ones."""
+        measuring = steps.measure_recall(
+            self._name, k, queries, sample=sample, ef=ef, target_recall=target_recall, using=using, filter=filter
+        )
+        return await self._run_unbounded(measuring, timeout)
 
     async def compact(self, *, timeout: float | None = None) -> int:
         """Give back the space of deleted points; the bytes freed. ``timeout`` None: as long as it takes."""

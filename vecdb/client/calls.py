@@ -24,6 +24,7 @@ from vecdb.model.info import ServerInfo
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Points, Select, WriteBatch, WriteResult
 from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.recall import MeasuredRecall, RecallRequest
 from vecdb.model.schema import Schema
 from vecdb.model.schema_change import SchemaChange
 from vecdb.model.snapshot import RestoreReport, SnapshotBase
@@ -292,6 +293,17 @@ class DatabaseStats(Call[collection.DatabaseStats]):
 
     def on(self, engine: Database, context: CallContext) -> collection.DatabaseStats:
         return engine.database_stats(context)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureRecall(Call[MeasuredRecall]):
+    """The recall of searches by the queries of a request, or by the first of them: ask again for the rest."""
+
+    collection: str
+    request: RecallRequest
+
+    def on(self, engine: Database, context: CallContext) -> MeasuredRecall:
+        return engine.measure_recall(context, self.collection, self.request)
 
 
 @dataclass(frozen=True, slots=True)

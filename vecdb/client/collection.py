@@ -45,6 +45,7 @@ from vecdb.model.hit import Page, Point, SearchResult
 from vecdb.model.modifier import Mmr
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Select, WriteResult
+from vecdb.model.recall import MeasuredRecall
 from vecdb.model.schema import SparseField, TextField, VectorField
 from vecdb.model.token import Token
 
@@ -256,6 +257,7 @@ class Collection:
         using: str | None = None,
         model: str | None = None,
         ef: int | None = None,
+        target_recall: float | None = None,
         exact: bool = False,
         min_score: float | None = None,
         fusion: Fusion | None = None,
@@ -283,7 +285,8 @@ class Collection:
         ``filter``: only points that match, a dict such as ``{"year": {"$gte": 2020}}`` or what ``vecdb.F`` makes; the
         language is in docs/filters.md. ``using``: the vector field (None: the collection's default).
         ``offset + limit`` is at most 10,000. ``ef`` (1..10,000): how widely the graph is searched, None for the
-        default; ``exact`` scans instead. ``min_score``: no hits below it.
+        default; or ``target_recall`` (above 0, up to 1): the share of the true neighbours to find, as widely as was
+        measured to be enough for that; ``exact`` scans instead. ``min_score``: no hits below it.
 
         ``id`` instead of a vector: the nearest to a point, or to the mean of several, and far from those of ``unlike``;
         these are no hits. ``group_by``: gather hits by the value at a key (a path as in ``F``), the best ``group_size``
@@ -314,6 +317,7 @@ class Collection:
             limit=second.limit,
             offset=second.offset,
             ef=ef,
+            target_recall=target_recall,
             exact=exact,
             min_score=min_score,
             fusion=fusion,
@@ -342,6 +346,7 @@ class Collection:
         using: str | None = None,
         model: str | None = None,
         ef: int | None = None,
+        target_recall: float | None = None,
         exact: bool = False,
         min_score: float | None = None,
         fusion: Fusion | None = None,
@@ -380,6 +385,7 @@ class Collection:
             limit=second.limit,
             offset=second.offset,
             ef=ef,
+            target_recall=target_recall,
             exact=exact,
             min_score=min_score,
             fusion=fusion,
@@ -597,6 +603,29 @@ class Collection:
     def stats(self, *, timeout: float | None = None) -> CollectionStats:
         """Counts, bytes by purpose and the progress of indexing."""
         return self._run(calls.Stats(self._name), timeout)
+
+    def measure_recall(
+        self,
+        k: int = 10,
+        queries: Any = None,
+        *,
+        sample: int = 100,
+        ef: int | None = None,
+        target_recall: float | None = None,
+        using: str | None = None,
+        filter: Where | None = None,
+        timeout: float | None = None,
+    ) -> MeasuredRecall:
+        """Which share of the true ``k`` (1..100) nearest neighbours searches find, against exact ones.
+
+        ``queries`` (``[q, dim]``) are what is searched for; None: ``sample`` of what was asked lately, or stored
+        vectors where that is too little (they are not counted as their own neighbours). ``ef``, ``target_recall``,
+        ``using`` and ``filter`` are those of the searches. What idle time was used to measure is in ``stats()``.
+        """
+        measuring = steps.measure_recall(
+            self._name, k, queries, sample=sample, ef=ef, target_recall=target_recall, using=using, filter=filter
+        )
+        return self._run_unbounded(measuring, timeout)
 
     def compact(self, *, timeout: float | None = None) -> int:
         """Give back the space of deleted points; the bytes freed. ``timeout`` None: as long as it takes."""

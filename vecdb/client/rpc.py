@@ -119,6 +119,8 @@ def _search_features(call: calls.Search) -> list[str]:
         features.append("search.modifiers")
     if request.mmr is not None:
         features.append("search.mmr")
+    if request.target_recall is not None:
+        features.append("search.target_recall")
     if call.request.explain:
         features.append("search.explain")
     if call.request.group_by is not None:
@@ -417,6 +419,13 @@ _METHODS: dict[type[Call[Any]], _Method] = {
         lambda call: admin_pb2.DatabaseStatsRequest(),
         admin_pb2.DatabaseStatsResponse,
         lambda call, answer: convert.database_stats_from_proto(answer.stats),
+    ),
+    calls.MeasureRecall: _Method(
+        _ADMIN + "MeasureRecall",
+        lambda call: convert.recall_request_to_proto(call.collection, call.request),
+        admin_pb2.MeasureRecallResponse,
+        lambda call, answer: convert.measured_recall_from_proto(answer, call.request.k),
+        lambda call: ("recall.measure",),
     ),
     calls.Compact: _Method(
         _ADMIN + "Compact",

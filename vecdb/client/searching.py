@@ -131,6 +131,7 @@ def request(
     highlight: object = None,
     modifiers: object = None,
     mmr: object = None,
+    target_recall: object = None,
 ) -> SearchRequest:
     """A search whose form is right. Raises InvalidArgument."""
     if fusion is not None and not isinstance(fusion, Fusion):
@@ -158,6 +159,7 @@ def request(
         highlight=_highlight(highlight),
         modifiers=to_modifiers(modifiers),
         mmr=_mmr(mmr),
+        target_recall=None if target_recall is None else real(target_recall, "target_recall"),
     )
     made.validate()
     return made

@@ -5,8 +5,10 @@ Requests are built when the steps are first run, so that a sender chooses where.
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,11 @@ from vecdb.client.content import complete
 from vecdb.client.filters import to_filter
 from vecdb.client.ids import to_ids
 from vecdb.client.keyword import a_text, text_list
-from vecdb.client.numbers import whole
+from vecdb.client.numbers import real, whole
 from vecdb.client.operations import Delete, Operation, Put
 from vecdb.client.reranking import Found, asked
 from vecdb.client.searching import Leg
+from vecdb.client.vectors import to_matrix
 from vecdb.errors import InvalidArgument, PartialWrite, VecdbError
 from vecdb.model import point
 from vecdb.model.facet import Facet, FacetRequest
@@ -40,10 +43,14 @@ from vecdb.model.point import (
     WriteBatch,
     WriteResult,
 )
+from vecdb.model.recall import MeasuredRecall, RecallRequest
 from vecdb.model.token import Token
 
 # Ids of 512 bytes each, so many just fit one message.
 IDS_PER_CALL = 100_000
+
+# Recall is measured by fewer in the second that a call has.
+QUERIES_PER_CALL = 1_000
 
 # How many points are written, of how many.
 Report = Callable[[int, int], object]
@@ -262,6 +269,44 @@ def points_at_once(value: int, path: str) -> int:
 
 
 # -- looking after it --
+
+
+def measure_recall(
+    collection: str,
+    k: object,
+    queries: object,
+    *,
+    sample: object,
+    ef: object,
+    target_recall: object,
+    using: str | None,
+    filter: object,
+) -> Steps[MeasuredRecall]:
+    """The recall by all queries, in as many calls as it takes."""
+    request = RecallRequest(
+        using,
+        whole(k, "k"),
+        None if ef is None else whole(ef, "ef"),
+        None if target_recall is None else real(target_recall, "target_recall"),
+        to_filter(filter),
+        None if queries is None else to_matrix(queries, "queries"),
+        whole(sample, "sample") if queries is None else 0,
+        seed=random.getrandbits(63),
+    )
+    request.validate()
+    total, room = MeasuredRecall(request.k), (yield from calls.Info()).limits.message_bytes - split.MESSAGE_OVERHEAD
+    wanted = request.count if request.vectors is None else len(request.vectors)
+    while total.queries < wanted:
+        if request.vectors is None:
+            rest = replace(request, skip=total.queries, count=wanted - total.queries)
+        else:
+            most = max(1, min(QUERIES_PER_CALL, room // (4 * request.vectors.shape[1])))
+            rest = replace(request, vectors=request.vectors[total.queries :][:most])
+        measured = yield from calls.MeasureRecall(collection, rest)
+        if not measured.queries:
+            break  # so many were not asked, nor are stored
+        total += measured
+    return total
 
 
 def wait_indexed(collection: str) -> Steps[None]:

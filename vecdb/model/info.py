@@ -40,10 +40,12 @@ FEATURES = (
     "search.highlight",
     "search.modifiers",
     "search.mmr",
+    "search.target_recall",
     "analyze",
     "reopen",
     "points.changes",
     "snapshots",
+    "recall.measure",
 )
 
 MAX_MESSAGE_BYTES = 64 << 20

@@ -12,60 +12,68 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from vecdb.v1 import columns_pb2 as vecdb_dot_v1_dot_columns__pb2
+from vecdb.v1 import filter_pb2 as vecdb_dot_v1_dot_filter__pb2
 from vecdb.v1 import schema_pb2 as vecdb_dot_v1_dot_schema__pb2
 from vecdb.v1 import snapshot_pb2 as vecdb_dot_v1_dot_snapshot__pb2
 from vecdb.v1 import stats_pb2 as vecdb_dot_v1_dot_stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14vecdb/v1/admin.proto\x12\x08vecdb.v1\x1a\x15vecdb/v1/schema.proto\x1a\x17vecdb/v1/snapshot.proto\x1a\x14vecdb/v1/stats.proto\"\x86\x02\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x04\x12\x13\n\x0bsearch_hits\x18\x02 \x01(\r\x12\x15\n\rsearch_window\x18\x03 \x01(\r\x12\x13\n\x0bsearch_legs\x18\x04 \x01(\r\x12\n\n\x02\x65\x66\x18\x05 \x01(\r\x12\x15\n\rscroll_points\x18\x06 \x01(\r\x12\x0b\n\x03\x64im\x18\x07 \x01(\r\x12\x0e\n\x06\x66ields\x18\x08 \x01(\r\x12\x10\n\x08id_bytes\x18\t \x01(\r\x12\x12\n\nbatch_rows\x18\n \x01(\x04\x12\x15\n\rpayload_bytes\x18\x0b \x01(\x04\x12\x12\n\ntext_bytes\x18\x0c \x01(\x04\x12\x13\n\x0b\x63ollections\x18\r \x01(\x04\"\r\n\x0bInfoRequest\"f\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tapi_level\x18\x02 \x01(\r\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12 \n\x06limits\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Limits\"\"\n\x0cStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"9\n\rStatsResponse\x12(\n\x05stats\x18\x01 \x01(\x0b\x32\x19.vecdb.v1.CollectionStats\"\x16\n\x14\x44\x61tabaseStatsRequest\"?\n\x15\x44\x61tabaseStatsResponse\x12&\n\x05stats\x18\x01 \x01(\x0b\x32\x17.vecdb.v1.DatabaseStats\"$\n\x0e\x43ompactRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"&\n\x0f\x43ompactResponse\x12\x13\n\x0b\x66reed_bytes\x18\x01 \x01(\x04\"(\n\x12WaitIndexedRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"&\n\x13WaitIndexedResponse\x12\x0f\n\x07indexed\x18\x01 \x01(\x08\"N\n\x12SetIndexingRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x08indexing\x18\x02 \x01(\x0e\x32\x12.vecdb.v1.Indexing\"\x15\n\x13SetIndexingResponse\"\x0e\n\x0c\x43heckRequest\"!\n\rCheckResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\"\x0f\n\rReopenRequest\"\x10\n\x0eReopenResponse\"L\n\x0fSnapshotRequest\x12\x13\n\x0b\x63ollections\x18\x01 \x03(\t\x12$\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.SnapshotBase\" \n\x10SnapshotResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"n\n\x0eRestoreRequest\x12+\n\x07options\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.RestoreOptionsH\x00\x12\'\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.ArchiveChunkH\x00\x42\x06\n\x04part\"U\n\x0fRestoreResponse\x12\x31\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1c.vecdb.v1.RestoredCollection\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x32\xa7\x05\n\x0c\x41\x64minService\x12\x35\n\x04Info\x12\x15.vecdb.v1.InfoRequest\x1a\x16.vecdb.v1.InfoResponse\x12\x38\n\x05Stats\x12\x16.vecdb.v1.StatsRequest\x1a\x17.vecdb.v1.StatsResponse\x12P\n\rDatabaseStats\x12\x1e.vecdb.v1.DatabaseStatsRequest\x1a\x1f.vecdb.v1.DatabaseStatsResponse\x12>\n\x07\x43ompact\x12\x18.vecdb.v1.CompactRequest\x1a\x19.vecdb.v1.CompactResponse\x12J\n\x0bWaitIndexed\x12\x1c.vecdb.v1.WaitIndexedRequest\x1a\x1d.vecdb.v1.WaitIndexedResponse\x12J\n\x0bSetIndexing\x12\x1c.vecdb.v1.SetIndexingRequest\x1a\x1d.vecdb.v1.SetIndexingResponse\x12\x38\n\x05\x43heck\x12\x16.vecdb.v1.CheckRequest\x1a\x17.vecdb.v1.CheckResponse\x12;\n\x06Reopen\x12\x17.vecdb.v1.ReopenRequest\x1a\x18.vecdb.v1.ReopenResponse\x12\x43\n\x08Snapshot\x12\x19.vecdb.v1.SnapshotRequest\x1a\x1a.vecdb.v1.SnapshotResponse0\x01\x12@\n\x07Restore\x12\x18.vecdb.v1.RestoreRequest\x1a\x19.vecdb.v1.RestoreResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14vecdb/v1/admin.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\x1a\x15vecdb/v1/schema.proto\x1a\x17vecdb/v1/snapshot.proto\x1a\x14vecdb/v1/stats.proto\"\x86\x02\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x04\x12\x13\n\x0bsearch_hits\x18\x02 \x01(\r\x12\x15\n\rsearch_window\x18\x03 \x01(\r\x12\x13\n\x0bsearch_legs\x18\x04 \x01(\r\x12\n\n\x02\x65\x66\x18\x05 \x01(\r\x12\x15\n\rscroll_points\x18\x06 \x01(\r\x12\x0b\n\x03\x64im\x18\x07 \x01(\r\x12\x0e\n\x06\x66ields\x18\x08 \x01(\r\x12\x10\n\x08id_bytes\x18\t \x01(\r\x12\x12\n\nbatch_rows\x18\n \x01(\x04\x12\x15\n\rpayload_bytes\x18\x0b \x01(\x04\x12\x12\n\ntext_bytes\x18\x0c \x01(\x04\x12\x13\n\x0b\x63ollections\x18\r \x01(\x04\"\r\n\x0bInfoRequest\"f\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tapi_level\x18\x02 \x01(\r\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12 \n\x06limits\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Limits\"\"\n\x0cStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"9\n\rStatsResponse\x12(\n\x05stats\x18\x01 \x01(\x0b\x32\x19.vecdb.v1.CollectionStats\"\x16\n\x14\x44\x61tabaseStatsRequest\"?\n\x15\x44\x61tabaseStatsResponse\x12&\n\x05stats\x18\x01 \x01(\x0b\x32\x17.vecdb.v1.DatabaseStats\"$\n\x0e\x43ompactRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"&\n\x0f\x43ompactResponse\x12\x13\n\x0b\x66reed_bytes\x18\x01 \x01(\x04\"(\n\x12WaitIndexedRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"&\n\x13WaitIndexedResponse\x12\x0f\n\x07indexed\x18\x01 \x01(\x08\"N\n\x12SetIndexingRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x08indexing\x18\x02 \x01(\x0e\x32\x12.vecdb.v1.Indexing\"\x15\n\x13SetIndexingResponse\"\x0e\n\x0c\x43heckRequest\"!\n\rCheckResponse\x12\x10\n\x08problems\x18\x01 \x03(\t\"\x0f\n\rReopenRequest\"\x10\n\x0eReopenResponse\"L\n\x0fSnapshotRequest\x12\x13\n\x0b\x63ollections\x18\x01 \x03(\t\x12$\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.SnapshotBase\" \n\x10SnapshotResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"n\n\x0eRestoreRequest\x12+\n\x07options\x18\x01 \x01(\x0b\x32\x18.vecdb.v1.RestoreOptionsH\x00\x12\'\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.ArchiveChunkH\x00\x42\x06\n\x04part\"U\n\x0fRestoreResponse\x12\x31\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x1c.vecdb.v1.RestoredCollection\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"\x8a\x02\n\x14MeasureRecallRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\x05using\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\t\n\x01k\x18\x03 \x01(\r\x12\x0f\n\x02\x65\x66\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x1a\n\rtarget_recall\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12 \n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\"\n\x07vectors\x18\x07 \x01(\x0b\x32\x11.vecdb.v1.Vectors\x12\r\n\x05\x63ount\x18\x08 \x01(\r\x12\x0c\n\x04skip\x18\t \x01(\r\x12\x0c\n\x04seed\x18\n \x01(\x04\x42\x08\n\x06_usingB\x05\n\x03_efB\x10\n\x0e_target_recall\"W\n\rSegmentRecall\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\x0e\n\x06wanted\x18\x02 \x01(\x04\x12\r\n\x05\x66ound\x18\x03 \x01(\x04\x12\x0f\n\x02\x65\x66\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\x05\n\x03_ef\"t\n\x15MeasureRecallResponse\x12\x0f\n\x07queries\x18\x01 \x01(\r\x12\x0e\n\x06stored\x18\x02 \x01(\r\x12)\n\x08segments\x18\x03 \x03(\x0b\x32\x17.vecdb.v1.SegmentRecall\x12\x0f\n\x07took_ms\x18\x04 \x01(\x01\x32\xf9\x05\n\x0c\x41\x64minService\x12\x35\n\x04Info\x12\x15.vecdb.v1.InfoRequest\x1a\x16.vecdb.v1.InfoResponse\x12\x38\n\x05Stats\x12\x16.vecdb.v1.StatsRequest\x1a\x17.vecdb.v1.StatsResponse\x12P\n\rDatabaseStats\x12\x1e.vecdb.v1.DatabaseStatsRequest\x1a\x1f.vecdb.v1.DatabaseStatsResponse\x12>\n\x07\x43ompact\x12\x18.vecdb.v1.CompactRequest\x1a\x19.vecdb.v1.CompactResponse\x12J\n\x0bWaitIndexed\x12\x1c.vecdb.v1.WaitIndexedRequest\x1a\x1d.vecdb.v1.WaitIndexedResponse\x12J\n\x0bSetIndexing\x12\x1c.vecdb.v1.SetIndexingRequest\x1a\x1d.vecdb.v1.SetIndexingResponse\x12P\n\rMeasureRecall\x12\x1e.vecdb.v1.MeasureRecallRequest\x1a\x1f.vecdb.v1.MeasureRecallResponse\x12\x38\n\x05\x43heck\x12\x16.vecdb.v1.CheckRequest\x1a\x17.vecdb.v1.CheckResponse\x12;\n\x06Reopen\x12\x17.vecdb.v1.ReopenRequest\x1a\x18.vecdb.v1.ReopenResponse\x12\x43\n\x08Snapshot\x12\x19.vecdb.v1.SnapshotRequest\x1a\x1a.vecdb.v1.SnapshotResponse0\x01\x12@\n\x07Restore\x12\x18.vecdb.v1.RestoreRequest\x1a\x19.vecdb.v1.RestoreResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LIMITS']._serialized_start=105
-  _globals['_LIMITS']._serialized_end=367
-  _globals['_INFOREQUEST']._serialized_start=369
-  _globals['_INFOREQUEST']._serialized_end=382
-  _globals['_INFORESPONSE']._serialized_start=384
-  _globals['_INFORESPONSE']._serialized_end=486
-  _globals['_STATSREQUEST']._serialized_start=488
-  _globals['_STATSREQUEST']._serialized_end=522
-  _globals['_STATSRESPONSE']._serialized_start=524
-  _globals['_STATSRESPONSE']._serialized_end=581
-  _globals['_DATABASESTATSREQUEST']._serialized_start=583
-  _globals['_DATABASESTATSREQUEST']._serialized_end=605
-  _globals['_DATABASESTATSRESPONSE']._serialized_start=607
-  _globals['_DATABASESTATSRESPONSE']._serialized_end=670
-  _globals['_COMPACTREQUEST']._serialized_start=672
-  _globals['_COMPACTREQUEST']._serialized_end=708
-  _globals['_COMPACTRESPONSE']._serialized_start=710
-  _globals['_COMPACTRESPONSE']._serialized_end=748
-  _globals['_WAITINDEXEDREQUEST']._serialized_start=750
-  _globals['_WAITINDEXEDREQUEST']._serialized_end=790
-  _globals['_WAITINDEXEDRESPONSE']._serialized_start=792
-  _globals['_WAITINDEXEDRESPONSE']._serialized_end=830
-  _globals['_SETINDEXINGREQUEST']._serialized_start=832
-  _globals['_SETINDEXINGREQUEST']._serialized_end=910
-  _globals['_SETINDEXINGRESPONSE']._serialized_start=912
-  _globals['_SETINDEXINGRESPONSE']._serialized_end=933
-  _globals['_CHECKREQUEST']._serialized_start=935
-  _globals['_CHECKREQUEST']._serialized_end=949
-  _globals['_CHECKRESPONSE']._serialized_start=951
-  _globals['_CHECKRESPONSE']._serialized_end=984
-  _globals['_REOPENREQUEST']._serialized_start=986
-  _globals['_REOPENREQUEST']._serialized_end=1001
-  _globals['_REOPENRESPONSE']._serialized_start=1003
-  _globals['_REOPENRESPONSE']._serialized_end=1019
-  _globals['_SNAPSHOTREQUEST']._serialized_start=1021
-  _globals['_SNAPSHOTREQUEST']._serialized_end=1097
-  _globals['_SNAPSHOTRESPONSE']._serialized_start=1099
-  _globals['_SNAPSHOTRESPONSE']._serialized_end=1131
-  _globals['_RESTOREREQUEST']._serialized_start=1133
-  _globals['_RESTOREREQUEST']._serialized_end=1243
-  _globals['_RESTORERESPONSE']._serialized_start=1245
-  _globals['_RESTORERESPONSE']._serialized_end=1330
-  _globals['_ADMINSERVICE']._serialized_start=1333
-  _globals['_ADMINSERVICE']._serialized_end=2012
+  _globals['_LIMITS']._serialized_start=152
+  _globals['_LIMITS']._serialized_end=414
+  _globals['_INFOREQUEST']._serialized_start=416
+  _globals['_INFOREQUEST']._serialized_end=429
+  _globals['_INFORESPONSE']._serialized_start=431
+  _globals['_INFORESPONSE']._serialized_end=533
+  _globals['_STATSREQUEST']._serialized_start=535
+  _globals['_STATSREQUEST']._serialized_end=569
+  _globals['_STATSRESPONSE']._serialized_start=571
+  _globals['_STATSRESPONSE']._serialized_end=628
+  _globals['_DATABASESTATSREQUEST']._serialized_start=630
+  _globals['_DATABASESTATSREQUEST']._serialized_end=652
+  _globals['_DATABASESTATSRESPONSE']._serialized_start=654
+  _globals['_DATABASESTATSRESPONSE']._serialized_end=717
+  _globals['_COMPACTREQUEST']._serialized_start=719
+  _globals['_COMPACTREQUEST']._serialized_end=755
+  _globals['_COMPACTRESPONSE']._serialized_start=757
+  _globals['_COMPACTRESPONSE']._serialized_end=795
+  _globals['_WAITINDEXEDREQUEST']._serialized_start=797
+  _globals['_WAITINDEXEDREQUEST']._serialized_end=837
+  _globals['_WAITINDEXEDRESPONSE']._serialized_start=839
+  _globals['_WAITINDEXEDRESPONSE']._serialized_end=877
+  _globals['_SETINDEXINGREQUEST']._serialized_start=879
+  _globals['_SETINDEXINGREQUEST']._serialized_end=957
+  _globals['_SETINDEXINGRESPONSE']._serialized_start=959
+  _globals['_SETINDEXINGRESPONSE']._serialized_end=980
+  _globals['_CHECKREQUEST']._serialized_start=982
+  _globals['_CHECKREQUEST']._serialized_end=996
+  _globals['_CHECKRESPONSE']._serialized_start=998
+  _globals['_CHECKRESPONSE']._serialized_end=1031
+  _globals['_REOPENREQUEST']._serialized_start=1033
+  _globals['_REOPENREQUEST']._serialized_end=1048
+  _globals['_REOPENRESPONSE']._serialized_start=1050
+  _globals['_REOPENRESPONSE']._serialized_end=1066
+  _globals['_SNAPSHOTREQUEST']._serialized_start=1068
+  _globals['_SNAPSHOTREQUEST']._serialized_end=1144
+  _globals['_SNAPSHOTRESPONSE']._serialized_start=1146
+  _globals['_SNAPSHOTRESPONSE']._serialized_end=1178
+  _globals['_RESTOREREQUEST']._serialized_start=1180
+  _globals['_RESTOREREQUEST']._serialized_end=1290
+  _globals['_RESTORERESPONSE']._serialized_start=1292
+  _globals['_RESTORERESPONSE']._serialized_end=1377
+  _globals['_MEASURERECALLREQUEST']._serialized_start=1380
+  _globals['_MEASURERECALLREQUEST']._serialized_end=1646
+  _globals['_SEGMENTRECALL']._serialized_start=1648
+  _globals['_SEGMENTRECALL']._serialized_end=1735
+  _globals['_MEASURERECALLRESPONSE']._serialized_start=1737
+  _globals['_MEASURERECALLRESPONSE']._serialized_end=1853
+  _globals['_ADMINSERVICE']._serialized_start=1856
+  _globals['_ADMINSERVICE']._serialized_end=2617
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,8 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import typing
+import vecdb.v1.columns_pb2
+import vecdb.v1.filter_pb2
 import vecdb.v1.schema_pb2
 import vecdb.v1.snapshot_pb2
 import vecdb.v1.stats_pb2
@@ -458,3 +460,132 @@ class RestoreResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["collections", b"collections", "dry_run", b"dry_run"]) -> None: ...
 
 global___RestoreResponse = RestoreResponse
+
+@typing.final
+class MeasureRecallRequest(google.protobuf.message.Message):
+    """See MeasureRecall."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    USING_FIELD_NUMBER: builtins.int
+    K_FIELD_NUMBER: builtins.int
+    EF_FIELD_NUMBER: builtins.int
+    TARGET_RECALL_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    SKIP_FIELD_NUMBER: builtins.int
+    SEED_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """The collection."""
+    using: builtins.str
+    """The vector field. Not given: the collection's default."""
+    k: builtins.int
+    """Of how many hits, 1..100. 0: the default, 10."""
+    ef: builtins.int
+    """How searches are made: as `ef` of SearchRequest, or"""
+    target_recall: builtins.float
+    """as its `target_recall`; with neither, as by default."""
+    count: builtins.int
+    """How many queries to draw, where none are given, at most 100,000 ..."""
+    skip: builtins.int
+    """... beyond so many that were measured before, by calls with the same seed."""
+    seed: builtins.int
+    """Which ones are drawn."""
+    @property
+    def filter(self) -> vecdb.v1.filter_pb2.Filter:
+        """Only points that match are searched for."""
+
+    @property
+    def vectors(self) -> vecdb.v1.columns_pb2.Vectors:
+        """What is searched for. Not given: what was asked lately, or stored vectors where that is too little."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        using: builtins.str | None = ...,
+        k: builtins.int = ...,
+        ef: builtins.int | None = ...,
+        target_recall: builtins.float | None = ...,
+        filter: vecdb.v1.filter_pb2.Filter | None = ...,
+        vectors: vecdb.v1.columns_pb2.Vectors | None = ...,
+        count: builtins.int = ...,
+        skip: builtins.int = ...,
+        seed: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "_target_recall", b"_target_recall", "_using", b"_using", "ef", b"ef", "filter", b"filter", "target_recall", b"target_recall", "using", b"using", "vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "_target_recall", b"_target_recall", "_using", b"_using", "collection", b"collection", "count", b"count", "ef", b"ef", "filter", b"filter", "k", b"k", "seed", b"seed", "skip", b"skip", "target_recall", b"target_recall", "using", b"using", "vectors", b"vectors"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_ef", b"_ef"]) -> typing.Literal["ef"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_target_recall", b"_target_recall"]) -> typing.Literal["target_recall"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_using", b"_using"]) -> typing.Literal["using"] | None: ...
+
+global___MeasureRecallRequest = MeasureRecallRequest
+
+@typing.final
+class SegmentRecall(google.protobuf.message.Message):
+    """How many true neighbours a segment holds, and how many of them searches found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: builtins.int
+    WANTED_FIELD_NUMBER: builtins.int
+    FOUND_FIELD_NUMBER: builtins.int
+    EF_FIELD_NUMBER: builtins.int
+    segment: builtins.int
+    """Its number."""
+    wanted: builtins.int
+    """True neighbours it holds."""
+    found: builtins.int
+    """Those of them that were found."""
+    ef: builtins.int
+    """How widely its graph was walked. Not given: it was scanned."""
+    def __init__(
+        self,
+        *,
+        segment: builtins.int = ...,
+        wanted: builtins.int = ...,
+        found: builtins.int = ...,
+        ef: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "ef", b"ef"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "ef", b"ef", "found", b"found", "segment", b"segment", "wanted", b"wanted"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_ef", b"_ef"]) -> typing.Literal["ef"] | None: ...
+
+global___SegmentRecall = SegmentRecall
+
+@typing.final
+class MeasureRecallResponse(google.protobuf.message.Message):
+    """See MeasureRecall."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    QUERIES_FIELD_NUMBER: builtins.int
+    STORED_FIELD_NUMBER: builtins.int
+    SEGMENTS_FIELD_NUMBER: builtins.int
+    TOOK_MS_FIELD_NUMBER: builtins.int
+    queries: builtins.int
+    """How many of the queries were measured; ask again for the rest. 0: there were none."""
+    stored: builtins.int
+    """Those of them that are stored vectors, which are not counted as their own neighbours."""
+    took_ms: builtins.float
+    """Time it took inside the server, milliseconds."""
+    @property
+    def segments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SegmentRecall]:
+        """By segment; segments without vectors of the field are left out."""
+
+    def __init__(
+        self,
+        *,
+        queries: builtins.int = ...,
+        stored: builtins.int = ...,
+        segments: collections.abc.Iterable[global___SegmentRecall] | None = ...,
+        took_ms: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["queries", b"queries", "segments", b"segments", "stored", b"stored", "took_ms", b"took_ms"]) -> None: ...
+
+global___MeasureRecallResponse = MeasureRecallResponse

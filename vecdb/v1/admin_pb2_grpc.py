@@ -70,6 +70,11 @@ class AdminServiceStub(object):
                 request_serializer=vecdb_dot_v1_dot_admin__pb2.SetIndexingRequest.SerializeToString,
                 response_deserializer=vecdb_dot_v1_dot_admin__pb2.SetIndexingResponse.FromString,
                 _registered_method=True)
+        self.MeasureRecall = channel.unary_unary(
+                '/vecdb.v1.AdminService/MeasureRecall',
+                request_serializer=vecdb_dot_v1_dot_admin__pb2.MeasureRecallRequest.SerializeToString,
+                response_deserializer=vecdb_dot_v1_dot_admin__pb2.MeasureRecallResponse.FromString,
+                _registered_method=True)
         self.Check = channel.unary_unary(
                 '/vecdb.v1.AdminService/Check',
                 request_serializer=vecdb_dot_v1_dot_admin__pb2.CheckRequest.SerializeToString,
@@ -139,6 +144,14 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MeasureRecall(self, request, context):
+        """Measures what searches find against an exact search, for a second at most: the answer tells how many of the queries
+        that was enough for. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Check(self, request, context):
         """Verifies everything on disk and in memory and reports what is wrong. Changes nothing. Takes as long as it takes.
         """
@@ -202,6 +215,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.SetIndexing,
                     request_deserializer=vecdb_dot_v1_dot_admin__pb2.SetIndexingRequest.FromString,
                     response_serializer=vecdb_dot_v1_dot_admin__pb2.SetIndexingResponse.SerializeToString,
+            ),
+            'MeasureRecall': grpc.unary_unary_rpc_method_handler(
+                    servicer.MeasureRecall,
+                    request_deserializer=vecdb_dot_v1_dot_admin__pb2.MeasureRecallRequest.FromString,
+                    response_serializer=vecdb_dot_v1_dot_admin__pb2.MeasureRecallResponse.SerializeToString,
             ),
             'Check': grpc.unary_unary_rpc_method_handler(
                     servicer.Check,
@@ -386,6 +404,33 @@ class AdminService(object):
             '/vecdb.v1.AdminService/SetIndexing',
             vecdb_dot_v1_dot_admin__pb2.SetIndexingRequest.SerializeToString,
             vecdb_dot_v1_dot_admin__pb2.SetIndexingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MeasureRecall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.AdminService/MeasureRecall',
+            vecdb_dot_v1_dot_admin__pb2.MeasureRecallRequest.SerializeToString,
+            vecdb_dot_v1_dot_admin__pb2.MeasureRecallResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,14 @@ class AdminServiceStub:
     ]
     """Sets whether graphs are built while writes go on, durably. Setting the present mode changes nothing."""
 
+    MeasureRecall: grpc.UnaryUnaryMultiCallable[
+        vecdb.v1.admin_pb2.MeasureRecallRequest,
+        vecdb.v1.admin_pb2.MeasureRecallResponse,
+    ]
+    """Measures what searches find against an exact search, for a second at most: the answer tells how many of the queries
+    that was enough for. Changes nothing.
+    """
+
     Check: grpc.UnaryUnaryMultiCallable[
         vecdb.v1.admin_pb2.CheckRequest,
         vecdb.v1.admin_pb2.CheckResponse,
@@ -129,6 +137,14 @@ class AdminServiceAsyncStub:
         vecdb.v1.admin_pb2.SetIndexingResponse,
     ]
     """Sets whether graphs are built while writes go on, durably. Setting the present mode changes nothing."""
+
+    MeasureRecall: grpc.aio.UnaryUnaryMultiCallable[
+        vecdb.v1.admin_pb2.MeasureRecallRequest,
+        vecdb.v1.admin_pb2.MeasureRecallResponse,
+    ]
+    """Measures what searches find against an exact search, for a second at most: the answer tells how many of the queries
+    that was enough for. Changes nothing.
+    """
 
     Check: grpc.aio.UnaryUnaryMultiCallable[
         vecdb.v1.admin_pb2.CheckRequest,
@@ -212,6 +228,16 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[vecdb.v1.admin_pb2.SetIndexingResponse, collections.abc.Awaitable[vecdb.v1.admin_pb2.SetIndexingResponse]]:
         """Sets whether graphs are built while writes go on, durably. Setting the present mode changes nothing."""
+
+    @abc.abstractmethod
+    def MeasureRecall(
+        self,
+        request: vecdb.v1.admin_pb2.MeasureRecallRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[vecdb.v1.admin_pb2.MeasureRecallResponse, collections.abc.Awaitable[vecdb.v1.admin_pb2.MeasureRecallResponse]]:
+        """Measures what searches find against an exact search, for a second at most: the answer tells how many of the queries
+        that was enough for. Changes nothing.
+        """
 
     @abc.abstractmethod
     def Check(

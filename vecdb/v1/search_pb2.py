@@ -17,7 +17,7 @@ from vecdb.v1 import filter_pb2 as vecdb_dot_v1_dot_filter__pb2
 from vecdb.v1 import leg_pb2 as vecdb_dot_v1_dot_leg__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/search.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\x1a\x12vecdb/v1/leg.proto\"\xdc\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1b\n\x04legs\x18\x02 \x03(\x0b\x32\r.vecdb.v1.Leg\x12 \n\x06\x66usion\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Fusion\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\r\x12\x0f\n\x02\x65\x66\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x16\n\tmin_score\x18\t \x01(\x01H\x01\x88\x01\x01\x12 \n\x06select\x18\n \x01(\x0b\x32\x10.vecdb.v1.Select\x12\x0f\n\x07\x65xplain\x18\x0b \x01(\x08\x12\'\n\rquery_filters\x18\x0c \x03(\x0b\x32\x10.vecdb.v1.Filter\x12#\n\x08group_by\x18\r \x01(\x0b\x32\x11.vecdb.v1.GroupBy\x12&\n\thighlight\x18\x0e \x01(\x0b\x32\x13.vecdb.v1.Highlight\x12%\n\tmodifiers\x18\x0f \x03(\x0b\x32\x12.vecdb.v1.Modifier\x12\x1a\n\x03mmr\x18\x10 \x01(\x0b\x32\r.vecdb.v1.MmrB\x05\n\x03_efB\x0c\n\n_min_score\"1\n\tHighlight\x12\x12\n\ncharacters\x18\x01 \x01(\r\x12\x10\n\x08snippets\x18\x02 \x01(\r\"T\n\x07Snippet\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\r\x12\x0e\n\x06starts\x18\x04 \x03(\r\x12\x0c\n\x04\x65nds\x18\x05 \x03(\r\"/\n\x08Snippets\x12#\n\x08snippets\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.Snippet\"V\n\x08Modifier\x12 \n\x05\x64\x65\x63\x61y\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.DecayH\x00\x12 \n\x05\x62oost\x18\x02 \x01(\x0b\x32\x0f.vecdb.v1.BoostH\x00\x42\x06\n\x04kind\"\x86\x01\n\x05\x44\x65\x63\x61y\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12 \n\x06origin\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Scalar\x12\x0c\n\x04half\x18\x03 \x01(\x01\x12\x0f\n\x07plateau\x18\x04 \x01(\x01\x12\x14\n\x07missing\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_missing\"3\n\x05\x42oost\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"J\n\x03Mmr\x12\x11\n\trelevance\x18\x01 \x01(\x01\x12\x12\n\ncandidates\x18\x02 \x01(\r\x12\x12\n\x05using\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_using\"B\n\x0e\x41nalyzeRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\r\n\x05texts\x18\x03 \x03(\t\"8\n\x0f\x41nalyzeResponse\x12%\n\x05texts\x18\x01 \x03(\x0b\x32\x16.vecdb.v1.TokenColumns\"]\n\x0cTokenColumns\x12\r\n\x05terms\x18\x01 \x03(\t\x12\x11\n\tpositions\x18\x02 \x03(\r\x12\x0e\n\x06starts\x18\x03 \x03(\r\x12\x0c\n\x04\x65nds\x18\x04 \x03(\r\x12\r\n\x05kinds\x18\x05 \x03(\t\"3\n\x07GroupBy\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12\x0c\n\x04size\x18\x02 \x01(\r\"6\n\x05Group\x12\x1f\n\x05value\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Scalar\x12\x0c\n\x04hits\x18\x02 \x01(\r\")\n\x06Groups\x12\x1f\n\x06groups\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.Group\"\xc4\x02\n\x0eSearchResponse\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\x12$\n\x04hits\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x16\n\tdistances\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\x14\n\x0c\x63ontent_hits\x18\x05 \x01(\r\x12\x0b\n\x03seq\x18\x06 \x01(\t\x12\x0f\n\x07took_ms\x18\x07 \x01(\x01\x12\x14\n\x0c\x65xplain_json\x18\x08 \x01(\x0c\x12\x10\n\x08warnings\x18\t \x03(\t\x12 \n\x06groups\x18\n \x03(\x0b\x32\x10.vecdb.v1.Groups\x12\"\n\x04legs\x18\x0b \x03(\x0b\x32\x14.vecdb.v1.LegColumns\x12$\n\x08snippets\x18\x0c \x03(\x0b\x32\x12.vecdb.v1.SnippetsB\x0c\n\n_distances\"+\n\nLegColumns\x12\r\n\x05ranks\x18\x01 \x01(\x0c\x12\x0e\n\x06scores\x18\x02 \x01(\x0c\"]\n\x13SearchStreamRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x17\n\ntimeout_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06search\x18\x03 \x01(\x0c\x42\r\n\x0b_timeout_ms\"T\n\x14SearchStreamResponse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x06\x61nswer\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06status\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06result2\xdf\x01\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12Q\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse(\x01\x30\x01\x12>\n\x07\x41nalyze\x12\x18.vecdb.v1.AnalyzeRequest\x1a\x19.vecdb.v1.AnalyzeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15vecdb/v1/search.proto\x12\x08vecdb.v1\x1a\x16vecdb/v1/columns.proto\x1a\x15vecdb/v1/filter.proto\x1a\x12vecdb/v1/leg.proto\"\x8a\x04\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1b\n\x04legs\x18\x02 \x03(\x0b\x32\r.vecdb.v1.Leg\x12 \n\x06\x66usion\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Fusion\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\r\x12\x0f\n\x02\x65\x66\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x16\n\tmin_score\x18\t \x01(\x01H\x01\x88\x01\x01\x12 \n\x06select\x18\n \x01(\x0b\x32\x10.vecdb.v1.Select\x12\x0f\n\x07\x65xplain\x18\x0b \x01(\x08\x12\'\n\rquery_filters\x18\x0c \x03(\x0b\x32\x10.vecdb.v1.Filter\x12#\n\x08group_by\x18\r \x01(\x0b\x32\x11.vecdb.v1.GroupBy\x12&\n\thighlight\x18\x0e \x01(\x0b\x32\x13.vecdb.v1.Highlight\x12%\n\tmodifiers\x18\x0f \x03(\x0b\x32\x12.vecdb.v1.Modifier\x12\x1a\n\x03mmr\x18\x10 \x01(\x0b\x32\r.vecdb.v1.Mmr\x12\x1a\n\rtarget_recall\x18\x11 \x01(\x01H\x02\x88\x01\x01\x42\x05\n\x03_efB\x0c\n\n_min_scoreB\x10\n\x0e_target_recall\"1\n\tHighlight\x12\x12\n\ncharacters\x18\x01 \x01(\r\x12\x10\n\x08snippets\x18\x02 \x01(\r\"T\n\x07Snippet\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\r\x12\x0e\n\x06starts\x18\x04 \x03(\r\x12\x0c\n\x04\x65nds\x18\x05 \x03(\r\"/\n\x08Snippets\x12#\n\x08snippets\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.Snippet\"V\n\x08Modifier\x12 \n\x05\x64\x65\x63\x61y\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.DecayH\x00\x12 \n\x05\x62oost\x18\x02 \x01(\x0b\x32\x0f.vecdb.v1.BoostH\x00\x42\x06\n\x04kind\"\x86\x01\n\x05\x44\x65\x63\x61y\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12 \n\x06origin\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Scalar\x12\x0c\n\x04half\x18\x03 \x01(\x01\x12\x0f\n\x07plateau\x18\x04 \x01(\x01\x12\x14\n\x07missing\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_missing\"3\n\x05\x42oost\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"J\n\x03Mmr\x12\x11\n\trelevance\x18\x01 \x01(\x01\x12\x12\n\ncandidates\x18\x02 \x01(\r\x12\x12\n\x05using\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_using\"B\n\x0e\x41nalyzeRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\r\n\x05texts\x18\x03 \x03(\t\"8\n\x0f\x41nalyzeResponse\x12%\n\x05texts\x18\x01 \x03(\x0b\x32\x16.vecdb.v1.TokenColumns\"]\n\x0cTokenColumns\x12\r\n\x05terms\x18\x01 \x03(\t\x12\x11\n\tpositions\x18\x02 \x03(\r\x12\x0e\n\x06starts\x18\x03 \x03(\r\x12\x0c\n\x04\x65nds\x18\x04 \x03(\r\x12\r\n\x05kinds\x18\x05 \x03(\t\"3\n\x07GroupBy\x12\x1a\n\x03key\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Key\x12\x0c\n\x04size\x18\x02 \x01(\r\"6\n\x05Group\x12\x1f\n\x05value\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Scalar\x12\x0c\n\x04hits\x18\x02 \x01(\r\")\n\x06Groups\x12\x1f\n\x06groups\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.Group\"\xc4\x02\n\x0eSearchResponse\x12\x0e\n\x06\x63ounts\x18\x01 \x03(\r\x12$\n\x04hits\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.PointColumns\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x16\n\tdistances\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\x14\n\x0c\x63ontent_hits\x18\x05 \x01(\r\x12\x0b\n\x03seq\x18\x06 \x01(\t\x12\x0f\n\x07took_ms\x18\x07 \x01(\x01\x12\x14\n\x0c\x65xplain_json\x18\x08 \x01(\x0c\x12\x10\n\x08warnings\x18\t \x03(\t\x12 \n\x06groups\x18\n \x03(\x0b\x32\x10.vecdb.v1.Groups\x12\"\n\x04legs\x18\x0b \x03(\x0b\x32\x14.vecdb.v1.LegColumns\x12$\n\x08snippets\x18\x0c \x03(\x0b\x32\x12.vecdb.v1.SnippetsB\x0c\n\n_distances\"+\n\nLegColumns\x12\r\n\x05ranks\x18\x01 \x01(\x0c\x12\x0e\n\x06scores\x18\x02 \x01(\x0c\"]\n\x13SearchStreamRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x17\n\ntimeout_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06search\x18\x03 \x01(\x0c\x42\r\n\x0b_timeout_ms\"T\n\x14SearchStreamResponse\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x06\x61nswer\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06status\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06result2\xdf\x01\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12Q\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse(\x01\x30\x01\x12>\n\x07\x41nalyze\x12\x18.vecdb.v1.AnalyzeRequest\x1a\x19.vecdb.v1.AnalyzeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,41 +25,41 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb.v1.search_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SEARCHREQUEST']._serialized_start=103
-  _globals['_SEARCHREQUEST']._serialized_end=579
-  _globals['_HIGHLIGHT']._serialized_start=581
-  _globals['_HIGHLIGHT']._serialized_end=630
-  _globals['_SNIPPET']._serialized_start=632
-  _globals['_SNIPPET']._serialized_end=716
-  _globals['_SNIPPETS']._serialized_start=718
-  _globals['_SNIPPETS']._serialized_end=765
-  _globals['_MODIFIER']._serialized_start=767
-  _globals['_MODIFIER']._serialized_end=853
-  _globals['_DECAY']._serialized_start=856
-  _globals['_DECAY']._serialized_end=990
-  _globals['_BOOST']._serialized_start=992
-  _globals['_BOOST']._serialized_end=1043
-  _globals['_MMR']._serialized_start=1045
-  _globals['_MMR']._serialized_end=1119
-  _globals['_ANALYZEREQUEST']._serialized_start=1121
-  _globals['_ANALYZEREQUEST']._serialized_end=1187
-  _globals['_ANALYZERESPONSE']._serialized_start=1189
-  _globals['_ANALYZERESPONSE']._serialized_end=1245
-  _globals['_TOKENCOLUMNS']._serialized_start=1247
-  _globals['_TOKENCOLUMNS']._serialized_end=1340
-  _globals['_GROUPBY']._serialized_start=1342
-  _globals['_GROUPBY']._serialized_end=1393
-  _globals['_GROUP']._serialized_start=1395
-  _globals['_GROUP']._serialized_end=1449
-  _globals['_GROUPS']._serialized_start=1451
-  _globals['_GROUPS']._serialized_end=1492
-  _globals['_SEARCHRESPONSE']._serialized_start=1495
-  _globals['_SEARCHRESPONSE']._serialized_end=1819
-  _globals['_LEGCOLUMNS']._serialized_start=1821
-  _globals['_LEGCOLUMNS']._serialized_end=1864
-  _globals['_SEARCHSTREAMREQUEST']._serialized_start=1866
-  _globals['_SEARCHSTREAMREQUEST']._serialized_end=1959
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=1961
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=2045
-  _globals['_SEARCHSERVICE']._serialized_start=2048
-  _globals['_SEARCHSERVICE']._serialized_end=2271
+  _globals['_SEARCHREQUEST']._serialized_end=625
+  _globals['_HIGHLIGHT']._serialized_start=627
+  _globals['_HIGHLIGHT']._serialized_end=676
+  _globals['_SNIPPET']._serialized_start=678
+  _globals['_SNIPPET']._serialized_end=762
+  _globals['_SNIPPETS']._serialized_start=764
+  _globals['_SNIPPETS']._serialized_end=811
+  _globals['_MODIFIER']._serialized_start=813
+  _globals['_MODIFIER']._serialized_end=899
+  _globals['_DECAY']._serialized_start=902
+  _globals['_DECAY']._serialized_end=1036
+  _globals['_BOOST']._serialized_start=1038
+  _globals['_BOOST']._serialized_end=1089
+  _globals['_MMR']._serialized_start=1091
+  _globals['_MMR']._serialized_end=1165
+  _globals['_ANALYZEREQUEST']._serialized_start=1167
+  _globals['_ANALYZEREQUEST']._serialized_end=1233
+  _globals['_ANALYZERESPONSE']._serialized_start=1235
+  _globals['_ANALYZERESPONSE']._serialized_end=1291
+  _globals['_TOKENCOLUMNS']._serialized_start=1293
+  _globals['_TOKENCOLUMNS']._serialized_end=1386
+  _globals['_GROUPBY']._serialized_start=1388
+  _globals['_GROUPBY']._serialized_end=1439
+  _globals['_GROUP']._serialized_start=1441
+  _globals['_GROUP']._serialized_end=1495
+  _globals['_GROUPS']._serialized_start=1497
+  _globals['_GROUPS']._serialized_end=1538
+  _globals['_SEARCHRESPONSE']._serialized_start=1541
+  _globals['_SEARCHRESPONSE']._serialized_end=1865
+  _globals['_LEGCOLUMNS']._serialized_start=1867
+  _globals['_LEGCOLUMNS']._serialized_end=1910
+  _globals['_SEARCHSTREAMREQUEST']._serialized_start=1912
+  _globals['_SEARCHSTREAMREQUEST']._serialized_end=2005
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=2007
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=2091
+  _globals['_SEARCHSERVICE']._serialized_start=2094
+  _globals['_SEARCHSERVICE']._serialized_end=2317
 # @@protoc_insertion_point(module_scope)

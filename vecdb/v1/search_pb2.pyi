@@ -37,6 +37,7 @@ class SearchRequest(google.protobuf.message.Message):
     HIGHLIGHT_FIELD_NUMBER: builtins.int
     MODIFIERS_FIELD_NUMBER: builtins.int
     MMR_FIELD_NUMBER: builtins.int
+    TARGET_RECALL_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """The collection."""
     limit: builtins.int
@@ -51,6 +52,10 @@ class SearchRequest(google.protobuf.message.Message):
     """Only hits whose score (of the leg, or fused) is at least this; finite."""
     explain: builtins.bool
     """Whether to tell how the answer was found."""
+    target_recall: builtins.float
+    """Instead of `ef`, above 0 and up to 1: the share of the true neighbours to find. Each graph is walked as widely as was
+    measured to be enough for it, or by rule where nothing was measured, or scanned where no walk is enough.
+    """
     @property
     def legs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[vecdb.v1.leg_pb2.Leg]:
         """1..16 ways to find points."""
@@ -106,13 +111,16 @@ class SearchRequest(google.protobuf.message.Message):
         highlight: global___Highlight | None = ...,
         modifiers: collections.abc.Iterable[global___Modifier] | None = ...,
         mmr: global___Mmr | None = ...,
+        target_recall: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "ef", b"ef", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "highlight", b"highlight", "min_score", b"min_score", "mmr", b"mmr", "select", b"select"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "collection", b"collection", "ef", b"ef", "exact", b"exact", "explain", b"explain", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "highlight", b"highlight", "legs", b"legs", "limit", b"limit", "min_score", b"min_score", "mmr", b"mmr", "modifiers", b"modifiers", "offset", b"offset", "query_filters", b"query_filters", "select", b"select"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "_target_recall", b"_target_recall", "ef", b"ef", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "highlight", b"highlight", "min_score", b"min_score", "mmr", b"mmr", "select", b"select", "target_recall", b"target_recall"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ef", b"_ef", "_min_score", b"_min_score", "_target_recall", b"_target_recall", "collection", b"collection", "ef", b"ef", "exact", b"exact", "explain", b"explain", "filter", b"filter", "fusion", b"fusion", "group_by", b"group_by", "highlight", b"highlight", "legs", b"legs", "limit", b"limit", "min_score", b"min_score", "mmr", b"mmr", "modifiers", b"modifiers", "offset", b"offset", "query_filters", b"query_filters", "select", b"select", "target_recall", b"target_recall"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_ef", b"_ef"]) -> typing.Literal["ef"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_min_score", b"_min_score"]) -> typing.Literal["min_score"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_target_recall", b"_target_recall"]) -> typing.Literal["target_recall"] | None: ...
 
 global___SearchRequest = SearchRequest
 

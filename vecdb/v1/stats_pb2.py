@@ -16,7 +16,7 @@ from vecdb.v1 import schema_pb2 as vecdb_dot_v1_dot_schema__pb2
 from vecdb.v1 import snapshot_pb2 as vecdb_dot_v1_dot_snapshot__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14vecdb/v1/stats.proto\x12\x08vecdb.v1\x1a\x15vecdb/v1/schema.proto\x1a\x17vecdb/v1/snapshot.proto\"\xcd\x02\n\x0cSegmentStats\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\r\n\x05state\x18\x02 \x01(\t\x12\x30\n\x05index\x18\x03 \x03(\x0b\x32!.vecdb.v1.SegmentStats.IndexEntry\x12\x0c\n\x04live\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x65\x61\x64\x18\x05 \x01(\x04\x12\x17\n\x0f\x61nonymous_bytes\x18\x06 \x01(\x04\x12\x14\n\x0cmapped_bytes\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x30\n\x05texts\x18\t \x03(\x0b\x32!.vecdb.v1.SegmentStats.TextsEntry\x1a,\n\nIndexEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x99\x03\n\x0f\x43ollectionStats\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04live\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x65\x61\x64\x18\x03 \x01(\x04\x12\x0f\n\x07vectors\x18\x04 \x01(\x04\x12\x0f\n\x07indexed\x18\x05 \x01(\x04\x12$\n\x08indexing\x18\x06 \x01(\x0e\x32\x12.vecdb.v1.Indexing\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0b\n\x03seq\x18\x08 \x01(\t\x12\x33\n\x05\x62ytes\x18\t \x03(\x0b\x32$.vecdb.v1.CollectionStats.BytesEntry\x12(\n\x08segments\x18\n \x03(\x0b\x32\x16.vecdb.v1.SegmentStats\x12\x1a\n\x12insertions_per_row\x18\x0b \x01(\x01\x12\x18\n\x10longest_pause_ms\x18\x0c \x01(\x01\x12\r\n\x05texts\x18\r \x01(\x04\x12\x15\n\rindexed_texts\x18\x0e \x01(\x04\x12\x0f\n\x07put_off\x18\x14 \x01(\t\x1a,\n\nBytesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xc0\x02\n\rDatabaseStats\x12\x13\n\x0b\x63ollections\x18\x01 \x01(\x04\x12\x18\n\x10open_collections\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\x12\x1d\n\x10read_only_reason\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x31\n\x05\x62ytes\x18\x05 \x03(\x0b\x32\".vecdb.v1.DatabaseStats.BytesEntry\x12\r\n\x05state\x18\x06 \x01(\t\x12\x16\n\x0estate_since_ms\x18\x07 \x01(\x04\x12\x17\n\x0freopen_attempts\x18\x08 \x01(\r\x12\x1b\n\x04pins\x18\t \x03(\x0b\x32\r.vecdb.v1.Pin\x1a,\n\nBytesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x13\n\x11_read_only_reasonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14vecdb/v1/stats.proto\x12\x08vecdb.v1\x1a\x15vecdb/v1/schema.proto\x1a\x17vecdb/v1/snapshot.proto\"y\n\x06Recall\x12\t\n\x01k\x18\x01 \x01(\r\x12\x0f\n\x07queries\x18\x02 \x01(\r\x12\x0e\n\x06stored\x18\x03 \x01(\r\x12\x0f\n\x07vectors\x18\x04 \x01(\x04\x12\x16\n\x0emeasured_at_ms\x18\x05 \x01(\x03\x12\n\n\x02\x65\x66\x18\x06 \x03(\r\x12\x0e\n\x06recall\x18\x07 \x03(\x01\"\xc2\x03\n\x0cSegmentStats\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\r\n\x05state\x18\x02 \x01(\t\x12\x30\n\x05index\x18\x03 \x03(\x0b\x32!.vecdb.v1.SegmentStats.IndexEntry\x12\x0c\n\x04live\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x65\x61\x64\x18\x05 \x01(\x04\x12\x17\n\x0f\x61nonymous_bytes\x18\x06 \x01(\x04\x12\x14\n\x0cmapped_bytes\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x30\n\x05texts\x18\t \x03(\x0b\x32!.vecdb.v1.SegmentStats.TextsEntry\x12\x32\n\x06recall\x18\n \x03(\x0b\x32\".vecdb.v1.SegmentStats.RecallEntry\x1a,\n\nIndexEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a?\n\x0bRecallEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Recall:\x02\x38\x01\"\x91\x04\n\x0f\x43ollectionStats\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04live\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x65\x61\x64\x18\x03 \x01(\x04\x12\x0f\n\x07vectors\x18\x04 \x01(\x04\x12\x0f\n\x07indexed\x18\x05 \x01(\x04\x12$\n\x08indexing\x18\x06 \x01(\x0e\x32\x12.vecdb.v1.Indexing\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0b\n\x03seq\x18\x08 \x01(\t\x12\x33\n\x05\x62ytes\x18\t \x03(\x0b\x32$.vecdb.v1.CollectionStats.BytesEntry\x12(\n\x08segments\x18\n \x03(\x0b\x32\x16.vecdb.v1.SegmentStats\x12\x1a\n\x12insertions_per_row\x18\x0b \x01(\x01\x12\x18\n\x10longest_pause_ms\x18\x0c \x01(\x01\x12\r\n\x05texts\x18\r \x01(\x04\x12\x15\n\rindexed_texts\x18\x0e \x01(\x04\x12\x0f\n\x07put_off\x18\x14 \x01(\t\x12\x35\n\x06recall\x18\x0f \x03(\x0b\x32%.vecdb.v1.CollectionStats.RecallEntry\x1a,\n\nBytesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a?\n\x0bRecallEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Recall:\x02\x38\x01\"\xc0\x02\n\rDatabaseStats\x12\x13\n\x0b\x63ollections\x18\x01 \x01(\x04\x12\x18\n\x10open_collections\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\x12\x1d\n\x10read_only_reason\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x31\n\x05\x62ytes\x18\x05 \x03(\x0b\x32\".vecdb.v1.DatabaseStats.BytesEntry\x12\r\n\x05state\x18\x06 \x01(\t\x12\x16\n\x0estate_since_ms\x18\x07 \x01(\x04\x12\x17\n\x0freopen_attempts\x18\x08 \x01(\r\x12\x1b\n\x04pins\x18\t \x03(\x0b\x32\r.vecdb.v1.Pin\x1a,\n\nBytesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x13\n\x11_read_only_reasonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -27,22 +27,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEGMENTSTATS_INDEXENTRY']._serialized_options = b'8\001'
   _globals['_SEGMENTSTATS_TEXTSENTRY']._loaded_options = None
   _globals['_SEGMENTSTATS_TEXTSENTRY']._serialized_options = b'8\001'
+  _globals['_SEGMENTSTATS_RECALLENTRY']._loaded_options = None
+  _globals['_SEGMENTSTATS_RECALLENTRY']._serialized_options = b'8\001'
   _globals['_COLLECTIONSTATS_BYTESENTRY']._loaded_options = None
   _globals['_COLLECTIONSTATS_BYTESENTRY']._serialized_options = b'8\001'
+  _globals['_COLLECTIONSTATS_RECALLENTRY']._loaded_options = None
+  _globals['_COLLECTIONSTATS_RECALLENTRY']._serialized_options = b'8\001'
   _globals['_DATABASESTATS_BYTESENTRY']._loaded_options = None
   _globals['_DATABASESTATS_BYTESENTRY']._serialized_options = b'8\001'
-  _globals['_SEGMENTSTATS']._serialized_start=83
-  _globals['_SEGMENTSTATS']._serialized_end=416
-  _globals['_SEGMENTSTATS_INDEXENTRY']._serialized_start=326
-  _globals['_SEGMENTSTATS_INDEXENTRY']._serialized_end=370
-  _globals['_SEGMENTSTATS_TEXTSENTRY']._serialized_start=372
-  _globals['_SEGMENTSTATS_TEXTSENTRY']._serialized_end=416
-  _globals['_COLLECTIONSTATS']._serialized_start=419
-  _globals['_COLLECTIONSTATS']._serialized_end=828
-  _globals['_COLLECTIONSTATS_BYTESENTRY']._serialized_start=784
-  _globals['_COLLECTIONSTATS_BYTESENTRY']._serialized_end=828
-  _globals['_DATABASESTATS']._serialized_start=831
-  _globals['_DATABASESTATS']._serialized_end=1151
-  _globals['_DATABASESTATS_BYTESENTRY']._serialized_start=784
-  _globals['_DATABASESTATS_BYTESENTRY']._serialized_end=828
+  _globals['_RECALL']._serialized_start=82
+  _globals['_RECALL']._serialized_end=203
+  _globals['_SEGMENTSTATS']._serialized_start=206
+  _globals['_SEGMENTSTATS']._serialized_end=656
+  _globals['_SEGMENTSTATS_INDEXENTRY']._serialized_start=501
+  _globals['_SEGMENTSTATS_INDEXENTRY']._serialized_end=545
+  _globals['_SEGMENTSTATS_TEXTSENTRY']._serialized_start=547
+  _globals['_SEGMENTSTATS_TEXTSENTRY']._serialized_end=591
+  _globals['_SEGMENTSTATS_RECALLENTRY']._serialized_start=593
+  _globals['_SEGMENTSTATS_RECALLENTRY']._serialized_end=656
+  _globals['_COLLECTIONSTATS']._serialized_start=659
+  _globals['_COLLECTIONSTATS']._serialized_end=1188
+  _globals['_COLLECTIONSTATS_BYTESENTRY']._serialized_start=1079
+  _globals['_COLLECTIONSTATS_BYTESENTRY']._serialized_end=1123
+  _globals['_COLLECTIONSTATS_RECALLENTRY']._serialized_start=593
+  _globals['_COLLECTIONSTATS_RECALLENTRY']._serialized_end=656
+  _globals['_DATABASESTATS']._serialized_start=1191
+  _globals['_DATABASESTATS']._serialized_end=1511
+  _globals['_DATABASESTATS_BYTESENTRY']._serialized_start=1079
+  _globals['_DATABASESTATS_BYTESENTRY']._serialized_end=1123
 # @@protoc_insertion_point(module_scope)

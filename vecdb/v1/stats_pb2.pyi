@@ -15,6 +15,52 @@ import vecdb.v1.snapshot_pb2
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
+class Recall(google.protobuf.message.Message):
+    """Recall@k of searches without a filter, by how widely graphs are walked."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    K_FIELD_NUMBER: builtins.int
+    QUERIES_FIELD_NUMBER: builtins.int
+    STORED_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    MEASURED_AT_MS_FIELD_NUMBER: builtins.int
+    EF_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
+    k: builtins.int
+    """Of how many hits."""
+    queries: builtins.int
+    """Measured by so many queries,"""
+    stored: builtins.int
+    """so many of which were stored vectors, for want of others."""
+    vectors: builtins.int
+    """Live vectors, those of graphs, that it speaks of."""
+    measured_at_ms: builtins.int
+    """Milliseconds since 1970."""
+    @property
+    def ef(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Beam widths, ascending."""
+
+    @property
+    def recall(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """The mean share of the true k nearest that is found, one for each of them."""
+
+    def __init__(
+        self,
+        *,
+        k: builtins.int = ...,
+        queries: builtins.int = ...,
+        stored: builtins.int = ...,
+        vectors: builtins.int = ...,
+        measured_at_ms: builtins.int = ...,
+        ef: collections.abc.Iterable[builtins.int] | None = ...,
+        recall: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ef", b"ef", "k", b"k", "measured_at_ms", b"measured_at_ms", "queries", b"queries", "recall", b"recall", "stored", b"stored", "vectors", b"vectors"]) -> None: ...
+
+global___Recall = Recall
+
+@typing.final
 class SegmentStats(google.protobuf.message.Message):
     """One segment of a collection."""
 
@@ -52,6 +98,24 @@ class SegmentStats(google.protobuf.message.Message):
         ) -> None: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
+    @typing.final
+    class RecallEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> global___Recall: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: global___Recall | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     SEGMENT_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     INDEX_FIELD_NUMBER: builtins.int
@@ -61,6 +125,7 @@ class SegmentStats(google.protobuf.message.Message):
     MAPPED_BYTES_FIELD_NUMBER: builtins.int
     DISK_BYTES_FIELD_NUMBER: builtins.int
     TEXTS_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
     segment: builtins.int
     """Its number."""
     state: builtins.str
@@ -83,6 +148,10 @@ class SegmentStats(google.protobuf.message.Message):
     def texts(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """By text field, where its postings are: "terms" (a file), "memory", or "none" while they are not made."""
 
+    @property
+    def recall(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___Recall]:
+        """By vector field, of its graphs: as far as it was measured."""
+
     def __init__(
         self,
         *,
@@ -95,8 +164,9 @@ class SegmentStats(google.protobuf.message.Message):
         mapped_bytes: builtins.int = ...,
         disk_bytes: builtins.int = ...,
         texts: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        recall: collections.abc.Mapping[builtins.str, global___Recall] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["anonymous_bytes", b"anonymous_bytes", "dead", b"dead", "disk_bytes", b"disk_bytes", "index", b"index", "live", b"live", "mapped_bytes", b"mapped_bytes", "segment", b"segment", "state", b"state", "texts", b"texts"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anonymous_bytes", b"anonymous_bytes", "dead", b"dead", "disk_bytes", b"disk_bytes", "index", b"index", "live", b"live", "mapped_bytes", b"mapped_bytes", "recall", b"recall", "segment", b"segment", "state", b"state", "texts", b"texts"]) -> None: ...
 
 global___SegmentStats = SegmentStats
 
@@ -122,6 +192,24 @@ class CollectionStats(google.protobuf.message.Message):
         ) -> None: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
+    @typing.final
+    class RecallEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> global___Recall: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: global___Recall | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     NAME_FIELD_NUMBER: builtins.int
     LIVE_FIELD_NUMBER: builtins.int
     DEAD_FIELD_NUMBER: builtins.int
@@ -137,6 +225,7 @@ class CollectionStats(google.protobuf.message.Message):
     TEXTS_FIELD_NUMBER: builtins.int
     INDEXED_TEXTS_FIELD_NUMBER: builtins.int
     PUT_OFF_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The collection."""
     live: builtins.int
@@ -171,6 +260,10 @@ class CollectionStats(google.protobuf.message.Message):
     def segments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SegmentStats]:
         """Its segments, oldest first."""
 
+    @property
+    def recall(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, global___Recall]:
+        """By vector field, of all its graphs together: as far as it was measured in idle time."""
+
     def __init__(
         self,
         *,
@@ -189,8 +282,9 @@ class CollectionStats(google.protobuf.message.Message):
         texts: builtins.int = ...,
         indexed_texts: builtins.int = ...,
         put_off: builtins.str = ...,
+        recall: collections.abc.Mapping[builtins.str, global___Recall] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "dead", b"dead", "indexed", b"indexed", "indexed_texts", b"indexed_texts", "indexing", b"indexing", "insertions_per_row", b"insertions_per_row", "live", b"live", "longest_pause_ms", b"longest_pause_ms", "name", b"name", "put_off", b"put_off", "segments", b"segments", "seq", b"seq", "state", b"state", "texts", b"texts", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "dead", b"dead", "indexed", b"indexed", "indexed_texts", b"indexed_texts", "indexing", b"indexing", "insertions_per_row", b"insertions_per_row", "live", b"live", "longest_pause_ms", b"longest_pause_ms", "name", b"name", "put_off", b"put_off", "recall", b"recall", "segments", b"segments", "seq", b"seq", "state", b"state", "texts", b"texts", "vectors", b"vectors"]) -> None: ...
 
 global___CollectionStats = CollectionStats
 

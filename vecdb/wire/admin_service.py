@@ -16,6 +16,7 @@ from vecdb.v1 import admin_pb2 as pb
 from vecdb.v1 import admin_pb2_grpc
 from vecdb.wire import archives, convert
 from vecdb.wire.calls import Calls
+from vecdb.wire.limits import check_recall
 
 if TYPE_CHECKING:
     from vecdb.engine.database import Database
@@ -60,6 +61,14 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
                 raise
             return pb.WaitIndexedResponse(indexed=False)
         return pb.WaitIndexedResponse(indexed=True)
+
+    def MeasureRecall(
+        self, request: pb.MeasureRecallRequest, context: grpc.ServicerContext
+    ) -> pb.MeasureRecallResponse:
+        asked = convert.recall_request_from_proto(request)
+        check_recall(asked, self._info.limits)
+        measured = self._database.measure_recall(self._calls.context(context), request.collection, asked)
+        return convert.measured_recall_to_proto(measured)
 
     def SetIndexing(self, request: pb.SetIndexingRequest, context: grpc.ServicerContext) -> pb.SetIndexingResponse:
         mode = convert.indexing_from_proto(request.indexing)

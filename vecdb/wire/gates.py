@@ -11,8 +11,8 @@ from vecdb.wire.admission import Gate
 
 CHANGES = 16  # they wait for the disk, one after another
 LOOKS = 32  # they may wait for a collection that loads
-SLOW = 8  # compacting, waiting, checking, opening again: few at a time
 ARCHIVES = 4  # each reads or writes as much as the disk and a core can: more at once would be no faster
+SLOW = 8  # compacting, waiting, checking, measuring, opening again: few at a time
 
 _COLLECTIONS = collections_pb2.DESCRIPTOR.services_by_name["CollectionsService"].full_name
 _POINTS = points_pb2.DESCRIPTOR.services_by_name["PointsService"].full_name
@@ -49,8 +49,8 @@ class Gates:
             _ADMIN: {
                 "SetIndexing": changes,
                 "Stats": looks,
-                **dict.fromkeys(("Compact", "WaitIndexed", "Check", "Reopen"), slow),
                 **dict.fromkeys(("Snapshot", "Restore"), archives),
+                **dict.fromkeys(("Compact", "WaitIndexed", "Check", "Reopen", "MeasureRecall"), slow),
             },
         }
         self.by_method = {f"/{service}/{name}": gate for service, of in named.items() for name, gate in of.items()}

@@ -10,6 +10,7 @@ from vecdb.errors import InvalidArgument, TooLarge
 from vecdb.model.info import MAX_ANALYZED_TEXTS, MAX_QUERIES_CHARACTERS, Limits
 from vecdb.model.keyword import Keyword
 from vecdb.model.query import SearchRequest
+from vecdb.model.recall import RecallRequest
 from vecdb.model.schema import Schema
 
 
@@ -44,6 +45,11 @@ def check_search(request: SearchRequest, limits: Limits) -> None:
             expected=f"<= {MAX_QUERIES_CHARACTERS} characters",
             received=str(characters),
         )
+
+
+def check_recall(request: RecallRequest, limits: Limits) -> None:
+    """Refuse a measurement by searches that are too wide. Raises InvalidArgument."""
+    _at_most(request.ef or 0, limits.ef, "ef out of range", "ef")
 
 
 def check_texts(n: int, field: str) -> None:

@@ -39,6 +39,12 @@ from vecdb.wire.convert.reads import (
     order_from_proto,
     order_to_proto,
 )
+from vecdb.wire.convert.recall import (
+    measured_recall_from_proto,
+    measured_recall_to_proto,
+    recall_request_from_proto,
+    recall_request_to_proto,
+)
 from vecdb.wire.convert.schema import (
     change_from_proto,
     change_to_proto,
@@ -91,10 +97,14 @@ __all__ = [
     "filter_to_proto",
     "indexing_from_proto",
     "indexing_to_proto",
+    "measured_recall_from_proto",
+    "measured_recall_to_proto",
     "optional_filter",
     "order_from_proto",
     "order_to_proto",
     "points_from_proto",
+    "recall_request_from_proto",
+    "recall_request_to_proto",
     "request_id_from_proto",
     "restore_report_from_proto",
     "restore_report_to_proto",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vecdb.model.collection import CollectionStats, DatabaseStats, SegmentStats
 from vecdb.model.info import Limits, ServerInfo
 from vecdb.v1 import admin_pb2, stats_pb2
+from vecdb.wire.convert.recall import recalls_from_proto, recalls_to_proto
 from vecdb.wire.convert.schema import INDEXING_CODES, indexing_from_proto
 from vecdb.wire.convert.snapshots import pin_from_proto, pin_to_proto
 from vecdb.wire.convert.writes import seq_from_proto, seq_to_proto
@@ -32,6 +33,7 @@ def collection_stats_to_proto(stats: CollectionStats) -> stats_pb2.CollectionSta
                 mapped_bytes=segment.mapped_bytes,
                 disk_bytes=segment.disk_bytes,
                 texts=segment.texts,
+                recall=recalls_to_proto(segment.recall),
             )
             for segment in stats.segments
         ],
@@ -40,6 +42,7 @@ def collection_stats_to_proto(stats: CollectionStats) -> stats_pb2.CollectionSta
         texts=stats.texts,
         indexed_texts=stats.indexed_texts,
         put_off=stats.put_off,
+        recall=recalls_to_proto(stats.recall),
     )
 
 
@@ -65,6 +68,7 @@ def collection_stats_from_proto(message: stats_pb2.CollectionStats) -> Collectio
                 mapped_bytes=segment.mapped_bytes,
                 disk_bytes=segment.disk_bytes,
                 texts=dict(segment.texts),
+                recall=recalls_from_proto(segment.recall),
             )
             for segment in message.segments
         ],
@@ -73,6 +77,7 @@ def collection_stats_from_proto(message: stats_pb2.CollectionStats) -> Collectio
         texts=message.texts,
         indexed_texts=message.indexed_texts,
         put_off=message.put_off,
+        recall=recalls_from_proto(message.recall),
     )
 
 

@@ -48,6 +48,7 @@ def search_to_proto(collection: str, request: SearchRequest) -> search_pb2.Searc
         highlight=highlight_to_proto(request.highlight),
         modifiers=map(modifier_to_proto, request.modifiers),
         mmr=mmr_to_proto(request.mmr),
+        target_recall=request.target_recall,
     )
     for leg in request.legs:
         fill_leg(message.legs.add(), leg)
@@ -72,6 +73,7 @@ def search_from_proto(message: search_pb2.SearchRequest) -> SearchRequest:
         highlight=highlight_from_proto(message.highlight) if message.HasField("highlight") else None,
         modifiers=[modifier_from_proto(one, f"modifiers[{i}]") for i, one in enumerate(message.modifiers)],
         mmr=mmr_from_proto(message.mmr) if message.HasField("mmr") else None,
+        target_recall=message.target_recall if message.HasField("target_recall") else None,
     )
     if request.legs and not request.queries:
         raise InvalidArgument("there is nothing to search for", field="legs", expected=">= 1 query", received="0")
