@@ -1018,6 +1018,26 @@ class Histories(RuleBasedStateMachine):
         for site in self.sites:
             site.call(what, remote)
 
+    @rule(batch=batches, chain=st.booleans(), remote=st.booleans())
+    def restore(self, batch: Sequence[Sketch], chain: bool, remote: bool) -> None:
+        """The collection is archived, dropped and restored; ``chain``: with what was written after a first archive."""
+        self.sweep()
+        whole, later = ({site.name: self.folder / f"{site.name}.{i}.vdb" for site in self.sites} for i in range(2))
+        for site in self.sites:
+            site.archive(whole[site.name], remote)
+        if chain:
+            self.carry_out(self.fill(batch, self.limited), self.limited, remote)
+        for site in self.sites:
+            archives = [whole[site.name]]
+            if chain:
+                site.archive(later[site.name], remote, base=whole[site.name])
+                archives.append(later[site.name])
+            site.restore(archives, remote)
+            self.compare_all(site)
+        self.pins.clear()
+        self.synced = self.model.seq
+        self.sent = [replace(sent, steps=[]) for sent in self.sent]  # what was sent before is not remembered
+
     @rule(seed=seeds, opening=st.booleans())
     def trouble(self, seed: int, opening: bool) -> None:
         """Maintenance stopped at some point, or files damaged before they are loaded."""

@@ -101,6 +101,17 @@ class Site:
         for info in (*client.list_collections(), self.collection(remote=remote).describe()):
             assert (info.name, info.aliases) == (self.called, () if self.alias is None else (self.alias,))
 
+    def archive(self, file: Path, remote: bool, base: Path | None = None) -> None:
+        """Write a snapshot of the collection."""
+        self._clients[False, remote].snapshot(file, [self.called], base=base)
+
+    def restore(self, archives: list[Path], remote: bool) -> None:
+        """Drop the collection, and make it again of its archives."""
+        client = self._clients[False, remote]
+        client.drop_collection(self.called)
+        (made,) = client.restore(archives).collections
+        assert (made.name, made.points) == (self.called, self.collection().count())
+
     def check(self) -> list[str]:
         """What is wrong with it."""
         return self._clients[False, False].check()
