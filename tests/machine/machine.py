@@ -1035,6 +1035,7 @@ class Histories(RuleBasedStateMachine):
             site.restore(archives, remote)
             self.compare_all(site)
         self.pins.clear()
+        self.replicas.clear()  # it is another collection, which has no changes yet
         self.synced = self.model.seq
         self.sent = [replace(sent, steps=[]) for sent in self.sent]  # what was sent before is not remembered
 
