@@ -36,6 +36,8 @@ REFUSED_PATIENCE_S = 5.0
 """Deadline of a write where the builder may be unable to make room for it."""
 MOST_PASSES = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "texts": 2, "restore": 1}
 """At which pass at the latest a failpoint ends a round, by the first part of its name."""
+LEADS_TO = {"restore": "copy", "texts": "analyze otherwise", "shed": "add or drop a field", "drop": "drop"}
+"""What an operator does that passes a failpoint, by the first part of its name; the others are passed all the time."""
 STALL_MS = 300
 HARMS = ("flipped", "cut", "removed")
 PATIENCE_S = 60.0
@@ -440,8 +442,8 @@ class Chain:
             **{"remember": self._draw.random() < 0.8, **orders},
         )
 
-    def _round(self, fault: Fault) -> None:
-        with self._working(fault) as (child, now):
+    def _round(self, fault: Fault, **orders: Any) -> None:
+        with self._working(fault, **orders) as (child, now):
             self._until(child, fault, now)
         self._between()
 

@@ -112,6 +112,7 @@ class Orders:
     loading count from the start, the others from ``work``. ``durable``: share of writes that ask for fsync.
     ``patience_s``: deadline of a write. ``remember``: keep request ids, else logs are cut short at once.
     ``reopen``: close and open the database now and then.
+    ``favours``: what the operator does most of the time, one of TENDED.
     ``brisk``: writes of few rows and nothing else, and bounds so wide that little else is synced. ``unreadable``: the
     disk fails reads, so any call may.
     """
@@ -122,6 +123,7 @@ class Orders:
     writers: int = 4
     durable: float = 1.0
     failpoints: str = ""
+    favours: str = ""
     brisk: bool = False
     unreadable: bool = False
     reopen: bool = True
@@ -473,6 +475,8 @@ class Workload:
         self._ending.wait(draw.random() * 0.1)
         chances = TENDED | {"reopen": 4 * self._orders.reopen}
         what = draw.choices(list(chances), list(chances.values()))[0]
+        if self._orders.favours and draw.random() < 0.7:
+            what = self._orders.favours
         try:
             self._tend(what, draw, draw.choices(NAMES, WEIGHTS)[0])
         except ReadOnly as error:
