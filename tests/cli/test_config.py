@@ -87,7 +87,6 @@ def test_sizes(text: str, nbytes: int) -> None:
     [
         ("max_memory", "much"),
         ("max_memory", "-1"),
-        ("max_memory", "0"),
         ("max_memory", "1x"),
         ("max_memory", ""),
         ("durability", "maybe"),

@@ -45,7 +45,7 @@ def test_both_kinds_have_the_same_methods(blocking: type, awaited: type) -> None
         assert ours.parameters == theirs.parameters, name
         result = str(ours.return_annotation)
         assert str(theirs.return_annotation) in (result, f"Async{result}"), name
-        assert inspect.iscoroutinefunction(other) == (name not in ("collection", "scroll")), name
+        assert inspect.iscoroutinefunction(other) == (name not in ("collection", "scroll", "changes")), name
 
 
 # -- an engine that waits until it is told to go on --

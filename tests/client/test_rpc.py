@@ -16,6 +16,7 @@ from vecdb.model.info import FEATURES
 from vecdb.model.order import OrderBy
 from vecdb.model.point import Put, PutMode, Rows, Select, VectorColumn, WriteBatch
 from vecdb.model.query import Near, SearchRequest
+from vecdb.model.recall import RecallRequest
 from vecdb.model.schema import Schema, VectorField
 from vecdb.model.schema_change import SetDefaultVector
 
@@ -41,6 +42,9 @@ GIVEN: dict[type, Call[Any]] = {
     calls.Changes: calls.Changes("docs", FeedRequest("now")),
     calls.Facet: calls.Facet("docs", FacetRequest(("a",), 10)),
     calls.SetIndexing: calls.SetIndexing("docs", "auto"),
+    calls.MeasureRecall: calls.MeasureRecall("docs", RecallRequest()),
+    calls.Snapshot: calls.Snapshot(None, None, bytearray().extend),
+    calls.Restore: calls.Restore([], None, {}, False),
 }
 ONE_METHOD = {calls.Scroll, calls.Ordered}
 """Two calls that are one on the wire: a walk by id, and one in another order."""
