@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from tests.engine.conftest import make
 from tests.engine.handle import PLAIN, SMALL, TWO, Handle, gaussian, names, upsert
 from vecdb import failpoint
 from vecdb.engine.database import Database
+from vecdb.engine.reaping import list_garbage
 from vecdb.errors import Closed, CollectionExists, CollectionNotFound, InvalidArgument
 from vecdb.model.context import CallContext
 from vecdb.model.filter.expression import F
@@ -238,6 +240,7 @@ def test_a_collection_is_not_let_go_of_under_somebody(open_db: Opener) -> None:
         c.upsert(names(5), gaussian(5))
     sealed.seal()
     dirty.delete("00001")
+    list_garbage(dirty.inner, time.time(), everything=True)
     view = held.look()
     held.upsert(["new"], gaussian(1))
     inner = {c.name: c.inner for c in (held, sealed, dirty, idle)}

@@ -80,11 +80,11 @@ def read_marker(path: Path) -> tuple[int, str]:
     try:
         document = orjson.loads((path / MARKER).read_bytes())
         format_number, identity = int(document["format"]), str(document["database"])
-        if set(document) == {"format", "database", "checksum"}:
-            if document["checksum"] != _checksum(format_number, identity):
+        if format_number <= FORMAT:  # what stands in a newer one is not known here
+            if set(document) not in ({"format", "database"}, {"format", "database", "checksum"}):
+                raise ValueError(f"it tells of {', '.join(sorted(document))}")
+            if document.get("checksum", checksum := _checksum(format_number, identity)) != checksum:
                 raise ValueError("its checksum is another")
-        elif format_number <= FORMAT and set(document) != {"format", "database"}:
-            raise ValueError(f"it tells of {', '.join(sorted(document))}")
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise DataLoss(f"{MARKER} of {path} is damaged: {error}") from error
     if format_number > FORMAT:
