@@ -34,7 +34,7 @@ from vecdb.errors import IndexingBehind
 ROOT = Path(__file__).parents[2]
 REFUSED_PATIENCE_S = 5.0
 """Deadline of a write where the builder may be unable to make room for it."""
-MOST_PASSES = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "texts": 2, "restore": 1}
+MOST_PASSES = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "texts": 1, "restore": 1}
 """At which pass at the latest a failpoint ends a round, by the first part of its name."""
 LEADS_TO = {"restore": "copy", "texts": "analyze otherwise", "shed": "add or drop a field", "drop": "drop"}
 """What an operator does that passes a failpoint, by the first part of its name; the others are passed all the time."""
@@ -292,10 +292,9 @@ class Chain:
 
     def kill_at(self, name: str) -> None:
         """A round that ends at a failpoint, at one of the first times it is passed."""
-        most = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "texts": 2, "restore": 2}.get(
-            name.partition(".")[0], 4
-        )
-        self._round(Fault(1 << 60, failpoint=f"{name}=kill:{self._draw.randint(1, most)}"))
+        part = name.partition(".")[0]
+        fault = Fault(1 << 60, failpoint=f"{name}=kill:{self._draw.randint(1, MOST_PASSES.get(part, 4))}")
+        self._round(fault, favours=LEADS_TO.get(part, ""))
 
     def fail_sync(self, call: str, when: str) -> None:
         """A round in which a call (fdatasync, fsync) fails: the n-th of each thread, or (``3+``) all from there on."""

@@ -507,6 +507,8 @@ class Workload:
                 analyzed = TextField(analyzer, keywords=draw.random() < 0.9)
                 change: SchemaChange = SetTextField("", analyzed)
                 self._set(name, "text", text_setting(analyzed), lambda: self._change(name, change))
+                if draw.random() < 0.5:
+                    self.database.wait_indexed(CallContext.within(0.5), called)
             case "time to live":
                 change = SetTtl(draw.choice([0, LASTING]))
                 self._set(name, "ttl_ms", change.ttl_ms, lambda: self._change(name, change))
