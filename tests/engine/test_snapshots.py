@@ -217,6 +217,7 @@ class TestWhole:
         c.upsert(names(200), np.ones((200, 4), np.float32))
         assert restore(c.db, archive(c.db), rename={"c": "d"}).collections[0].recall == {"": 1.0}
 
+    @pytest.mark.hnswlib
     def test_indexing_goes_on_behind(self, open_db: Opener) -> None:
         c = make(open_db())
         c.upsert(names(100), gaussian(100))
