@@ -7,6 +7,7 @@ It answers every search with the same ten hits, RAG rows when their contents are
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from vecdb.engine.options import EngineOptions
 from vecdb.model.context import CallContext
 from vecdb.model.point import Points
 from vecdb.model.query import SearchAnswer, SearchRequest
+from vecdb.model.state import DatabaseState
 from vecdb.wire.lifetime import run
 from vecdb.wire.server import Server, ServerOptions
 
@@ -34,8 +36,11 @@ class _Nothing:
         request.validate()
         return self._answers[request.select.payload]
 
-    def failure(self) -> None:
-        return None
+    def state(self) -> DatabaseState:
+        return DatabaseState()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Nothing ever changes."""
 
 
 def answer(full: bool) -> SearchAnswer:
