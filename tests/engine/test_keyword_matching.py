@@ -238,3 +238,15 @@ def test_a_term_that_only_texts_of_another_analyzer_hold_adds_nothing() -> None:
     assert [(scorer.holding, scorer.bound > 0) for scorer in both.adding] == [(1, False), (1, True)]
     documents, _ = both.find(CallContext(), 10, 2, phrases.Verifier(shelf._texts))
     assert documents.tolist() == [1]
+
+
+@pytest.mark.parametrize("query", [Words("1*", language=True), Words("reed", fuzzy=2)])
+def test_texts_of_two_analyzers_count_a_prefix_or_a_typo_alike(query: Words) -> None:
+    """A field is indexed anew: what a word stands for is held by texts of either."""
+    some = ["17", "red", "1", "reed", "19", "feed", "16", "rend"]
+    shelf = Shelf({"": some}, 4, set(), set(), {"": MULTILINGUAL})
+    (field,) = shelf.fields
+    english = made_analyzer("english", ())
+    sources = [replace(one, analyzer=english) if i % 2 else one for i, one in enumerate(field.sources)]
+    shelf.fields = [replace(field, sources=tuple(sources))]
+    shelf.agrees(query, 10)

@@ -67,7 +67,7 @@ def units(
     fuzzy: int = 0,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[Unit, ...]:
-    """What the clauses ask for in texts indexed by one analyzer, whose terms are those of ``sources``, in order.
+    """What the clauses ask for in texts indexed by one analyzer, in order, where ``sources`` hold all terms there are.
 
     A clause without terms (only punctuation, only stop words) asks for nothing. A *word with a sign* that is several
     terms (+数据库, -wi-fi) is wanted side by side, as it is written, and scores as a word does. A *prefix* stands for

@@ -125,18 +125,17 @@ def asked(context: CallContext, clauses: Sequence[Clause], fields: Sequence[Fiel
 
 
 def _units(context: CallContext, clauses: Sequence[Clause], field: Field, fuzzy: int) -> dict[object, tuple[Unit, ...]]:
-    """What is asked for, by the analyzers of the field's texts: two, while it is indexed anew."""
-    by_identity: dict[object, list[Source]] = {}
-    for source in field.sources:
-        by_identity.setdefault(source.analyzer.identity, []).append(source)
+    """What is asked for, by the analyzers of the field's texts: two, while it is indexed anew.
+
+    Either way a prefix or a typo stands for terms of all the texts, so that both count it alike.
+    """
+    analyzers = {source.analyzer.identity: source.analyzer for source in field.sources}
+    every = [source.postings for source in field.sources]
 
     def check() -> None:
         context.check("looking up words")
 
-    return {
-        identity: units(clauses, sources[0].analyzer, [source.postings for source in sources], fuzzy, check)
-        for identity, sources in by_identity.items()
-    }
+    return {identity: units(clauses, analyzer, every, fuzzy, check) for identity, analyzer in analyzers.items()}
 
 
 def _held(field: Field, groups: Collection[Shares]) -> dict[Shares, list[Held]]:
