@@ -72,6 +72,7 @@ async def _beat(pauses: list[float]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_thousand_searches_over_grpc_do_not_stop_the_loop(served: str) -> None:
     async def use() -> float:
         async with vecdb.connect_async(served, timeout=120) as db:
@@ -81,6 +82,7 @@ def test_a_thousand_searches_over_grpc_do_not_stop_the_loop(served: str) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_thousand_searches_in_this_process_do_not_stop_the_loop(tmp_path: Path) -> None:
     async def use() -> float:
         async with vecdb.open_async(tmp_path / "data", timeout=120) as db:

@@ -65,6 +65,7 @@ class Awaited:
 
     def __init__(self, address: str, headers: Any) -> None:
         self.loop = asyncio.new_event_loop()
+        self._searches: list[Future[bytes | None]] = []
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
         self._run(self._begin(address, headers))
@@ -77,7 +78,8 @@ class Awaited:
         return asyncio.run_coroutine_threadsafe(what, self.loop).result(60)
 
     def submit(self, request: bytes, timeout: float | None) -> Future[bytes | None]:
-        return asyncio.run_coroutine_threadsafe(self._streams.search(request, timeout), self.loop)
+        self._searches.append(asyncio.run_coroutine_threadsafe(self._streams.search(request, timeout), self.loop))
+        return self._searches[-1]
 
     def search(self, request: bytes, timeout: float | None) -> bytes | None:
         return self.submit(request, timeout).result(60)
@@ -85,7 +87,12 @@ class Awaited:
     async def _end(self) -> None:
         self._streams.close()
         await self._channel.close()
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        await asyncio.gather(*map(asyncio.wrap_future, self._searches), return_exceptions=True)
+        # As ``asyncio.run`` does: with the last channel gRPC stops the thread that would end its own tasks.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def close(self) -> None:
         if not self.loop.is_closed():
