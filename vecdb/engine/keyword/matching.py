@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vecdb.engine.keyword.clauses import Group, Unit, units
-from vecdb.engine.keyword.counting import Field, Held, Source, holding, united
+from vecdb.engine.keyword.counting import Field, Held, holding, united
 from vecdb.engine.keyword.language import Clause, Sign
 from vecdb.engine.keyword.phrases import Verifier, best_first
 from vecdb.engine.keyword.scoring import Scorer, Scores, TermScores, best, sums, union
