@@ -45,15 +45,20 @@ from tests.machine.model import (
 from tests.machine.shared_site import SharedSite
 from tests.machine.sites import OPTIONS, TENANT, EngineSite, Site, engines
 from vecdb import failpoint
+from vecdb.client.client import Client
 from vecdb.client.collection import Collection
 from vecdb.client.modifiers import Boost, Decay
 from vecdb.client.near import Near
 from vecdb.client.operations import Insert, Update, Upsert
+from vecdb.client.transport_embedded import EmbeddedTransport
 from vecdb.engine import planner
+from vecdb.engine.database import Database
+from vecdb.engine.repair import RepairReport, repair
 from vecdb.engine.view import View
 from vecdb.errors import (
     ChangesGone,
     ConditionFailed,
+    DataLoss,
     DimensionMismatch,
     Internal,
     InvalidArgument,
@@ -198,11 +203,12 @@ class Sent:
 
 
 class Histories(RuleBasedStateMachine):
-    """See the module. ``recall``, ``kills`` (of servers) and ``followed`` are of all histories of a run."""
+    """See the module. ``recall``, ``kills`` (of servers), ``followed`` and ``salvaged`` are of all of a run."""
 
     recall = Recall()
     kills = 0
     followed = 0
+    salvaged = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -1049,6 +1055,60 @@ class Histories(RuleBasedStateMachine):
         else:
             what = str(rng.choice(["maintain", "compact", "cover"]))
             self.care_stopped(str(rng.choice(IN_CARE)), int(rng.integers(1, 4)), what)
+
+    @rule(seed=seeds, harm=st.booleans())
+    def salvage(self, seed: int, harm: bool) -> None:
+        """A copy of all files, one damaged at times, is salvaged: what is there is true, what is not is told."""
+        self.sweep()
+        self.pins.clear()
+        rng = np.random.default_rng(seed)
+        damaged, made = self.folder / "damaged", self.folder / "made"
+        self.engines[0].copy(damaged)
+        if harm:
+            files = sorted(path for path in damaged.rglob("*") if path.is_file())
+            damage(files[rng.integers(len(files))], rng)
+        try:
+            report = repair(damaged, made, self.model.clock)
+            if not report.whole:
+                assert harm
+                Histories.salvaged += 1
+            self.compare_salvaged(made, report)
+        except DataLoss:
+            assert harm  # nothing at all could be read
+        finally:
+            for folder in (damaged, made):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def compare_salvaged(self, made: Path, report: RepairReport) -> None:
+        """What was salvaged, against what there was."""
+        name = self.engines[0].called
+        said = next((c for c in report.collections if c.name == name), None)
+        if said is None or said.inferred:  # its catalog entry is gone
+            assert not report.whole
+            return
+        db = Database.open(made, OPTIONS["small"], self.model.clock)
+        with Client(EmbeddedTransport(db), None) as client:
+            if said.stale_name is not None:
+                for point in client.collection(said.stale_name).scroll():
+                    assert any(
+                        point.payload == points[point.id].payload for points in self.history if point.id in points
+                    )
+            if name not in {info.name for info in client.list_collections()}:
+                assert said.problems or not report.certain
+                return
+            collection = client.collection(name)
+            points = {point.id: point for point in collection.scroll(with_vectors=True)}
+            salvaged = {i: replace(self.model.points[i], version=point.version) for i, point in points.items()}
+            assert all(same(point, salvaged[i]) for i, point in points.items())
+            missing = self.model.points.keys() - salvaged.keys()
+            assert missing <= set(said.lost) or (missing and said.problems)
+            model = self.model.at(salvaged, collection.stats().seq)
+            near = Near(query("plan", 0), "plan")
+            result = collection.search(near.vector, using="plan", exact=True, limit=1000, with_vectors=True)
+            self.compare(result, model.ranked([near], None, None, 0), model)
+            result = collection.search(text=EVERYTHING, limit=1000, with_vectors=True)
+            self.compare(result, model.ranked([Words(EVERYTHING)], None, None, 0), model)
+            assert client.check() == []
 
     def care_stopped(self, name: str, nth: int, what: str) -> None:
         """Whatever is stopped half way changes nothing, and is done again some other time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -199,6 +200,12 @@ class EngineSite(Site):
         left = self._kv.durable_copy(keep)
         self.close()
         self._kv = left
+        self.open()
+
+    def copy(self, folder: Path) -> None:
+        """Copy its files, as they are while it is closed."""
+        self.close()
+        shutil.copytree(self._folder, folder)
         self.open()
 
     def derived_files(self) -> list[Path]:

@@ -19,7 +19,7 @@ LEAST_RECALL = 0.9
 def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     patch.setattr(os, "fsync", lambda file: None)  # no power is cut under a file here, and it is most of the time
     patch.setattr(shared_start, "SERVER", SERVER)
-    Histories.recall, Histories.kills, Histories.followed = Recall(), 0, 0
+    Histories.recall, Histories.kills, Histories.followed, Histories.salvaged = Recall(), 0, 0, 0
     run_state_machine_as_test(
         Histories,
         settings=hypothesis.settings(
@@ -45,3 +45,4 @@ def test_every_site_agrees_with_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(3600)
 def test_every_site_agrees_with_a_dict_for_long(monkeypatch: pytest.MonkeyPatch, bounded: Callable[[int], int]) -> None:
     run(monkeypatch, histories=bounded(150), steps=80)
+    assert Histories.salvaged > 0

@@ -73,6 +73,8 @@ def _repair(where: Target, new: str, as_json: bool) -> None:
 def _print(report: RepairReport) -> None:
     for problem in report.problems:
         click.echo(f"damaged: {problem}")
+    if not report.complete:
+        click.echo("the list of collections was not read whole: there may have been others")
     for one in report.collections:
         click.echo(f"collection {one.name!r}: {one.points:,} points salvaged, {one.lost_points:,} lost")
         if one.stale_name is not None:

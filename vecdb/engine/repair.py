@@ -2,16 +2,18 @@
 
 A point is salvaged when its pointer, which says which of its versions is the newest, and all it points to can be read.
 It is lost when they cannot, and then known by its id, unless its pointer is what is gone: then its body may still be
-there, but nobody knows whether a later write replaced or deleted it. Such points, and all points where a log or the
-list of files is damaged, are kept apart, in a collection of their own beside the other.
+there, but nobody knows whether a later write replaced or deleted it. Such points, what other tables hold of the range
+of one that is missing, and all points where a log or the list of files is damaged, are kept apart, in a collection of
+their own beside the other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from vecdb.model.sparse import SparseColumn, SparseVectors
 from vecdb.storage import codec, files, keys
 from vecdb.storage.codec import NO_ROW, SPARSE, Body
 from vecdb.storage.kv import KV, prefix_end
-from vecdb.storage.rocksdb import Salvaged, salvage
+from vecdb.storage.rocksdb import Salvaged, salvage, salvage_tables
 
 log = logging.getLogger(__name__)
 
@@ -73,23 +75,31 @@ class SalvagedCollection:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """``problems``: the files that are damaged. ``certain``: what is under its own name is as it was last written."""
+    """``problems``: the files that are damaged. ``certain``: what is under its own name is as it was last written.
+
+    ``complete``: the catalog was read, so every collection that there was is told of.
+    """
 
     source: str
     target: str
     certain: bool
+    complete: bool
     problems: Sequence[str]
     collections: Sequence[SalvagedCollection]
 
     @property
     def whole(self) -> bool:
         """Whether nothing was lost, and nothing kept apart."""
-        return self.certain and not any(c.lost_points or c.stale or c.inferred or c.problems for c in self.collections)
+        damaged = any(c.lost_points or c.stale or c.inferred or c.problems for c in self.collections)
+        return self.certain and self.complete and not damaged
 
 
-def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> RepairReport:
+def repair(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], clock: Callable[[], float] = time.time
+) -> RepairReport:
     """Write what can be read in ``source`` to the new directory ``target``; each point is a new write there.
 
+    ``clock`` (seconds since 1970) says what has expired.
     Raises DataDirInUse while a process has ``source`` open, DataDirUnusable when ``target`` holds something,
     FormatTooNew, DataLoss where nothing at all can be read.
     """
@@ -104,36 +114,59 @@ def repair(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Re
     except (DataLoss, FileNotFoundError) as error:
         problems.append(str(error))
     with salvage(source / ROCKSDB) as found:
-        db = Database.open(target, EngineOptions())
+        db = Database.open(target, EngineOptions(), clock)
         try:
-            collections = _Salvage(found, db).run()
+            salvaging = _Salvage(db, clock)
+            salvaging.take(found)
+            if salvaging.unread and found.blobs is None:
+                with contextlib.suppress(DataLoss), salvage_tables(source / ROCKSDB) as rest:
+                    salvaging.take(rest, "only tables tell of it that may be older than what is gone")
         finally:
             db.close()
-        return RepairReport(str(source), str(target), found.certain, [*problems, *found.problems], collections)
+    problems += [*found.problems, *salvaging.problems]
+    complete, collections = not salvaging.problems, list(salvaging.collections.values())
+    return RepairReport(str(source), str(target), found.certain, complete, list(dict.fromkeys(problems)), collections)
 
 
 class _Salvage:
-    def __init__(self, found: Salvaged, db: Database) -> None:
+    """Takes from one store after another what is not known yet. ``problems``: why the catalog was not read whole."""
+
+    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
+        self._db = db
+        self._clock = clock
+        self._now_ms = int(1000 * clock())
+        self._known: dict[int, set[str]] = {}  # by collection that was not read whole, the ids of which all is known
+        self._entry: dict[int, Entry] = {}
+        self.collections: dict[int, SalvagedCollection] = {}
+        self.problems: list[str] = []
+
+    @property
+    def unread(self) -> bool:
+        """Whether there is something of which nothing is known."""
+        return bool(self._known or self.problems)
+
+    def take(self, found: Salvaged, if_new: str | None = None) -> None:
+        """All that can be read in a store, but for collections that were read whole, and ids that are known.
+
+        ``if_new``: the problem of a collection that the stores before did not have.
+        """
         self._kv: KV = found.kv
         self._blobs = found.blobs
         self._certain = found.certain
-        self._db = db
-        self._now_ms = int(1000 * time.time())
-
-    def run(self) -> list[SalvagedCollection]:
         entries, told = self._entries()
-        out = []
         for number, entry in sorted(entries.items()):
-            said = SalvagedCollection("" if entry is None else entry.name, problems=list(told.get(number, ())))
-            if entry is None:
-                entry = self._infer(number, said)
-                if entry is None:
-                    continue
-            out.append(said)
-            said.name = entry.name
-            self._collection(entry, said)
+            if number in self.collections and number not in self._known:
+                continue
+            if (said := self.collections.get(number)) is None:
+                said = SalvagedCollection("", problems=[] if if_new is None else [if_new])
+            for problem in told.get(number, ()):
+                said.say(problem)
+            entry = self._entry.get(number) or entry or self._infer(number, said)
+            if entry is not None:
+                said.name = entry.name
+                self._entry[number], self.collections[number] = entry, said
+                self._collection(entry, said)
         self._aliases({number: entry.name for number, entry in entries.items() if entry is not None})
-        return out
 
     # -- the catalog
 
@@ -141,14 +174,14 @@ class _Salvage:
         """Every collection that has an entry or rows; None where its entry cannot be read. And what was wrong."""
         entries: dict[int, Entry | None] = {}
         told: dict[int, list[str]] = {}
-        for key, value in self._scan(b"c", b"d", []):
+        for key, value in self._scan(b"c", b"d", self.problems):
             number = keys.collection_number(key)
             try:
                 entries[number] = catalog.decode(number, value)
             except DataLoss as error:
                 entries[number] = None
                 told[number] = [error.message]
-        dropped = {keys.collection_number(key) for key, _ in self._scan(b"x", b"y", [])}
+        dropped = {keys.collection_number(key) for key, _ in self._scan(b"x", b"y", self.problems)}
         for kind in (b"p", b"b"):
             number = 0
             while first := self._first(kind + number.to_bytes(4, "big"), prefix_end(kind)):
@@ -159,7 +192,7 @@ class _Salvage:
         return entries, told
 
     def _first(self, start: bytes, end: bytes) -> bytes | None:
-        return next((key for key, _ in self._scan(start, end, [])), None)
+        return next((key for key, _ in self._scan(start, end, self.problems)), None)
 
     def _infer(self, number: int, said: SalvagedCollection) -> Entry | None:
         """A name and a schema for rows without an entry, from the bodies and vectors of them."""
@@ -191,7 +224,7 @@ class _Salvage:
 
     def _aliases(self, names: dict[int, str]) -> None:
         made = {info.name for info in self._db.list_collections(CallContext())}
-        for key, value in self._scan(b"a", b"b", []):
+        for key, value in self._scan(b"a", b"b", self.problems):
             try:
                 name = names.get(codec.decode_alias(value))
             except VecdbError:
@@ -203,12 +236,13 @@ class _Salvage:
 
     def _collection(self, entry: Entry, said: SalvagedCollection) -> None:
         number, stale_name = entry.number, f"{entry.name[: 128 - len(STALE)]}{STALE}"
-        sure = _Writer(self._db, entry, entry.name)
-        stale = _Writer(self._db, entry, stale_name)
+        sure = _Writer(self._db, entry, entry.name, self._clock)
+        stale = _Writer(self._db, entry, stale_name, self._clock)
         if self._certain:
             sure.make()
         met: list[str] = []
-        known: set[str] = set()
+        known = self._known.pop(number, set())
+        before = frozenset(known)
         for key, value in self._scan(keys.pointer_prefix(number), keys.pointer_prefix(number + 1), met):
             try:
                 point_id, pointer = keys.pointer_id(key), codec.decode_pointer(value)
@@ -216,7 +250,7 @@ class _Salvage:
                 met.append(str(error))
                 continue
             known.add(point_id)
-            if pointer.deleted:
+            if pointer.deleted or point_id in before:
                 continue
             try:
                 body = self._body(number, pointer.row)
@@ -228,12 +262,15 @@ class _Salvage:
             except DataLoss as error:
                 said.lose(point_id, error.message)
         if met:
-            said.problems += met[:100]
+            for problem in met:
+                said.say(problem)
             self._orphans(entry, known, stale, said)
+            self._known[number] = known
         sure.flush()
         stale.flush()
-        said.points, said.stale = sure.count, stale.count
-        said.stale_name = stale_name if stale.count else None
+        said.points += sure.count
+        said.stale += stale.count
+        said.stale_name = stale_name if stale.count else said.stale_name
 
     def _orphans(self, entry: Entry, known: set[str], stale: _Writer, said: SalvagedCollection) -> None:
         """Where pointers cannot be read: the newest body of each id that has none."""
@@ -252,6 +289,7 @@ class _Salvage:
                 continue
             if body.id not in known:
                 newest[body.id] = max(newest.get(body.id, (0, 0)), (body.seq, keys.body_row(key)))
+        known.update(newest)
         for point_id, (_, row) in newest.items():
             try:
                 body = self._body(number, row)
@@ -348,10 +386,11 @@ class _Salvage:
 class _Writer:
     """Writes points to a collection of the new database, which is made when there is one."""
 
-    def __init__(self, db: Database, entry: Entry, name: str) -> None:
+    def __init__(self, db: Database, entry: Entry, name: str, clock: Callable[[], float]) -> None:
         self._db = db
         self._entry = entry
         self._name = name
+        self._clock = clock
         self._bodies: list[Body] = []
         self._vectors: list[dict[str, bytes]] = []
         self._nbytes = 0
@@ -360,7 +399,7 @@ class _Writer:
 
     def make(self) -> None:
         if not self._made:
-            self._db.create_collection(CallContext(), self._name, self._entry.schema)
+            self._db.create_collection(CallContext(), self._name, self._entry.schema, exist_ok=True)
             self._made = True
 
     def add(self, body: Body, vectors: dict[str, bytes]) -> None:
@@ -375,7 +414,7 @@ class _Writer:
         if not self._bodies:
             return
         self.make()
-        fields, now_ms = self._entry.fields, int(1000 * time.time())
+        fields, now_ms = self._entry.fields, int(1000 * self._clock())
         vectors: dict[str | None, VectorColumn] = {}
         for name in fields.vectors:
             there = [i for i, held in enumerate(self._vectors) if name in held]

@@ -480,13 +480,7 @@ def salvage(path: Path) -> Iterator[Salvaged]:
         kv = RocksKV(path, read_on, folder, "it is salvaged")
     except VecdbError:
         folder.cleanup()
-        folder = _link(path, copied=True)
-        try:
-            rocksdict.Rdict.repair(folder.name, _rocks_options(read_on))
-            kv, blobs, whole = RocksKV(path, read_on, folder, "it is salvaged"), Blobs(path), False
-        except Exception as error:
-            folder.cleanup()
-            raise DataLoss(f"nothing can be read in {path}: {error}") from error
+        kv, blobs, whole = *_rebuilt(path), False
     try:
         if mark is not None:
             try:
@@ -497,6 +491,32 @@ def salvage(path: Path) -> Iterator[Salvaged]:
         yield Salvaged(kv, blobs, certain and whole, tuple(dict.fromkeys(problems)))
     finally:
         kv.close()
+
+
+@contextmanager
+def salvage_tables(path: Path) -> Iterator[Salvaged]:
+    """What is in the tables of a damaged store that can be read, whatever is missing: nothing in them is certain.
+
+    For what ``salvage`` reads nothing of: where a table is damaged or missing, what others hold of its range may be
+    older. Raises DataLoss for nothing at all.
+    """
+    kv, blobs = _rebuilt(path)
+    try:
+        yield Salvaged(kv, blobs, False, ())
+    finally:
+        kv.close()
+
+
+def _rebuilt(path: Path) -> tuple[RocksKV, Blobs]:
+    """A copy of a store with a new list of files, of all tables there are."""
+    folder = _link(path, copied=True)
+    try:
+        options = StoreOptions(read_on=True)
+        rocksdict.Rdict.repair(folder.name, _rocks_options(options))
+        return RocksKV(path, options, folder, "it is salvaged"), Blobs(path)
+    except Exception as error:
+        folder.cleanup()
+        raise DataLoss(f"nothing can be read in {path}: {error}") from error
 
 
 class _Scan:
