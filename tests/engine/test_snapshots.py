@@ -508,6 +508,8 @@ class TestChoosing:
         second = archive(two, base=first)
         with pytest.raises(FailedPrecondition, match="ask for it by both"):
             restore(two, first, second, collections=["c"], rename={"c": "d"})
+        (by_both,) = restore(two, first, second, collections=["a", "c"], rename={"c": "f"}).collections
+        assert (by_both.name, same(Handle(two, "c"), Handle(two, "f"))) == ("f", True)
         restore(two, first, second, rename={"c": "d", "b": "e"})
         assert same(Handle(two, "c"), Handle(two, "d"))
 
