@@ -14,6 +14,7 @@ from tests.engine.faulty import Disk, faulty
 from tests.engine.handle import PLAIN, SMALL, Handle, gaussian, names, upsert
 from vecdb.engine.database import Database
 from vecdb.engine.space import RESERVE
+from vecdb.engine.supervisor import Supervisor
 from vecdb.errors import DiskFull, ReadOnly, Unavailable, VecdbError
 from vecdb.model.context import CallContext
 from vecdb.model.feed import FeedPage, FeedRequest
@@ -218,6 +219,22 @@ def test_it_opens_itself_again_after_pauses_that_grow(
     now[0] += 1
     c.db.supervise()
     assert c.db.state().name == "serving"
+
+
+def test_it_is_tried_every_minute_for_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, tried = [0.0], []
+    monkeypatch.setattr("vecdb.engine.supervisor.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def reopen() -> None:
+        tried.append(now[0])
+        supervisor.attempted()
+        raise ReadOnly("the disk still refuses")
+
+    supervisor = Supervisor(lambda: ("read_only", "a reason"), lambda: None, reopen, 1.0, lambda: now[0])
+    for step in range(5_000):  # more than three days
+        now[0] = 60.0 * step
+        supervisor.step()
+    assert tried[-1_000:] == [60.0 * step for step in range(4_000, 5_000)]
 
 
 def test_it_does_not_open_itself_again_unless_wanted(begin: Begin, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:

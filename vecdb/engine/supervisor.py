@@ -99,7 +99,8 @@ class Supervisor:
         try:
             self._reopen()
         except VecdbError as error:
-            pause = min(MAX_PAUSE_S, self._pause_s * 2 ** self.state().attempts)
+            doublings = min(self.state().attempts, 30)  # of days of attempts no float holds the power
+            pause = min(MAX_PAUSE_S, self._pause_s * 2**doublings)
             self._due = time.monotonic() + pause
             log.error("the database could not be opened again, which is tried in %g s: %s", pause, error)
         else:
