@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.engine.conftest import make
 from tests.engine.handle import TWO, Handle, gaussian, names
 from vecdb import failpoint
 from vecdb.engine.database import Database
+from vecdb.engine.maintenance import MAX_REST_S
 from vecdb.engine.sealing import PartWriter
 from vecdb.model.context import CallContext
 from vecdb.storage.memory import MemoryKV
@@ -84,3 +86,16 @@ def test_an_action_that_is_stopped_is_done_again(open_db: Opener, name: str, thr
     c.seal()
     assert c.ids() == wanted
     assert c.inner.garbage_rows == 0
+
+
+def test_a_collection_that_failed_for_days_still_rests_a_minute(c: Handle) -> None:
+    c.upsert(names(40), gaussian(40))
+    with c.inner.publish_lock:
+        c.inner.freeze()
+    failpoint.arm_from_text("seal.before_files=raise")
+    began = time.monotonic()
+    with pytest.raises(OSError, match="failpoint"):
+        while True:
+            c.inner.failures = 5_000
+            c.db.maintain()
+    assert c.inner.rests_until >= began + MAX_REST_S

@@ -229,7 +229,8 @@ class Maintenance:
             raise
         except Exception:
             collection.failures += 1
-            rest_s = min(MAX_REST_S, PAUSE_S * 2**collection.failures)
+            doublings = min(collection.failures, 30)  # of days of failures no float holds the power
+            rest_s = min(MAX_REST_S, PAUSE_S * 2**doublings)
             collection.rests_until = time.monotonic() + rest_s
             raise
         collection.failures = 0
