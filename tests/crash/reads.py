@@ -155,6 +155,8 @@ def fits(question: Sequence[Any], got: Any, seen: Seen) -> bool:
             values, present, missing = got
             counted = Counter(p.payload.k for p in points.values() if p.payload is not None)
             return dict(values) == counted and [present, missing] == [counted.total(), len(points) - counted.total()]
+        case "followed":
+            return bool(got == {i: p.version for i, p in points.items()})
         case "order":
             with_payload = {i: p.payload.w for i, p in points.items() if p.payload is not None}
             best = sorted(with_payload.values(), reverse=True)[:10]

@@ -37,6 +37,7 @@ from typing import Any
 import orjson
 
 from tests.crash import reads
+from tests.crash.following import Follower
 from tests.crash.record import EXTRA_DIM, FIELDS, FLEETING, LASTING, Op, Write, point_id, schema, text_setting
 from tests.crash.report import CONTEXT, report
 from tests.crash.trace import mark
@@ -158,6 +159,7 @@ def options(remember: bool = False, brisk: bool = False) -> EngineOptions:
         max_segment_bytes=96 << 10,
         idle_seal_s=0.05,
         request_memory_s=600.0 if remember else 0.1,
+        keep_changes_s=600.0 if remember else 0.1,
         open_collections=4,
         evict_idle_s=0.02,
         index_threads=1,
@@ -261,6 +263,7 @@ class Workload:
         self._extra: dict[str, str] = {}  # by collection, the field that has come and has not gone yet
         self._called: dict[str, str] = {}  # by collection, the name it has now
         self._aliased: set[str] = set()
+        self._follower = Follower(orders.data)
         self._archives: dict[str, list[list[bytes]]] = {}  # by collection, a whole one and those that go on from it
 
     def work(self) -> None:
@@ -274,7 +277,7 @@ class Workload:
         except ReadOnly as error:
             self._refused(error)
         jobs = [(self._write_one, i) for i in range(self._orders.writers)]
-        jobs += [(self._read_one, 100), (self._read_one, 101)]
+        jobs += [(self._read_one, 100), (self._read_one, 101), (self._follow_one, 102)]
         if not self._orders.brisk:
             jobs += [(self._tend_one, 200)]
         self._threads = [threading.Thread(target=self._repeat, args=job, daemon=True) for job in jobs]
@@ -468,6 +471,22 @@ class Workload:
                 raise
             if judged:
                 self._record.say({"e": "read!", "r": number, "ask": question, "got": got})
+
+    def _follow_one(self, draw: random.Random) -> None:
+        """What a follower of the changes has, once it has caught up, is what a reader would see."""
+        self._ending.wait(0.02)
+        name = draw.choice(READ)
+        with self._doors.through() as up:
+            if not up:
+                return
+            with self._lock:
+                number = next(self._numbers)
+            self._record.say({"e": "read?", "r": number, "c": name})
+            try:
+                got = self._follower.caught_up(self.database, name, self._called[name])
+            except (CollectionNotFound, Closed):
+                return
+            self._record.say({"e": "read!", "r": number, "ask": ["followed"], "got": got})
 
     # -- what takes the place of an operator
 
