@@ -94,6 +94,43 @@ def test_while_it_is_under_way_what_was_admitted_counts_as_used(used: Used) -> N
     assert MemoryGuard(None).room() > 1 << 60
 
 
+def test_what_the_allocator_holds_free_is_no_reason_to_refuse(used: Used, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given back first, though not at every look."""
+    trimmed: list[int] = []
+
+    def trim() -> None:
+        trimmed.append(used.nbytes)
+        used.nbytes = LIMIT - 100
+
+    monkeypatch.setattr(memory, "_trim", trim)
+    guard = MemoryGuard(LIMIT)
+    used.nbytes = LIMIT + 1
+    guard.admit()
+    used.nbytes = LIMIT + 2
+    with pytest.raises(MemoryLimit):
+        guard.admit()
+    assert trimmed == [LIMIT + 1]
+    other = MemoryGuard(LIMIT)
+    with other.taking(50, "a collection"):
+        pass
+    assert trimmed == [LIMIT + 1, LIMIT + 2]
+
+
+def test_memory_is_given_back_after_a_merge(open_db: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    monkeypatch.setattr(memory, "_trim", lambda: trimmed.append(1))
+    c = make(open_db(seal_bytes=MIB))
+    sealed(c)
+    c.settle()
+    assert len(trimmed) == 1
+    c.db.drop_collection(CallContext(), c.name)
+    c.db.maintain()
+    assert len(trimmed) == 1  # that was a moment ago
+    monkeypatch.setattr(memory, "GIVE_BACK_EVERY_S", 0.0)
+    c.db.maintain()
+    assert len(trimmed) == 2
+
+
 def test_opening_more_than_fits_is_refused_and_the_others_go_on(open_db: Callable[..., Database], used: Used) -> None:
     kv = MemoryKV()
     first = open_db(kv=kv)

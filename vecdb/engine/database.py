@@ -393,6 +393,7 @@ class Database:
                     collection.dropped = True
                     collection.indexed.notify_all()
                     collection.published.notify_all()
+                self._memory.freed()
             return entry.number
 
         number = self._change(context, drop)
@@ -870,6 +871,7 @@ class Database:
                     collection.evicted = True
                     self._heads[collection.number] = collection.committed
                     self._open.pop(collection.number, None)
+            self._memory.freed()
 
         self._committer.between_commits(let_go)
 

@@ -112,6 +112,7 @@ class Maintenance:
             worked = any(self._act(collection) for collection in collections) or self._measure(collections, now)
         if not worked:
             self._let_go()
+        self._memory.give_back()
         return worked
 
     def sweep(self, collection: Collection) -> bool:
@@ -451,6 +452,7 @@ class Maintenance:
         if writer is collection.writer:
             collection.writer = None
         self._save_manifest(collection)
+        self._memory.freed()  # what was copied into the files
         hit(f"{what}.after_manifest")
 
     def _shed(self, collection: Collection) -> bool:

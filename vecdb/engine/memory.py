@@ -3,19 +3,26 @@
 Two kinds of growth are looked at. Writes grow by little, and are refused once the limit is passed. Loading a
 collection and merging segments grow by much at once: they are admitted when their peak fits (`footprint` tells it),
 and what was admitted and is under way counts as used. Reads go on in any case.
+
+Builds and merges free much in pieces between others that stay, which the allocator keeps: it is told to give that
+back. Measured by `python -m benchmarks deletes` at 20,000 rows: of 247 MiB after the cycles 70 were such, and 12 of
+183 before them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vecdb.errors import MemoryLimit
 
 LOOK_EVERY_S = 0.1
+GIVE_BACK_EVERY_S = 10.0
+"""What is free inside the allocator is given back no more often; that takes a few ms, 70 where it is much."""
 SMALL_BYTES = 1 << 20
 """Loading so little is never refused: it is let go of again when it is idle."""
 CONTAINER_SHARE = 0.8
@@ -38,6 +45,18 @@ def process_memory() -> dict[str, int]:
     except OSError:
         pass
     return found
+
+
+def _trimming() -> Callable[[], object]:
+    """What makes the allocator give back what it holds free, without the GIL; nothing, where that is not glibc."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return lambda: None
+    return lambda: trim(0)
+
+
+_trim = _trimming()
 
 
 def container_limit(groups: Path = _CGROUPS, mount: Path = _MOUNT) -> int | None:
@@ -84,6 +103,20 @@ class MemoryGuard:
         self._used = 0
         self._lock = threading.Lock()
         self._reserved = 0  # by what was admitted and is under way; under the lock
+        self._freed = False
+        self._gave_back = -GIVE_BACK_EVERY_S
+
+    def freed(self) -> None:
+        """Something large is not held any more."""
+        self._freed = True
+
+    def give_back(self) -> bool:
+        """Give free memory back to the system, if something large was freed, and not all the time; whether it was."""
+        due = self._freed and time.monotonic() - self._gave_back >= GIVE_BACK_EVERY_S
+        if due:
+            self._freed, self._gave_back = False, time.monotonic()
+            _trim()
+        return due
 
     def admit(self) -> None:
         """Raise MemoryLimit when the process is above the limit. Looks at most every 0.1 s."""
@@ -92,6 +125,10 @@ class MemoryGuard:
         now = time.monotonic()
         if now - self._looked >= LOOK_EVERY_S:
             self._looked, self._used = now, process_memory()["anonymous"]
+        if self._used > self.limit:
+            self.freed()
+            if self.give_back():
+                self._used = process_memory()["anonymous"]
         if self._used > self.limit:
             raise MemoryLimit(
                 "the memory limit is reached; reads and deletes go on",
@@ -114,7 +151,11 @@ class MemoryGuard:
     def taking(self, nbytes: int, what: str = "") -> Iterator[None]:
         """Count ``nbytes`` as used until the block ends. Raises MemoryLimit, naming ``what`` if given, without room."""
         with self._lock:
-            if what and nbytes > max(SMALL_BYTES, room := self.room()):
+            room = self.room() if what else 0
+            if what and nbytes > max(SMALL_BYTES, room):
+                self.freed()
+                room = self.room() if self.give_back() else room
+            if what and nbytes > max(SMALL_BYTES, room):
                 raise MemoryLimit(
                     f"{what} does not fit the memory limit of {self.limit} bytes",
                     expected=f"<= {room} bytes, which are free",
