@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from vecdb.engine.space import RESERVE
+
 T = TypeVar("T")
 
 _MEMORY = {"VmRSS:": "resident", "RssAnon:": "anonymous", "RssFile:": "mapped", "RssShmem:": "shared"}
@@ -48,10 +50,10 @@ def held_files(folder: Path) -> int:
 
 
 def disk_bytes(folder: Path) -> int:
-    """Bytes that a folder takes on disk; files may come and go meanwhile."""
+    """Bytes that a folder takes on disk, the space that is kept back left out; files may come and go meanwhile."""
     blocks = 0
     for place, _, names in os.walk(folder):
-        for name in names:
+        for name in set(names) - {RESERVE}:
             with suppress(FileNotFoundError):
                 blocks += os.lstat(os.path.join(place, name)).st_blocks
     return 512 * blocks

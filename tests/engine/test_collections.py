@@ -108,6 +108,20 @@ def test_a_dropped_collection_leaves_nothing(open_db: Opener, tmp_path: Path, op
     assert again.ids() == ["x"]
 
 
+def test_a_drop_gives_the_disk_back_at_once(open_db: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = open_db()
+    kept = make(db, name="kept")
+    kept.upsert(names(5), gaussian(5))
+    before = db.database_stats(NOW).bytes["store_disk_bytes"]
+    for most, left in ((1, False), (10**6, True)):
+        monkeypatch.setattr("vecdb.engine.database.COMPACT_ROWS", most)
+        c = make(db, name="gone")
+        c.upsert(names(300), gaussian(300), payloads=[{"text": "x" * 500}] * 300)
+        db.drop_collection(NOW, "gone")
+        assert (db.database_stats(NOW).bytes["store_disk_bytes"] > before + 100_000) == left
+    assert kept.ids() == names(5)
+
+
 @pytest.mark.parametrize("name", ["drop.before_catalog", "drop.before_purge"])
 def test_a_drop_that_is_stopped(open_db: Opener, tmp_path: Path, name: str) -> None:
     """Before its commit nothing has happened; after it the rest is done when the database is opened."""

@@ -82,6 +82,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+COMPACT_ROWS = 10_000
+"""What a collection of so many rows left is compacted away when it is dropped; of a smaller one that is done in time,
+with the rest."""
 RETRY_S = 5.0
 """After which a call that met no store may be worth another try."""
 
@@ -371,7 +374,7 @@ class Database:
         Raises CollectionNotFound; FailedPrecondition for an alias, by which nobody should lose a collection.
         """
 
-        def drop() -> int:
+        def drop() -> tuple[int, int]:
             with self._lock:
                 entry = self._names.own(name, "name")
                 aliases = self._names.aliases(entry)
@@ -386,19 +389,24 @@ class Database:
             self._write_catalog(fill)
             with self._lock:
                 self._names.remove(entry)
-                self._heads.pop(entry.number, None)
+                head = self._heads.pop(entry.number, Head())
                 collection = self._open.pop(entry.number, None)  # now, for someone may have opened it meanwhile
             if collection is not None:
                 with self._publish_lock:
                     collection.dropped = True
                     collection.indexed.notify_all()
                     collection.published.notify_all()
+                    head = collection.committed
                 self._memory.freed()
-            return entry.number
+            return entry.number, head.next_row
 
-        number = self._change(context, drop)
+        number, rows = self._change(context, drop)
         hit("drop.before_purge")
         self._steadily(context, lambda: self._purge(number))  # again, if the store was opened anew: it does no harm
+        if rows >= COMPACT_ROWS:
+            with contextlib.suppress(VecdbError):  # the collection is gone whatever becomes of this
+                for start, end in keys.collection_ranges(number):
+                    self._kv.compact(start, end)
 
     def rename_collection(self, context: CallContext, name: str, new_name: str) -> None:
         """Call a collection something else; its points, its aliases and whoever reads it stay as they are.
