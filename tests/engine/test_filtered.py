@@ -15,6 +15,7 @@ from vecdb.engine.database import Database
 from vecdb.engine.kept import Kept
 from vecdb.errors import DeadlineExceeded, FieldNotFound
 from vecdb.model.context import CallContext
+from vecdb.model.facet import FacetRequest
 from vecdb.model.filter import Facts, Filter, matches
 from vecdb.model.filter.expression import F
 from vecdb.model.point import Int64
@@ -216,6 +217,36 @@ def test_what_is_kept_is_bounded_and_the_last_used_stay() -> None:
     assert there() == [True, False, True, True]
     kept.put(301, masks[4], mine, 1, F("n") == 4)  # too large for all there is
     assert kept.get(mine, 1, F("n") == 4) is None
+
+
+def test_what_is_kept_of_a_segment_goes_with_it() -> None:
+    kept = Kept(300)
+    mine, theirs = kept.owner(), kept.owner()
+    for owner in (mine, theirs):
+        for segment in (1, 2):
+            kept.put(60, "made", owner, segment, "values")
+    kept.forget(mine, [1])
+    kept.put(60, "made of an older view", mine, 1, "values")
+    left = [(owner, segment) for owner in (mine, theirs) for segment in (1, 2) if kept.get(owner, segment, "values")]
+    assert left == [(mine, 2), (theirs, 1), (theirs, 2)]
+    kept.put(120, "there is room for it", theirs, 3, "values")
+    assert kept.get(mine, 2, "values") == "made"
+
+
+def test_nothing_is_kept_of_segments_that_were_merged_or_dropped(open_db: Callable[..., Database]) -> None:
+    """It would hold their files open, and memory, for as long as nobody needs the room."""
+    db = open_db()
+    c = make(db)
+    for i in range(3):
+        c.upsert(names(30, 30 * i), gaussian(30, seed=i), payloads=[{"n": n} for n in range(30)])
+        c.seal()
+        assert c.db.facet(CallContext(), c.name, FacetRequest(("n",))).present == 30 * (i + 1)
+        assert db.count(CallContext(), c.name, F("n") < 7) == 7 * (i + 1)
+    there = {segment.number for segment in (*c.inner.segments, c.inner.growing)}
+    assert {key[1] for key in db._kept._found} <= there
+    assert db._kept._found
+    db.drop_collection(CallContext(), c.name)
+    assert not db._kept._found
 
 
 @pytest.fixture

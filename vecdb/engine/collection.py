@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -464,6 +464,18 @@ class Collection:
         self.publish()
         self.indexed.notify_all()
 
+    def forget(self, segments: Iterable[Segment]) -> None:
+        """Let go of what was made of segments that are gone, for filters and orders."""
+        self._forget({segment.number for segment in segments})
+
+    def let_go(self) -> None:
+        """It is dropped, or closed for a while: what was made of it is of no use any more."""
+        self._forget({self.growing.number, *(segment.number for segment in self.segments)})
+
+    def _forget(self, numbers: set[int]) -> None:
+        self.matcher.forget(numbers)
+        self._values.forget(numbers)
+
     def find_earliest(self) -> None:
         """Look anew for the moment at which something expires next, and publish (publish lock held)."""
         for segment in self._layout():
@@ -498,6 +510,7 @@ class Collection:
         self.entry.shape = shape
         self.growing.reshape(self.fields, self.texts)
         self.asked.forget_but(self.fields)
+        self.matcher.forget({segment.number for segment in self.segments})  # the next one asks by other fields
         self.reading = self._read_by(self.reading.view)
         self.publish()
 

@@ -397,6 +397,7 @@ class Database:
                     collection.indexed.notify_all()
                     collection.published.notify_all()
                     head = collection.committed
+                collection.let_go()
                 self._memory.freed()
             return entry.number, head.next_row
 
@@ -879,6 +880,7 @@ class Database:
                     collection.evicted = True
                     self._heads[collection.number] = collection.committed
                     self._open.pop(collection.number, None)
+                    collection.let_go()
             self._memory.freed()
 
         self._committer.between_commits(let_go)

@@ -449,6 +449,7 @@ class Maintenance:
             if segment is not None:
                 writer.stamp(segment)
             collection.swap(sources, segment)
+        collection.forget(sources)
         if writer is collection.writer:
             collection.writer = None
         self._save_manifest(collection)

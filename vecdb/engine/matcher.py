@@ -7,7 +7,7 @@ tenant is the same in query after query, while the rest of a filter seldom is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,10 @@ class Matcher:
         self._fields = fields
         self._kept = kept
         self._owner = kept.owner()
+
+    def forget(self, segments: Collection[int]) -> None:
+        """Let go of what was kept of segments, by their numbers, that are gone."""
+        self._kept.forget(self._owner, segments)
 
     def bodies(
         self,

@@ -7,6 +7,7 @@ what is made of them is kept. Liveness, scope and filter are not in it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -159,6 +160,10 @@ class Values:
         self._lookup = lookup
         self._kept = kept
         self._owner = kept.owner()
+
+    def forget(self, segments: Collection[int]) -> None:
+        """Let go of what was kept of segments, by their numbers, that are gone."""
+        self._kept.forget(self._owner, segments)
 
     def at(self, segment: Segment, key: Key) -> Held:
         """The values at ``key`` of a segment's bodies."""
