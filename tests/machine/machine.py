@@ -84,6 +84,8 @@ POOL = [f"p{i:02d}" for i in range(90)] + ["é", "日本", "\U0001f9ff", "~"]
 TENANTS: list[Any] = ["a", "a", ["a"], ["x", "a"], "b", ["b"], [], 1, None]
 INSIDE = 4  # the first of them lie in the scope
 PINS = 3
+TRUTH = ["*.sst", "*.blob", "*.log", "MANIFEST-*", "CURRENT"]
+"""The files of a store that hold what nothing else does."""
 ON_THE_WAY = [name for name in failpoint.NAMES if name.startswith("commit.")]
 IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap")]
 OTHERS = sorted(OPTIONS)
@@ -1065,7 +1067,7 @@ class Histories(RuleBasedStateMachine):
         damaged, made = self.folder / "damaged", self.folder / "made"
         self.engines[0].copy(damaged)
         if harm:
-            files = sorted(path for path in damaged.rglob("*") if path.is_file())
+            files = sorted(path for pattern in TRUTH for path in damaged.glob(f"rocksdb/{pattern}"))
             damage(files[rng.integers(len(files))], rng)
         try:
             report = repair(damaged, made, self.model.clock)
