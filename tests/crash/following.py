@@ -56,6 +56,9 @@ class Follower:
             token, rows, end = page.token, page.rows, page.end
         self._known[collection] = token, versions
         aside = self._file.with_name(f"{self._file.name}.new")
-        aside.write_bytes(orjson.dumps(self._known))
-        os.replace(aside, self._file)
+        try:
+            aside.write_bytes(orjson.dumps(self._known))
+            os.replace(aside, self._file)
+        except OSError:  # the disk is full: what was known before outlives the process, and is as good
+            aside.unlink(missing_ok=True)
         return dict(versions)
