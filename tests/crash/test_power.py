@@ -26,7 +26,10 @@ def test_what_was_synced_survives_power_cuts(tmp_path: Path, disk: Disk, bounded
 
 def test_what_was_not_synced_does_not(tmp_path: Path, disk: Disk, bounded: Callable[[int], int]) -> None:
     chain = Chain(tmp_path, seed=5, data=disk.root / "data", between=disk.cut, durable=0.02, brisk=True, tell=print)
-    for _ in range(bounded(20)):
+    rounds = bounded(20)
+    for done in range(20):  # a cut may come when all was synced: some of twenty do not
+        if done >= rounds and chain.lost > 0:
+            break
         chain.kill()
     chain.finish()
     assert chain.lost > 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,15 @@ from tests.damage.cases import Case, damage
 from tests.damage.contents import point
 from tests.damage.directory import OPTIONS, folder, make_both
 from vecdb.cli import exits
+from vecdb.engine import repair as repairing
+from vecdb.engine.database import Database
+from vecdb.engine.options import EngineOptions
 from vecdb.engine.repair import STALE, repair
+from vecdb.model.context import CallContext
 from vecdb.storage import codec, keys
 from vecdb.storage.blobs import Blobs, crc32c
 from vecdb.storage.rocksdb import RocksKV
+from vecdb.storage.rocksdb import salvage as salvage_store
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +119,42 @@ def test_what_other_tables_hold_where_one_is_missing_is_kept_apart(tmp_path: Pat
         apart = [p.id for info in db.list_collections() for p in db.collection(info.name).scroll()]
         assert [info.name.endswith(STALE) for info in db.list_collections()] == [True]
     assert {"6", "7", "8", "9"} <= set(apart) <= {f"{i}" for i in range(11)}
+
+
+def test_tables_that_cannot_be_copied_take_nothing_from_what_was_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(repairing, "salvage_tables", no_room)
+    damage(path, Case("", newest(path, "rocksdb/*.sst", 0), "", "remove"))
+    report = repair(path, path.with_name("new"))
+    assert not report.complete
+    assert any("No space left" in problem for problem in report.problems)
+
+
+def test_an_alias_is_where_the_newest_store_has_it(tmp_path: Path) -> None:
+    """Tables that are older may tell of it too."""
+    with vecdb.open(tmp_path / "data") as db:
+        for name in ("a", "b"):
+            db.create_collection(name, dim=2)
+        db.alias("x", "a")
+        db.alias("y", "a")
+    shutil.copytree(tmp_path / "data", tmp_path / "older")
+    with vecdb.open(tmp_path / "data") as db:
+        db.alias("x", "b")
+        db.drop_alias("y")
+    new = Database.open(tmp_path / "new", EngineOptions())
+    with (
+        closing(new),
+        salvage_store(tmp_path / "data/rocksdb") as last,
+        salvage_store(tmp_path / "older/rocksdb") as older,
+    ):
+        salvaging = repairing._Salvage(new, time.time)
+        salvaging.take(last)
+        salvaging.take(older, "older")
+        assert {info.name: info.aliases for info in new.list_collections(CallContext())} == {"a": (), "b": ("x",)}
 
 
 @pytest.mark.parametrize("how", ["remove", "flip"])

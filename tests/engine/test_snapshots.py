@@ -501,6 +501,17 @@ class TestChoosing:
         with pytest.raises(CollectionNotFound):
             archive(two, "a", "zzz")
 
+    def test_a_name_that_the_last_archive_of_a_chain_has_not_is_refused(self, two: Database) -> None:
+        """What was dropped meanwhile is not silently left out."""
+        first = archive(two)
+        two.drop_collection(CONTEXT, "b")
+        second = archive(two, base=first)
+        two.drop_collection(CONTEXT, "a")
+        for wanted in (["b"], ["a", "b"]):
+            with pytest.raises(CollectionNotFound, match="'b'"):
+                restore(two, first, second, collections=wanted)
+        assert [one.name for one in restore(two, first, second).collections] == ["a"]
+
     def test_a_chain_with_a_name_that_changed(self, two: Database) -> None:
         first = archive(two)
         Handle(two, "a").upsert(["new"], gaussian(1))
@@ -510,6 +521,8 @@ class TestChoosing:
             restore(two, first, second, collections=["c"], rename={"c": "d"})
         (by_both,) = restore(two, first, second, collections=["a", "c"], rename={"c": "f"}).collections
         assert (by_both.name, same(Handle(two, "c"), Handle(two, "f"))) == ("f", True)
+        with pytest.raises(CollectionNotFound):
+            restore(two, first, second, collections=["a"])
         restore(two, first, second, rename={"c": "d", "b": "e"})
         assert same(Handle(two, "c"), Handle(two, "d"))
 

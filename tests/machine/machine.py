@@ -1103,7 +1103,7 @@ class Histories(RuleBasedStateMachine):
             salvaged = {i: replace(self.model.points[i], version=point.version) for i, point in points.items()}
             assert all(same(point, salvaged[i]) for i, point in points.items())
             missing = self.model.points.keys() - salvaged.keys()
-            assert missing <= set(said.lost) or (missing and said.problems)
+            assert missing <= set(said.lost) or said.problems
             model = self.model.at(salvaged, collection.stats().seq)
             near = Near(query("plan", 0), "plan")
             result = collection.search(near.vector, using="plan", exact=True, limit=1000, with_vectors=True)

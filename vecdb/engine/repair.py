@@ -9,7 +9,6 @@ their own beside the other.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
@@ -100,6 +99,7 @@ def repair(
     """Write what can be read in ``source`` to the new directory ``target``; each point is a new write there.
 
     ``clock`` (seconds since 1970) says what has expired.
+
     Raises DataDirInUse while a process has ``source`` open, DataDirUnusable when ``target`` holds something,
     FormatTooNew, DataLoss where nothing at all can be read.
     """
@@ -119,8 +119,11 @@ def repair(
             salvaging = _Salvage(db, clock)
             salvaging.take(found)
             if salvaging.unread and found.blobs is None:
-                with contextlib.suppress(DataLoss), salvage_tables(source / ROCKSDB) as rest:
-                    salvaging.take(rest, "only tables tell of it that may be older than what is gone")
+                try:
+                    with salvage_tables(source / ROCKSDB) as rest:
+                        salvaging.take(rest, "only tables tell of it that may be older than what is gone")
+                except (DataLoss, OSError) as error:  # of the copy they are read in, too: what was taken stays
+                    salvaging.problems.append(f"its tables could not be read one by one: {error}")
         finally:
             db.close()
     problems += [*found.problems, *salvaging.problems]
@@ -166,7 +169,8 @@ class _Salvage:
                 said.name = entry.name
                 self._entry[number], self.collections[number] = entry, said
                 self._collection(entry, said)
-        self._aliases({number: entry.name for number, entry in entries.items() if entry is not None})
+        if if_new is None:  # an older table may tell of an alias that was set elsewhere, or dropped, since
+            self._aliases({number: entry.name for number, entry in entries.items() if entry is not None})
 
     # -- the catalog
 

@@ -68,8 +68,8 @@ class Restoring:
     """Reads archives into a store. ``claim`` gives fresh numbers, marked as dropped ones, durably.
 
     ``collections``: names in the archives to take, None: all; one that was renamed between two of them is taken by both
-    names. ``rename``: by its name in the last archive, another. ``check`` is called
-    now and then, and may raise. With ``dry_run`` all is read and nothing is written.
+    names. ``rename``: by its name in the last archive, another. ``check`` is called now and then, and may raise. With
+    ``dry_run`` all is read and nothing is written.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Restoring:
         self._dry_run = dry_run
         self._chain = Chain()
         self._numbers: dict[int, int] = {}  # by number in the archives
-        self._met: set[str] = set()  # the wanted names that some archive has
+        self._called: set[tuple[str, int]] = set()  # names that were wanted and met, and whose
         self.claimed: list[int] = []
 
     def read(self, archive: Iterable[bytes], last: Callable[[Sequence[Naming]], None] | None) -> None:
@@ -101,7 +101,7 @@ class Restoring:
         for part in self._chain.read(archive):
             self._check()
             if isinstance(part, Begun):
-                self._met.update(one.entry.name for one in self._chosen())
+                self._called.update((one.entry.name, one.number) for one in self._chosen())
                 if last is not None:
                     self._refuse_missing()
                     last([self._naming(one) for one in self._chosen()])
@@ -110,7 +110,7 @@ class Restoring:
                 self._write(number, part)
 
     def finish(self) -> list[Restored]:
-        """What is to be published: what the last archive holds. Raises CollectionNotFound for a name that none has."""
+        """What is to be published: what the last archive holds. Raises CollectionNotFound for a name it has not."""
         if not self._chain.summaries:
             raise InvalidArgument("nothing to restore", field="archives", expected="an archive", received="none")
         self._refuse_missing()
@@ -123,10 +123,12 @@ class Restoring:
         return [self._restored(one) for one in chosen]
 
     def _refuse_missing(self) -> None:
-        """Raise CollectionNotFound for a name that no archive had, and one to be renamed that is not taken."""
+        """Raise CollectionNotFound for a name of no collection that is taken, now or in an archive before."""
         chosen = {one.entry.name: one for one in self._chosen()}
+        taken = {one.number for one in chosen.values()}
+        called = {name for name, number in self._called if number in taken}
         for field, names, there in (
-            ("collections", self._wanted or (), self._met),
+            ("collections", self._wanted or (), called),
             ("rename", self._rename, chosen.keys()),
         ):
             for name in names:
