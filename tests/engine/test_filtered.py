@@ -244,9 +244,11 @@ def test_nothing_is_kept_of_segments_that_were_merged_or_dropped(open_db: Callab
         assert db.count(CallContext(), c.name, F("n") < 7) == 7 * (i + 1)
     there = {segment.number for segment in (*c.inner.segments, c.inner.growing)}
     assert {key[1] for key in db._kept._found} <= there
-    assert db._kept._found
+    held = sum(nbytes for _, nbytes in db._kept._found.values())
+    assert db.database_stats(CallContext()).bytes["filter_cache"] == held > 0
     db.drop_collection(CallContext(), c.name)
     assert not db._kept._found
+    assert db.database_stats(CallContext()).bytes["filter_cache"] == 0
 
 
 @pytest.fixture

@@ -612,7 +612,7 @@ class Database:
                 commit=self._committer.commit,
                 pins=self._pins.list(),
                 read_only_reason=state.reason,
-                bytes=memory | self._memory.stats() | store | self._space.stats(),
+                bytes=memory | self._memory.stats() | {"filter_cache": self._kept.nbytes} | store | self._space.stats(),
                 state=state.name,
                 state_since_ms=state.since_ms,
                 reopen_attempts=state.attempts,

@@ -28,6 +28,11 @@ class Kept:
         self._lock = threading.Lock()
         self._owners = itertools.count()
 
+    @property
+    def nbytes(self) -> int:
+        """How much is kept."""
+        return self._bytes
+
     def owner(self) -> int:
         """A number for somebody who keeps things here."""
         return next(self._owners)
