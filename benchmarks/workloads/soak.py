@@ -28,10 +28,11 @@ from benchmarks.setup import FULL_ROWS, Setup
 SIZE = 100_000
 FULL_MINUTES = 30.0
 RESTARTS = (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
-"""At equal distances over the first half; the second half is one process, whose memory can be told to grow or not."""
+"""At equal distances over the first third; the rest is one process, whose memory can be told to grow or not."""
 SAMPLE_S = 1.0
-WARM = 1 / 3
-"""The share of that half in which caches fill and segments settle."""
+WARM = 1 / 2
+"""The share of that rest in which caches fill and segments settle: of half an hour ten minutes, for so long the change
+feed keeps what is dead."""
 MOST_GROWTH = 0.10
 """Of memory and of open files, in an hour."""
 LIMIT_S = 60.0
@@ -104,7 +105,7 @@ class Server:
 
 def _restart(server: Server, restarts: Restarts, seconds: float, wait: Callable[[float], bool]) -> None:
     for number in RESTARTS:
-        if not wait(seconds / 2 / len(RESTARTS)):
+        if not wait(seconds / 3 / len(RESTARTS)):
             return
         restarts.begin()
         server.stop(number)

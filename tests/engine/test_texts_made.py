@@ -16,6 +16,7 @@ from tests.engine.handle import TWO, Handle, gaussian, names
 from tests.engine.test_texts import MAIN, TITLE, agree, analyses, held, terms_of
 from vecdb import failpoint
 from vecdb.engine import manifest, recovery, text_indexing, text_sealing
+from vecdb.engine.collection import Collection
 from vecdb.engine.database import Database
 from vecdb.engine.texts import Texts
 from vecdb.errors import DeadlineExceeded, FieldNotFound, InvalidArgument
@@ -290,6 +291,27 @@ def test_few_texts_are_analyzed_before_a_collection_opens_and_many_after(
     c.settle()
     assert known(c) == [True]
     assert len(analyses) == 40
+
+
+def test_texts_do_not_hold_up_a_close_that_comes_before_they_are_analyzed(
+    open_db: Opener, monkeypatch: pytest.MonkeyPatch, analyses: list[str]
+) -> None:
+    kv = MemoryKV()
+    c = make(open_db(kv=kv, growing_rows=1_000))
+    fill(c)
+    c.db.close()
+    analyses.clear()
+    analyze = recovery._analyze
+
+    def closed_meanwhile(collection: Collection) -> None:
+        collection.closing = True
+        analyze(collection)
+        collection.closing = False
+
+    monkeypatch.setattr(recovery, "_analyze", closed_meanwhile)
+    c = Handle(open_db(kv=kv.durable_copy(), growing_rows=1_000, idle_seal_s=1_000.0))
+    assert (known(c), analyses) == ([False], [])
+    agree(c, TEXTS)
 
 
 def test_a_slot_whose_body_is_gone_is_found_through_its_owner(open_db: Opener) -> None:

@@ -8,6 +8,7 @@ truth and indexed again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from vecdb.engine.collection import Collection
 from vecdb.engine.commit import drop_rows_from
 from vecdb.engine.growing import Growing, NewRows, expiries
 from vecdb.engine.segment import Segment, UInt64
-from vecdb.errors import DataLoss
+from vecdb.errors import Cancelled, DataLoss
 from vecdb.failpoint import hit
 from vecdb.index import metric
 from vecdb.model.point import Float32, WriteResult
@@ -33,8 +34,13 @@ from vecdb.storage.codec import NO_ROW, TEXT, Body
 log = logging.getLogger(__name__)
 
 READ_ROWS = 2_048
-ANALYZED_BYTES = 1 << 20
-"""Of texts that are analyzed before a collection opens, a third of a second at most; more are analyzed after."""
+ANALYZED_BYTES = 64 << 20
+"""Of texts that are analyzed before a collection opens: more than writes leave unsealed, if vectors are not tiny.
+
+That takes 6 s for so much English, 15 s for so much Chinese, with the interpreter to itself. Left for later, it takes
+whoever searches by words several times as long, beside all other calls: more than a minute was met in the soak. What
+is more, the rows of a large segment that was damaged, is analyzed after opening.
+"""
 
 
 @dataclass(slots=True)
@@ -127,13 +133,22 @@ def _horizon(collection: Collection, manifest: manifests.Manifest, changes: list
 
 
 def _analyze(collection: Collection) -> None:
-    """Make the postings of what was read again, so that the first search by words need not."""
+    """Make the postings of what was read again, so that the first search by words need not.
+
+    Given up when the collection is to be let go of, and for a text that is gone: who searches is told.
+    """
     texts, view = collection.reading.texts, collection.view
-    for segment in view.segments:
-        for key, part in segment.parts.items():
-            if part.text is not None and segment.state != "sealed" and texts.analyzer(key) is not None:
-                with part.text.making:
-                    texts.make(part, part.text, key, view.seq, lambda: None)
+
+    def check() -> None:
+        if collection.closing or collection.evicted or collection.dropped:
+            raise Cancelled("the collection is let go of")
+
+    with contextlib.suppress(Cancelled, DataLoss):
+        for segment in view.segments:
+            for key, part in segment.parts.items():
+                if part.text is not None and segment.state != "sealed" and texts.analyzer(key) is not None:
+                    with part.text.making:
+                        texts.make(part, part.text, key, view.seq, check)
     with collection.publish_lock:
         collection.publish()
 
