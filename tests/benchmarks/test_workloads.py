@@ -16,6 +16,7 @@ from benchmarks.workloads import WORKLOADS
 pytestmark = pytest.mark.hnswlib
 
 SIZE = 2_500
+SMALLER = {"collections": 30, "hybrid": 500, "transport": 250}
 QUICK = ("ingest", "collections")
 
 
@@ -23,10 +24,10 @@ QUICK = ("ingest", "collections")
     "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in WORKLOADS]
 )
 def test_a_workload_runs(name: str, tmp_path: Path, data_dir: Path) -> None:
-    size = 30 if name == "collections" else SIZE
+    size = SMALLER.get(name, SIZE)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    run = WORKLOADS[name].measure(Setup(size, 1, data_dir, scratch, minutes=1.0))
+    run = WORKLOADS[name].measure(Setup(size, 1, data_dir, scratch, minutes=0.5))
     assert run.void or name == "recall", "so small a run must not count"
     run.save(tmp_path / "run.json")
     stored = Run.load(tmp_path / "run.json")
