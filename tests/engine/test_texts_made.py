@@ -19,7 +19,7 @@ from vecdb.engine import manifest, recovery, text_indexing, text_sealing
 from vecdb.engine.collection import Collection
 from vecdb.engine.database import Database
 from vecdb.engine.texts import Texts
-from vecdb.errors import DeadlineExceeded, FieldNotFound, InvalidArgument
+from vecdb.errors import DataLoss, DeadlineExceeded, FieldNotFound, InvalidArgument
 from vecdb.index.analysis import analyzer as analyzers
 from vecdb.index.analysis.contract import Identity
 from vecdb.model.context import CallContext
@@ -271,22 +271,28 @@ def test_a_segment_of_an_older_release_gets_parts_of_its_texts(open_db: Opener, 
 # -- recovery
 
 
-def test_few_texts_are_analyzed_before_a_collection_opens_and_many_after(
-    open_db: Opener, monkeypatch: pytest.MonkeyPatch, analyses: list[str]
-) -> None:
+@pytest.fixture
+def left(open_db: Opener, analyses: list[str]) -> MemoryKV:
+    """The store of a database that was closed with texts that are in no segment file."""
     kv = MemoryKV()
     c = make(open_db(kv=kv, growing_rows=1_000))
     fill(c)
     c.db.close()
     analyses.clear()
-    c = Handle(open_db(kv=(kv := kv.durable_copy()), growing_rows=1_000))
+    return kv.durable_copy()
+
+
+def test_few_texts_are_analyzed_before_a_collection_opens_and_many_after(
+    left: MemoryKV, open_db: Opener, monkeypatch: pytest.MonkeyPatch, analyses: list[str]
+) -> None:
+    c = Handle(open_db(kv=left, growing_rows=1_000))
     assert known(c) == [True]
     assert len(analyses) == 40
     agree(c, TEXTS)
     c.db.close()
-    monkeypatch.setattr(recovery, "ANALYZED_BYTES", 100)
+    monkeypatch.setattr(recovery, "ANALYZED_CHARACTERS", 100)
     analyses.clear()
-    c = Handle(open_db(kv=kv.durable_copy(), growing_rows=1_000, idle_seal_s=1_000.0))
+    c = Handle(open_db(kv=left.durable_copy(), growing_rows=1_000, idle_seal_s=1_000.0))
     assert (known(c), analyses) == ([False], [])
     c.settle()
     assert known(c) == [True]
@@ -294,13 +300,8 @@ def test_few_texts_are_analyzed_before_a_collection_opens_and_many_after(
 
 
 def test_texts_do_not_hold_up_a_close_that_comes_before_they_are_analyzed(
-    open_db: Opener, monkeypatch: pytest.MonkeyPatch, analyses: list[str]
+    left: MemoryKV, open_db: Opener, monkeypatch: pytest.MonkeyPatch, analyses: list[str]
 ) -> None:
-    kv = MemoryKV()
-    c = make(open_db(kv=kv, growing_rows=1_000))
-    fill(c)
-    c.db.close()
-    analyses.clear()
     analyze = recovery._analyze
 
     def closed_meanwhile(collection: Collection) -> None:
@@ -309,9 +310,22 @@ def test_texts_do_not_hold_up_a_close_that_comes_before_they_are_analyzed(
         collection.closing = False
 
     monkeypatch.setattr(recovery, "_analyze", closed_meanwhile)
-    c = Handle(open_db(kv=kv.durable_copy(), growing_rows=1_000, idle_seal_s=1_000.0))
+    c = Handle(open_db(kv=left, growing_rows=1_000, idle_seal_s=1_000.0))
     assert (known(c), analyses) == ([False], [])
     agree(c, TEXTS)
+
+
+def test_a_text_that_is_gone_does_not_keep_a_collection_from_opening(
+    left: MemoryKV, open_db: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise DataLoss("row 7 has no text")
+
+    monkeypatch.setattr(Texts, "texts", gone)
+    c = Handle(open_db(kv=left, growing_rows=1_000, idle_seal_s=1_000.0))
+    assert len(c.search(gaussian(1), exact=True, limit=50)) == c.count() == 40
+    with pytest.raises(DataLoss, match="row 7"):
+        agree(c, TEXTS)
 
 
 def test_a_slot_whose_body_is_gone_is_found_through_its_owner(open_db: Opener) -> None:

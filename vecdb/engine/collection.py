@@ -510,9 +510,8 @@ class Collection:
         self.entry.shape = shape
         self.growing.reshape(self.fields, self.texts)
         self.asked.forget_but(self.fields)
-        self.matcher.forget(
-            {*(segment.number for segment in self.segments), self.growing.number}
-        )  # the next one asks by other fields
+        numbers = {self.growing.number, *(segment.number for segment in self.segments)}
+        self.matcher.forget(numbers)  # the next one asks by other fields
         self.reading = self._read_by(self.reading.view)
         self.publish()
 
