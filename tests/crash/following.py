@@ -2,6 +2,7 @@
 
 What it knows outlives the process, in a file beside the data, so that tokens are used across faults. A power cut may
 take back what was not synced, a collection may be dropped, and the feed lets go of what is old: then it starts over.
+Where the feed keeps a tenth of a second only, that may be over before it has caught up, and it starts over again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vecdb.model.point import Select
 PAGE_BYTES = 2_000
 """So little that a larger batch comes in pieces."""
 SCROLLED = 1_000
+STARTS = 10
 
 
 class Follower:
@@ -33,16 +35,25 @@ class Follower:
             self._known = orjson.loads(self._file.read_bytes())
 
     def caught_up(self, database: Database, collection: str, called: str) -> dict[str, int]:
-        """The versions of all points of a collection, at some moment of this call."""
-        if collection in self._known:
+        """The versions of all points of a collection, at some moment of this call.
+
+        Raises ChangesGone when the feed, each time, let go of what came since the start.
+        """
+        for attempt in range(1, STARTS + 1):
+            if collection not in self._known:
+                self._start(database, collection, called)
             try:
                 return self._go_on(database, collection, called)
             except (ChangesGone, InvalidArgument):
                 del self._known[collection]
+                if attempt == STARTS:
+                    raise
+        raise AssertionError("not reached")
+
+    def _start(self, database: Database, collection: str, called: str) -> None:
         token = database.changes(CONTEXT, called, FeedRequest(NOW)).token
         page, _ = database.scroll(CONTEXT, called, "", SCROLLED, Select())
         self._known[collection] = token, dict(zip(page.ids, page.versions.tolist(), strict=True))
-        return self._go_on(database, collection, called)
 
     def _go_on(self, database: Database, collection: str, called: str) -> dict[str, int]:
         token, versions = self._known[collection]

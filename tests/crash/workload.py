@@ -46,6 +46,7 @@ from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.snapshots.verify import verify
 from vecdb.errors import (
+    ChangesGone,
     Closed,
     CollectionNotFound,
     ConditionFailed,
@@ -484,7 +485,7 @@ class Workload:
             self._record.say({"e": "read?", "r": number, "c": name})
             try:
                 got = self._follower.caught_up(self.database, name, self._called[name])
-            except (CollectionNotFound, Closed):
+            except (CollectionNotFound, ChangesGone, Closed):
                 return
             self._record.say({"e": "read!", "r": number, "ask": ["followed"], "got": got})
 
