@@ -12,7 +12,7 @@ import pytest
 
 from tests.engine.conftest import make
 from tests.engine.handle import Handle, gaussian, names
-from vecdb.engine import footprint, manifest, memory
+from vecdb.engine import footprint, maintenance, manifest, memory
 from vecdb.engine.database import Database
 from vecdb.engine.memory import CONTAINER_SHARE, MemoryGuard, container_limit, limit_of
 from vecdb.errors import MemoryLimit
@@ -63,6 +63,40 @@ def test_a_merge_that_does_not_fit_is_put_off_and_told(open_db: Callable[..., Da
     used.nbytes = 0
     c.settle()
     assert (len(c.stats().segments), c.stats().put_off) == (1, "")
+
+
+def test_the_statistics_tell_of_what_is_being_built_and_merged(
+    open_db: Callable[..., Database], used: Used, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, int]] = []
+
+    def look(c: Handle) -> dict[str, int]:
+        found = c.db.database_stats(CallContext()).bytes
+        return {what: found[what] for what in ("building", "admitted")}
+
+    nothing = {"building": 0, "admitted": 0}
+    c = make(open_db(max_memory_bytes=LIMIT, seal_bytes=MIB))
+    c.upsert(names(20), gaussian(20))
+    with c.inner.publish_lock:
+        c.inner.freeze()
+    assert look(c) == nothing
+    c.db._maintenance._index(c.inner, 1 << 30, finish=False)
+    assert look(c)["building"] > gaussian(20).nbytes  # its links, too
+    c.db._maintenance._index(c.inner, 1 << 30, finish=True)
+    assert look(c) == nothing
+
+    other = make(c.db, name="other")
+    sealed(other)
+    needed = footprint.of_merging([s.disk_bytes for s in other.stats().segments])
+
+    def at(place: str) -> None:
+        if place == "merge.before_manifest":
+            told.append(look(c))
+
+    monkeypatch.setattr(maintenance, "hit", at)
+    c.db.maintain()
+    assert told == [{"building": 0, "admitted": needed}]
+    assert look(c) == nothing
 
 
 def test_compaction_goes_on_without_merges_that_do_not_fit(open_db: Callable[..., Database], used: Used) -> None:

@@ -681,6 +681,12 @@ class Collection:
         """How many points there are; asking is no use of the collection."""
         return self.matcher.count(CallContext(), self.view.at(self.now_ms()), None)
 
+    @property
+    def building_bytes(self) -> int:
+        """Bytes of the graphs that are made of frozen segments. Any thread."""
+        writer = self.writer
+        return 0 if writer is None else writer.graph_bytes
+
     def stats(self) -> CollectionStats:
         """See CollectionStats."""
         view, names = self.view.at(self.now_ms()), self.entry.fields.vectors

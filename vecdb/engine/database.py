@@ -606,13 +606,17 @@ class Database:
         store = self._steadily(context, look) if state.reads else {}
         with self._lock:
             self._refuse_closed()
+            made = {
+                "building": sum(collection.building_bytes for collection in self._open.values()),
+                "filter_cache": self._kept.nbytes,
+            }
             return DatabaseStats(
                 collections=len(self._names),
                 open_collections=len(self._open),
                 commit=self._committer.commit,
                 pins=self._pins.list(),
                 read_only_reason=state.reason,
-                bytes=memory | self._memory.stats() | {"filter_cache": self._kept.nbytes} | store | self._space.stats(),
+                bytes=memory | self._memory.stats() | made | store | self._space.stats(),
                 state=state.name,
                 state_since_ms=state.since_ms,
                 reopen_attempts=state.attempts,

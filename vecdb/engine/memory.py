@@ -138,8 +138,8 @@ class MemoryGuard:
             )
 
     def stats(self) -> dict[str, int]:
-        """The limit in bytes, where there is one."""
-        return {} if self.limit is None else {"limit": self.limit}
+        """The limit in bytes, where there is one, and ``admitted``: what merges and loads under way may take."""
+        return {"admitted": self._reserved} | ({} if self.limit is None else {"limit": self.limit})
 
     def room(self) -> int:
         """Bytes that may be taken now; very many without a limit, 0 above it."""

@@ -104,6 +104,10 @@ class PartWriter(Gathering):
             return self._builder.nbytes()
         return 4 * self._field.dim * self._total
 
+    def graph_bytes(self) -> int:
+        """Bytes of the private graph, in memory beside the vectors it was made of; 0 where there is none."""
+        return 0 if self._builder is None else self._builder.nbytes()
+
     def write(self, folder: Path) -> str:
         """Write the part's index into ``folder``; returns its kind."""
         if self._builder is not None:
@@ -148,6 +152,8 @@ class SegmentWriter:
     parts: dict[int, PartWriter] = field(default_factory=dict)
     texts: dict[int, TextWriter] = field(default_factory=dict)
     rebuilt: Mapping[int, float] = field(default_factory=dict)
+    graph_bytes: int = 0
+    """Of the private graphs, as of the last segment that was taken. Any thread may read it."""
 
     def __post_init__(self) -> None:
         self.know(self.fields, self.by)
@@ -181,6 +187,7 @@ class SegmentWriter:
             if any(source is segment for source, _ in writer.selection):
                 continue  # its whole graph was taken over
             writer.add(segment, _living(part.alive(seq), len(part)))
+        self.graph_bytes = sum(part.graph_bytes() for part in self.parts.values())
 
     def sources(self) -> list[Segment]:
         """The segments that go into this one, by ascending rows."""

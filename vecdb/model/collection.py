@@ -82,6 +82,8 @@ class CollectionStats:
 class DatabaseStats:
     """Process-wide numbers: resident and anonymous bytes, the store's memory and disk, collections.
 
+    ``bytes``, beside those: ``building`` graphs that are made of new rows, ``admitted`` for merges and for collections
+    that are being opened (an estimate of their peak), ``filter_cache``; ``limit`` of memory; space on the disk.
     ``pins``: states of the store that are kept, for snapshots under way. ``state``, ``read_only_reason``,
     ``state_since_ms`` and ``reopen_attempts`` are a DatabaseState.
     """
