@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import vecdb
 from benchmarks import filled, truth
 from benchmarks.figure import Figure, median
 from benchmarks.process import disk_bytes, held_files, memory, sampled
@@ -33,6 +34,8 @@ MOST_MEMORY = 1.1
 """Anonymous memory of the engine after the cycles, of what it was before."""
 DISK_LOOK_S = 0.5
 DROP_S = 30.0
+REST_S = 120.0
+"""So long at most for the store to give back what is dead, once nobody writes."""
 
 
 def measure(setup: Setup) -> Run:
@@ -50,7 +53,7 @@ def measure(setup: Setup) -> Run:
     with filled.embedded(path, **options) as db:
         docs = filled.fill(db, vectors[: setup.size], some.metric, rag=False, compact=False)
         filled.settle(docs, quiet_s)
-        run.add("memory", memory()["anonymous"])
+        _note_memory(run, db)
         with sampled(lambda: disk_bytes(path), DISK_LOOK_S) as disk:
             for _ in range(CYCLES if setup.size >= FULL_ROWS else 3):
                 random.shuffle(live)
@@ -64,8 +67,9 @@ def measure(setup: Setup) -> Run:
                 vectors[moved] += 0.05 * vectors.std() * random.standard_normal((len(moved), some.dim), np.float32)
                 _in_batches(moved, lambda ids: docs.update(ids=ids, vectors=vectors[_rows(ids)]))
             filled.settle(docs, quiet_s)
+            _rest(path, quiet_s)
         run.add("disk", disk)
-        run.add("memory", memory()["anonymous"])
+        _note_memory(run, db)
         filled.check(run, docs, options, dim=some.dim)
         live.sort()
         _look(run, "cycled", docs, some, vectors, live)
@@ -82,6 +86,22 @@ def measure(setup: Setup) -> Run:
         db.drop_collection(filled.NAME)
         run.add("held", _after_the_drop(setup.folder("fresh")))
     return run
+
+
+def _note_memory(run: Run, db: vecdb.Client) -> None:
+    """Anonymous bytes, and how many of them are blocks of tables that the store keeps, which is bounded."""
+    run.add("memory", memory()["anonymous"])
+    run.add("cached", db.stats().bytes["store_block_cache_bytes"])
+
+
+def _rest(path: Path, quiet_s: float) -> None:
+    """Wait until the files have been as large as they are for so long, or REST_S."""
+    ends = time.monotonic() + REST_S
+    seen, since = disk_bytes(path), time.monotonic()
+    while time.monotonic() - since < quiet_s and time.monotonic() < ends:
+        time.sleep(DISK_LOOK_S)
+        if (now := disk_bytes(path)) != seen:
+            seen, since = now, time.monotonic()
 
 
 def _held(path: Path) -> dict[str, int]:
@@ -150,6 +170,7 @@ def figures(samples: dict[str, Any]) -> list[Figure]:
     cycled, fresh = samples["cycled"][0]["recall"], samples["fresh"][0]["recall"]
     emptied = samples["emptied"]
     blank, loaded, cycled_memory = samples["memory"]
+    cached_before, cached_after = samples["cached"]
     disk, (before, full, dropped) = samples["disk"][0], samples["held"]
     live = samples["live"][0]
     recalls = [one["recall"] for one in emptied]
@@ -161,6 +182,10 @@ def figures(samples: dict[str, Any]) -> list[Figure]:
         Figure("disk, of a fresh load's", disk[-1] / full["disk"], at_most=MOST_DISK),
         Figure("disk at its peak, of a fresh load's", max(disk) / full["disk"], at_most=MOST_PEAK_DISK),
         Figure("memory, of what it was", (cycled_memory - blank) / (loaded - blank), at_most=MOST_MEMORY),
+        Figure(
+            "memory, of what it was, without the store's cache",
+            (cycled_memory - cached_after - blank) / (loaded - cached_before - blank),
+        ),
         Figure("dropped: files of segments left", dropped["files"], at_most=0),
         Figure("dropped: of these open or mapped, before it", full["handles"]),
         Figure("dropped: of these open or mapped", dropped["handles"], at_most=0),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -192,6 +192,8 @@ class Collection:
         self.body_bytes: float = UNKNOWN_BODY_BYTES  # of a body, about
         self.garbage: deque[Garbage] = deque()  # what retention has let go of; changed under the publish lock
         self.garbage_rows = 0
+        self.dead_in_pieces: Counter[int] = Counter()  # rows reaped, by piece, since it was rewritten; see ``reaping``
+        self.dead_pointers = 0  # of rows reaped, since the pointers were rewritten
         self.listed_seq = 0  # dead rows up to here are in ``garbage``, or deleted
         self.logged: deque[tuple[int, float]] = deque()  # (seq, seconds since 1970) of log records kept
         self.covered_seq = 0  # tombstones on disk contain every kill up to here
@@ -426,9 +428,14 @@ class Collection:
         self.logged.append((change.seq, change.time_ms / 1000))
 
     @property
+    def row_bytes(self) -> float:
+        """A body and its vectors, about."""
+        return self.body_bytes + sum(4 * field.dim for field in self.fields.values())
+
+    @property
     def live_bytes(self) -> float:
         """What lives here, bodies and vectors, about."""
-        return self.live * (self.body_bytes + sum(4 * field.dim for field in self.fields.values()))
+        return self.live * self.row_bytes
 
     def discard(self, change: Change) -> None:
         """List what a change left dead: nothing keeps it any more but those who hold an older view."""

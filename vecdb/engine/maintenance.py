@@ -186,6 +186,8 @@ class Maintenance:
             self._cover_and_reap(collection)
             while self._shed(collection):
                 context.check("compacting")
+            collection.dead_in_pieces.clear()  # the caller has the store rewritten
+            collection.dead_pointers = 0
 
     def _refuse(self, collection: Collection) -> None:
         """Raise what keeps this collection from being looked after: closing, a drop, a failure."""
@@ -225,6 +227,7 @@ class Maintenance:
                 or self._merge_some(collection)
                 or self._build(collection) | self._index_texts(collection)
                 or self._mend(collection)
+                or (self._is_idle(collection) and reaping.give_back(collection, self._space.room()))
             )
         except Cancelled:
             raise

@@ -4,9 +4,15 @@ What the change feed can still tell is no garbage yet: ``list_garbage`` takes up
 what is both covered (the kill is in a persisted tombstone, so no replay will look for the row) and
 below the oldest view still held. Runs between commits, because a pointer of a deleted id must not be
 removed while a commit gives that id a new row.
+
+What is deleted keeps its space until RocksDB rewrites the tables it is in, which it does while others are written and
+may never do after: ``give_back`` is for what is quiet, by pieces of the rows of which a good part is gone. Pointers lie
+by id and not by row: they are rewritten as a whole.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from vecdb.engine.collection import Collection, Garbage
 from vecdb.engine.commit import Committer
@@ -15,6 +21,14 @@ from vecdb.storage import codec, keys
 from vecdb.storage.kv import Batch, write_patiently
 
 SLICE_ROWS = 256
+PIECE_ROWS = 1 << 16
+"""Rewritten at once: the builder does nothing else meanwhile, some seconds where values are large."""
+PIECE_DEAD = 1 / 3
+"""Of a piece's rows, gone since it was last rewritten: what is quiet has at most half as many dead as live ones."""
+LEAST_DEAD = 10_000
+"""Rows gone from one piece before it is worth a flush of what was just written."""
+POINTER_BYTES = 128
+"""Of a pointer with its id, at most, mostly."""
 
 
 def list_garbage(collection: Collection, now_s: float, everything: bool = False) -> None:
@@ -46,10 +60,44 @@ def reap(collection: Collection, committer: Committer) -> bool:
     reaped = False
     while collection.garbage and collection.garbage[0].seq <= bound:
         _delete(collection, collection.garbage[0], committer)
+        _note_dead(collection, collection.garbage[0])
         with collection.publish_lock:
             collection.garbage_rows -= len(collection.garbage.popleft().rows)
         reaped = True
     return reaped
+
+
+def give_back(collection: Collection, room: int) -> bool:
+    """Rewrite the piece of the rows of which most is gone, or the pointers, if that is much; True when there was one.
+
+    What is rewritten needs space beside what it replaces: nothing is done where that is more than ``room`` bytes.
+    """
+    return _rewrite_rows(collection, room) or _rewrite_pointers(collection, room)
+
+
+def _rewrite_rows(collection: Collection, room: int) -> bool:
+    dead, number = collection.dead_in_pieces, collection.number
+    if not dead:
+        return False
+    piece = max(dead, key=dead.__getitem__)
+    first, end = piece * PIECE_ROWS, min((piece + 1) * PIECE_ROWS, collection.committed.next_row)
+    if dead[piece] < max(LEAST_DEAD, PIECE_DEAD * (end - first)) or (end - first) * collection.row_bytes > room:
+        return False
+    del dead[piece]
+    collection.kv.compact(keys.body(number, first), keys.body(number, end))
+    collection.kv.compact(keys.vector_from(number, first), keys.vector_from(number, end))
+    collection.kv.compact(keys.log(number, 0), keys.log(number, keys.LAST_ROW))  # short, and most of it gone
+    return True
+
+
+def _rewrite_pointers(collection: Collection, room: int) -> bool:
+    dead, number = collection.dead_pointers, collection.number
+    there = collection.live + dead
+    if dead < max(LEAST_DEAD, PIECE_DEAD * there) or there * POINTER_BYTES > room:
+        return False
+    collection.dead_pointers = 0
+    collection.kv.compact(keys.pointer_prefix(number), keys.pointer_prefix(number + 1))
+    return True
 
 
 def row_ranges(collection: int) -> list[tuple[bytes, bytes]]:
@@ -76,6 +124,15 @@ def _delete(collection: Collection, garbage: Garbage, committer: Committer) -> N
                 [keys.vector(collection.number, slot, field_id) for slot in wanted[start : start + SLICE_ROWS]],
             )
     hit("reap.after_delete")
+
+
+def _note_dead(collection: Collection, garbage: Garbage) -> None:
+    """Count, by piece, the rows of which a body or a vector went; and pointers that were overwritten or deleted."""
+    rows = np.unique(np.concatenate([garbage.rows, *garbage.slots.values()]))
+    pieces, counts = np.unique(rows // np.uint64(PIECE_ROWS), return_counts=True)
+    for piece, count in zip(pieces.tolist(), counts.tolist(), strict=True):
+        collection.dead_in_pieces[piece] += count
+    collection.dead_pointers += len(garbage.rows)
 
 
 def _delete_rows(collection: Collection, rows: list[int]) -> None:
