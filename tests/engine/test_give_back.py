@@ -98,6 +98,13 @@ def test_the_piece_of_which_most_is_gone_comes_first(open_db: Opener, kv: Noted)
     assert kv.ranges == piece(c, 64, 128) + piece(c, 0, 64) + pointers(c)
 
 
+def test_a_smaller_piece_does_not_wait_for_one_that_has_more_dead(open_db: Opener, kv: Noted) -> None:
+    c = filled(open_db, kv)
+    c.delete(*names(15), *names(10, start=130))  # of 64 and of 22
+    c.settle()
+    assert kv.ranges == piece(c, 128, 150)
+
+
 def test_nothing_is_rewritten_while_somebody_writes(open_db: Opener, kv: Noted) -> None:
     c = filled(open_db, kv, idle_seal_s=60.0)
     c.delete(*names(60))

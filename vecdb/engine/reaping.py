@@ -68,7 +68,7 @@ def reap(collection: Collection, committer: Committer) -> bool:
 
 
 def give_back(collection: Collection, room: int) -> bool:
-    """Rewrite the piece of the rows of which most is gone, or the pointers, if that is much; True when there was one.
+    """Rewrite a piece of the rows of which much is gone, the most first, or the pointers; True when there was one.
 
     What is rewritten needs space beside what it replaces: nothing is done where that is more than ``room`` bytes.
     """
@@ -76,14 +76,15 @@ def give_back(collection: Collection, room: int) -> bool:
 
 
 def _rewrite_rows(collection: Collection, room: int) -> bool:
-    dead, number = collection.dead_in_pieces, collection.number
-    if not dead:
+    number = collection.number
+    for piece, dead in collection.dead_in_pieces.most_common():
+        first, end = piece * PIECE_ROWS, min((piece + 1) * PIECE_ROWS, collection.committed.next_row)
+        fits = (end - first) * collection.row_bytes <= room
+        if fits and dead >= max(LEAST_DEAD, PIECE_DEAD * (end - first)):
+            break
+    else:
         return False
-    piece = max(dead, key=dead.__getitem__)
-    first, end = piece * PIECE_ROWS, min((piece + 1) * PIECE_ROWS, collection.committed.next_row)
-    if dead[piece] < max(LEAST_DEAD, PIECE_DEAD * (end - first)) or (end - first) * collection.row_bytes > room:
-        return False
-    del dead[piece]
+    del collection.dead_in_pieces[piece]
     collection.kv.compact(keys.body(number, first), keys.body(number, end))
     collection.kv.compact(keys.vector_from(number, first), keys.vector_from(number, end))
     collection.kv.compact(keys.log(number, 0), keys.log(number, keys.LAST_ROW))  # short, and most of it gone
