@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -91,6 +92,8 @@ def test_rows_are_deleted_only_when_a_manifest_says_that_they_are_dead(c: Handle
     c.seal()
     c.delete(*names(10))
     gc.collect()
+    reaping.list_garbage(c.inner, time.time(), everything=True)
+    assert c.inner.garbage_rows == 10
     assert not reaping.reap(c.inner, c.db._committer)
     assert bodies(c) == 20
     c.cover()
