@@ -37,18 +37,19 @@ class Follower:
     def caught_up(self, database: Database, collection: str, called: str) -> dict[str, int]:
         """The versions of all points of a collection, at some moment of this call.
 
-        Raises ChangesGone when the feed, each time, let go of what came since the start.
+        Tries STARTS times. Raises ChangesGone when the feed, each time, let go of what came since the start.
         """
-        for attempt in range(1, STARTS + 1):
+        left = STARTS
+        while True:
             if collection not in self._known:
                 self._start(database, collection, called)
             try:
                 return self._go_on(database, collection, called)
             except (ChangesGone, InvalidArgument):
                 del self._known[collection]
-                if attempt == STARTS:
+                left -= 1
+                if not left:
                     raise
-        raise AssertionError("not reached")
 
     def _start(self, database: Database, collection: str, called: str) -> None:
         token = database.changes(CONTEXT, called, FeedRequest(NOW)).token

@@ -53,7 +53,7 @@ def pointers(c: Handle) -> list[tuple[bytes, bytes]]:
 
 
 def filled(open_db: Opener, kv: Noted, **options: float) -> Handle:
-    """Rows 1 to 150, in three pieces."""
+    """Rows 0 to 149, in three pieces."""
     c = make(open_db(kv=kv, **options))
     c.upsert(names(150), gaussian(150))
     c.settle()

@@ -1,4 +1,4 @@
-"""What happens behind the writes: sweep, build, seal, merge, cover, reap. One thread, one action at a time.
+"""What happens behind the writes: sweep, build, seal, merge, cover, reap, give space back. One thread, one at a time.
 
 Actions run under ``_busy``, taken by the background thread for each step and by ``compact`` for its whole
 length; it is never held together with the publish lock for longer than a swap. Files first, then the

@@ -1,4 +1,4 @@
-"""Delete dead bodies, their vectors and the pointers of deleted ids, once nobody can see them.
+"""Delete dead bodies, their vectors and the pointers of deleted ids, once nobody can see them; give their space back.
 
 What the change feed can still tell is no garbage yet: ``list_garbage`` takes up what retention lets go of. And only
 what is both covered (the kill is in a persisted tombstone, so no replay will look for the row) and
@@ -28,7 +28,7 @@ PIECE_DEAD = 1 / 3
 LEAST_DEAD = 10_000
 """Rows gone from one piece before it is worth a flush of what was just written."""
 POINTER_BYTES = 128
-"""Of a pointer with its id, at most, mostly."""
+"""Of a pointer and its id, which is mostly much shorter."""
 
 
 def list_garbage(collection: Collection, now_s: float, everything: bool = False) -> None:
