@@ -167,6 +167,22 @@ def test_memory_is_given_back_after_a_merge(open_db: Callable[..., Database], mo
     assert len(trimmed) == 2
 
 
+def test_memory_is_given_back_once_more_when_maintenance_rests(
+    open_db: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a merge replaced may be let go of after the merge itself has ended; then that was all."""
+    trimmed: list[int] = []
+    monkeypatch.setattr(memory, "_trim", lambda: trimmed.append(1))
+    monkeypatch.setattr(memory, "GIVE_BACK_EVERY_S", 0.0)
+    c = make(open_db(seal_bytes=MIB))
+    sealed(c)
+    c.settle()
+    when_it_rested = len(trimmed)
+    assert when_it_rested == 2  # after the merge, and after nothing was left to do
+    c.settle()
+    assert len(trimmed) == when_it_rested
+
+
 def test_opening_more_than_fits_is_refused_and_the_others_go_on(open_db: Callable[..., Database], used: Used) -> None:
     kv = MemoryKV()
     first = open_db(kv=kv)

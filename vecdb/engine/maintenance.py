@@ -112,7 +112,7 @@ class Maintenance:
             worked = any(self._act(collection) for collection in collections) or self._measure(collections, now)
         if not worked:
             self._let_go()
-        self._memory.give_back()
+        self._memory.give_back(resting=not worked)
         return worked
 
     def sweep(self, collection: Collection) -> bool:

@@ -110,11 +110,15 @@ class MemoryGuard:
         """Something large is not held any more."""
         self._freed = True
 
-    def give_back(self) -> bool:
-        """Give free memory back to the system, if something large was freed, and not all the time; whether it was."""
+    def give_back(self, resting: bool = False) -> bool:
+        """Give free memory back to the system, if something large was freed, and not all the time; whether it was.
+
+        ``resting``: nothing more is about to be freed. Until then it is due again: readers hold what a merge replaced
+        for a moment more. Of 168 MiB after two cycles of deletes 39 were such.
+        """
         due = self._freed and time.monotonic() - self._gave_back >= GIVE_BACK_EVERY_S
         if due:
-            self._freed, self._gave_back = False, time.monotonic()
+            self._freed, self._gave_back = not resting, time.monotonic()
             _trim()
         return due
 
