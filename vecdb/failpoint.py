@@ -32,6 +32,8 @@ NAMES = (
     "merge.before_unlink",
     "reap.before_delete",
     "reap.after_delete",
+    "rewrite.before_vectors",
+    "rewrite.before_pointers",
     "load.before_verify",
     "load.before_replay",
     "load.after_replay",

@@ -34,10 +34,16 @@ from vecdb.errors import IndexingBehind
 ROOT = Path(__file__).parents[2]
 REFUSED_PATIENCE_S = 5.0
 """Deadline of a write where the builder may be unable to make room for it."""
-MOST_PASSES = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "texts": 1, "restore": 1}
+MOST_PASSES = {"commit": 40, "catalog": 1, "drop": 1, "merge": 2, "rewrite": 1, "texts": 1, "restore": 1}
 """At which pass at the latest a failpoint ends a round, by the first part of its name."""
-LEADS_TO = {"restore": "copy", "texts": "analyze otherwise", "shed": "add or drop a field", "drop": "drop"}
-"""What an operator does that passes a failpoint, by the first part of its name; the others are passed all the time."""
+LEADS_TO: dict[str, dict[str, object]] = {
+    "restore": {"favours": "copy"},
+    "texts": {"favours": "analyze otherwise"},
+    "shed": {"favours": "add or drop a field"},
+    "drop": {"favours": "drop"},
+    "rewrite": {"favours": "rest", "remember": False},  # what is kept for the change feed is not given back
+}
+"""Orders under which a failpoint is passed, by the first part of its name; the others are passed all the time."""
 STALL_MS = 300
 HARMS = ("flipped", "cut", "removed")
 PATIENCE_S = 60.0
@@ -294,7 +300,7 @@ class Chain:
         """A round that ends at a failpoint, at one of the first times it is passed."""
         part = name.partition(".")[0]
         fault = Fault(1 << 60, failpoint=f"{name}=kill:{self._draw.randint(1, MOST_PASSES.get(part, 4))}")
-        self._round(fault, favours=LEADS_TO.get(part, ""))
+        self._round(fault, **LEADS_TO.get(part, {}))
 
     def fail_sync(self, call: str, when: str) -> None:
         """A round in which a call (fdatasync, fsync) fails: the n-th of each thread, or (``3+``) all from there on."""

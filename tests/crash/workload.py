@@ -42,6 +42,7 @@ from tests.crash.record import EXTRA_DIM, FIELDS, FLEETING, LASTING, Op, Write, 
 from tests.crash.report import CONTEXT, report
 from tests.crash.trace import mark
 from vecdb import failpoint
+from vecdb.engine import reaping
 from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
 from vecdb.engine.snapshots.verify import verify
@@ -83,6 +84,10 @@ READ = ("busy-1", "busy-2", "calm", "brief-1", "brief-2", "quiet-1")
 """The collections whose readers are judged; in the others points expire while one looks."""
 BRIEF = ("brief-1", "brief-2", "quiet-1")
 IDS = 300
+PIECE_ROWS, LEAST_DEAD = 64, 10
+"""Of ``reaping``: what is dead is given back in such pieces."""
+REST_S = 0.3
+"""Nobody writes for so long, now and then: several times what makes a collection idle."""
 WRITE_BUFFER_BYTES = 256 << 10
 CERTAIN = (Closed, CollectionNotFound, ConditionFailed, FieldNotFound, IndexingBehind, PointExists)
 """Refusals after which nothing of the write is there, whatever comes."""
@@ -102,6 +107,7 @@ TENDED = {
     "drop": 20,
     "check": 4,
     "copy": 10,
+    "rest": 4,
 }
 """What takes the place of an operator, and how often."""
 COPY = "copy"
@@ -544,6 +550,8 @@ class Workload:
                 self._alias(name)
             case "copy":
                 self._copy(draw.choice(["busy-1", "busy-2", "calm"]), draw.random() < 0.5)
+            case "rest":
+                self._rest()
             case "drop":
                 self._drop(draw.choice(BRIEF), draw.random() < 0.5)
             case _:
@@ -646,6 +654,12 @@ class Workload:
         doors.wait_empty()
         self._create(name)
         doors.open()
+
+    def _rest(self) -> None:
+        self._doors.close()
+        self._doors.wait_empty()
+        self._ending.wait(REST_S)
+        self._doors.open()
 
     def _reopen(self, crowded: bool) -> None:
         self._doors.close()
@@ -750,6 +764,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever libraries print is not part of the record
     loading = [part for part in orders.failpoints.split(",") if part.startswith("load.")]
     failpoint.arm_from_text(",".join(loading))
+    reaping.PIECE_ROWS, reaping.LEAST_DEAD = PIECE_ROWS, LEAST_DEAD
     began = time.monotonic()
     stalls = Stalls()
     try:

@@ -10,6 +10,7 @@ import pytest
 from tests.engine.conftest import make
 from tests.engine.handle import Handle, gaussian, names
 from vecdb import failpoint
+from vecdb.engine import reaping
 from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
 from vecdb.model.schema import TextField, VectorField
@@ -17,7 +18,8 @@ from vecdb.model.schema_change import AddVectorField, DropVectorField, SetTextFi
 from vecdb.storage.summary import read_summary
 
 
-def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> None:
+def test_every_name_is_passed_by_something(open_db: Callable[..., Database], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaping, "LEAST_DEAD", 10)
     passed: list[str] = []
     for name in failpoint.NAMES:
         failpoint.arm(name, passed.append)
@@ -28,6 +30,9 @@ def test_every_name_is_passed_by_something(open_db: Callable[..., Database]) -> 
         c.upsert(names(20, start=50 * i), gaussian(20, seed=i))
         c.settle()
     c.compact()
+    c.delete(*names(80))
+    c.settle()
+    c.upsert(names(80), gaussian(80))
     c.change(AddVectorField("image", VectorField(4)))
     c.update(names(30), {"image": gaussian(30)})
     c.compact()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.engine.conftest import make
 from tests.engine.handle import Handle, gaussian, names
+from vecdb import failpoint
 from vecdb.engine import reaping
 from vecdb.engine.database import Database
 from vecdb.model.context import CallContext
@@ -141,6 +142,19 @@ def test_what_was_compacted_by_hand_is_not_rewritten_again(open_db: Opener, kv: 
     before = len(kv.ranges)
     c.settle()
     assert len(kv.ranges) == before > 0
+
+
+@pytest.mark.parametrize("place", ["rewrite.before_vectors", "rewrite.before_pointers"])
+def test_what_is_stopped_is_done_again(open_db: Opener, kv: Noted, place: str) -> None:
+    c = filled(open_db, kv)
+    c.delete(*names(60))
+    failpoint.arm_from_text(f"{place}=raise")
+    with pytest.raises(OSError, match=place):
+        c.settle()
+    failpoint.disarm()
+    kv.ranges.clear()
+    c.settle()
+    assert kv.ranges == (piece(c, 0, 64) if place == "rewrite.before_vectors" else []) + pointers(c)
 
 
 def test_the_disk_is_that_of_what_lives(open_db: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

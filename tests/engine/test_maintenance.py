@@ -12,6 +12,7 @@ import pytest
 from tests.engine.conftest import make
 from tests.engine.handle import TWO, Handle, gaussian, names
 from vecdb import failpoint
+from vecdb.engine import reaping
 from vecdb.engine.database import Database
 from vecdb.engine.maintenance import MAX_REST_S
 from vecdb.engine.sealing import PartWriter
@@ -19,7 +20,7 @@ from vecdb.model.context import CallContext
 from vecdb.storage.memory import MemoryKV
 
 Opener = Callable[..., Database]
-CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap")]
+CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap", "rewrite")]
 
 
 def folders(c: Handle) -> int:
@@ -60,8 +61,11 @@ def test_a_builder_that_fails_starts_again(
 
 @pytest.mark.parametrize("through", ["maintain", "compact", "cover"])
 @pytest.mark.parametrize("name", CARE)
-def test_an_action_that_is_stopped_is_done_again(open_db: Opener, name: str, through: str) -> None:
+def test_an_action_that_is_stopped_is_done_again(
+    open_db: Opener, name: str, through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Readers see the same before, during and after; nothing is left behind in the end."""
+    monkeypatch.setattr(reaping, "LEAST_DEAD", 10)
     kv = MemoryKV()
     c = make(open_db(kv=kv), TWO)
     for i in range(3):

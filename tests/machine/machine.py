@@ -87,7 +87,7 @@ PINS = 3
 TRUTH = ["*.sst", "*.blob", "*.log", "MANIFEST-*", "CURRENT"]
 """The files of a store that hold what nothing else does."""
 ON_THE_WAY = [name for name in failpoint.NAMES if name.startswith("commit.")]
-IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap")]
+IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap", "rewrite")]
 OTHERS = sorted(OPTIONS)
 IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
 CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]

@@ -12,6 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.machine.machine import Histories, Recall
 from tests.machine.shared_site import SERVER
 from vecdb.client import shared_start
+from vecdb.engine import reaping
 
 LEAST_RECALL = 0.9
 
@@ -19,6 +20,11 @@ LEAST_RECALL = 0.9
 def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     patch.setattr(os, "fsync", lambda file: None)  # no power is cut under a file here, and it is most of the time
     patch.setattr(shared_start, "SERVER", SERVER)
+    patch.setattr(reaping, "PIECE_ROWS", 16)
+    patch.setattr(reaping, "LEAST_DEAD", 4)
+    rewritten: list[bool] = []
+    give_back = reaping.give_back
+    patch.setattr(reaping, "give_back", lambda *given: rewritten.append(give_back(*given)) or rewritten[-1])
     Histories.recall, Histories.kills, Histories.followed, Histories.salvaged = Recall(), 0, 0, 0
     run_state_machine_as_test(
         Histories,
@@ -34,6 +40,7 @@ def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     assert Histories.recall.share >= LEAST_RECALL
     assert Histories.kills > 0
     assert Histories.followed > 10
+    assert sum(rewritten) > 0
 
 
 @pytest.mark.timeout(300)

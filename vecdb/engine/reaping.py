@@ -84,10 +84,11 @@ def _rewrite_rows(collection: Collection, room: int) -> bool:
             break
     else:
         return False
-    del collection.dead_in_pieces[piece]
     collection.kv.compact(keys.body(number, first), keys.body(number, end))
+    hit("rewrite.before_vectors")
     collection.kv.compact(keys.vector_from(number, first), keys.vector_from(number, end))
     collection.kv.compact(keys.log(number, 0), keys.log(number, keys.LAST_ROW))  # short, and most of it gone
+    del collection.dead_in_pieces[piece]  # last: what fails is done again
     return True
 
 
@@ -96,8 +97,9 @@ def _rewrite_pointers(collection: Collection, room: int) -> bool:
     there = collection.live + dead
     if dead < max(LEAST_DEAD, PIECE_DEAD * there) or there * POINTER_BYTES > room:
         return False
-    collection.dead_pointers = 0
+    hit("rewrite.before_pointers")
     collection.kv.compact(keys.pointer_prefix(number), keys.pointer_prefix(number + 1))
+    collection.dead_pointers = 0
     return True
 
 
