@@ -39,7 +39,7 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 async def longest_pause(db: AsyncClient) -> float:
-    """The shortest, over some rounds, of the longest pauses of a task that only wants to run, seconds."""
+    """The longest pause of a task that only wants to run, seconds; the shortest of some rounds where one is long."""
     rng = np.random.default_rng(1)
     docs = await db.create_collection("docs", dim=DIM)
     await docs.upsert(range(POINTS), rng.normal(size=(POINTS, DIM)), payloads=[{"i": i} for i in range(POINTS)])
@@ -59,6 +59,8 @@ async def longest_pause(db: AsyncClient) -> float:
         assert [len(result) for result in found] == [10] * SEARCHES
         worst.append(max(pauses))
         print(f"{SEARCHES} searches in {took:.2f} s, longest pause {1e3 * worst[-1]:.1f} ms", file=sys.stderr)
+        if worst[-1] < MOST_S:
+            break
     return min(worst)
 
 

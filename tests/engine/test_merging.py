@@ -37,9 +37,42 @@ def test_the_small_beside_a_large_one_wait_until_they_are_a_fair_share() -> None
     assert pick(100, 10, 10, 10, idle=True) == Merge(0, 4, rebuild=False)
 
 
-def test_a_segment_with_many_dead_is_rebuilt_alone_and_first() -> None:
+def test_a_segment_with_many_dead_is_rebuilt_first() -> None:
     assert pick(100, (100, DEAD_FRACTION + 0.01), 100, 100, 100) == Merge(1, 2, rebuild=True)
     assert pick((100, DEAD_FRACTION)) is None
+
+
+def test_smaller_neighbours_come_along_when_a_segment_is_rebuilt() -> None:
+    dead = (80, 0.5)
+    assert pick(10, 20, dead, 100) == Merge(0, 3, rebuild=True)
+    assert pick(100, dead, 10, 29, 2, 100) == Merge(1, 4, rebuild=True)  # the 2 would be a row too much
+    assert pick(21, 20, dead, 100) == Merge(1, 3, rebuild=True)  # the nearer, and no more than 40 in all
+    assert pick(100, (100, 0.5), (90, 0.5), (60, 0.1)) == Merge(1, 3, rebuild=True)  # rows alive count
+    assert pick((900, 0.3), 150, 100) == Merge(0, 1, rebuild=True)  # half of the bytes at most are copied at once
+    assert pick((900, 0.3), 30, 1_000, most=930) == Merge(0, 2, rebuild=True)
+    assert pick((900, 0.3), 30, 1_000, most=929) == Merge(0, 1, rebuild=True)
+
+
+def test_where_points_are_replaced_all_the_time_few_segments_stand_side_by_side() -> None:
+    """A hundred seals of as many rows as a third of what lives: what is left of old segments does not stay beside."""
+    live, sealed = 30_000.0, 10_000
+    segments: list[tuple[float, float]] = []  # rows, and how many of them are alive
+    inserted, most = 0.0, 0
+    for _ in range(100):
+        for _ in range(20):
+            segments = [(rows, alive * (1 - sealed / 20 / live)) for rows, alive in segments if alive >= 1]
+            while True:
+                sizes = [Size(int(rows), int(rows), 1 - alive / rows) for rows, alive in segments]
+                merge = choose(sizes, seal_bytes=sealed, max_bytes=1 << 30, idle=False)
+                if merge is None:
+                    break
+                alive = sum(alive for _, alive in segments[merge.start : merge.end])
+                segments[merge.start : merge.end] = [(alive, alive)]
+                inserted += alive
+        segments.append((sealed, sealed * 0.85))
+        most = max(most, len(segments))
+    assert most <= 6
+    assert inserted <= 5 * 100 * sealed
 
 
 def test_what_has_no_room_is_merged_in_smaller_pieces_or_not_at_all() -> None:

@@ -25,6 +25,11 @@ class Size:
     rows: int
     dead_fraction: float
 
+    @property
+    def live(self) -> float:
+        """Rows that a rebuild inserts."""
+        return self.rows * (1 - self.dead_fraction)
+
 
 @dataclass(frozen=True, slots=True)
 class Merge:
@@ -38,17 +43,17 @@ class Merge:
 def choose(sizes: Sequence[Size], *, seal_bytes: int, max_bytes: int, idle: bool, room: int = 1 << 62) -> Merge | None:
     """The next merge of segments that stand in row order, or None.
 
-    First a segment with too many dead, alone. Then, when idle or when there are more than CROWD, the longest
-    run of neighbours that fits the bounds and whose smaller ones make up a fair share. What has more than ``room``
-    bytes is let be: memory, or the disk, has no room for its copy.
+    First a segment with too many dead, with smaller neighbours. Then, when idle or when there are more than CROWD, the
+    longest run of neighbours that fits the bounds and whose smaller ones make up a fair share. What has more than
+    ``room`` bytes is let be: memory, or the disk, has no room for its copy.
     """
-    for i, size in enumerate(sizes):
-        if size.dead_fraction > DEAD_FRACTION and size.nbytes <= room:
-            return Merge(i, i + 1, rebuild=True)
-    if not idle and len(sizes) <= CROWD:
-        return None
     total = sum(size.nbytes for size in sizes)
     bound = min(room, max_bytes, max(2 * seal_bytes, int(PEAK_SHARE * total)))
+    for i, size in enumerate(sizes):
+        if size.dead_fraction > DEAD_FRACTION and size.nbytes <= room:
+            return Merge(*_with_smaller(sizes, i, bound), rebuild=True)
+    if not idle and len(sizes) <= CROWD:
+        return None
     best: Merge | None = None
     for start in range(len(sizes)):
         for end in range(start + 2, len(sizes) + 1):
@@ -61,3 +66,23 @@ def choose(sizes: Sequence[Size], *, seal_bytes: int, max_bytes: int, idle: bool
             if best is None or end - start > best.end - best.start:
                 best = Merge(start, end, rebuild=False)
     return best
+
+
+def _with_smaller(sizes: Sequence[Size], at: int, bound: int) -> tuple[int, int]:
+    """Start and end of a rebuild: neighbours come along that together have no more rows alive than the one at ``at``.
+
+    It inserts at most twice as much, and each row that comes along is then in a segment of twice the size at least.
+    Where points are replaced all the time, what is left of old segments would else stand side by side, smaller and
+    smaller.
+    """
+    start, end = at, at + 1
+    rows, nbytes = sizes[at].live, sizes[at].nbytes
+    while True:
+        beside = [i for i in (start - 1, end) if 0 <= i < len(sizes)]
+        fitting = [i for i in beside if sizes[i].live <= rows and nbytes + sizes[i].nbytes <= bound]
+        if not fitting:
+            return start, end
+        taken = min(fitting, key=lambda i: sizes[i].live)
+        rows -= sizes[taken].live
+        nbytes += sizes[taken].nbytes
+        start, end = min(start, taken), max(end, taken + 1)
