@@ -764,7 +764,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever libraries print is not part of the record
     loading = [part for part in orders.failpoints.split(",") if part.startswith("load.")]
     failpoint.arm_from_text(",".join(loading))
-    reaping.PIECE_ROWS, reaping.LEAST_DEAD = PIECE_ROWS, LEAST_DEAD
+    if not orders.brisk:
+        reaping.PIECE_ROWS, reaping.LEAST_DEAD = PIECE_ROWS, LEAST_DEAD
     began = time.monotonic()
     stalls = Stalls()
     try:

@@ -91,6 +91,7 @@ IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "m
 OTHERS = sorted(OPTIONS)
 IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
 CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]
+CARE += ["rest"] * 3
 
 VOCABULARY = ["text", "index", "indexes", "vector", "vectors", "C++", "wi-fi", "数据", "数据库", "向量检索", "检索"]
 PLAIN = [
@@ -999,6 +1000,9 @@ class Histories(RuleBasedStateMachine):
             elif what == "cover":
                 if isinstance(site, EngineSite):
                     site.db.cover(CallContext(), site.called)
+            elif what == "rest":
+                if isinstance(site, EngineSite):
+                    site.rest()
             elif what in INDEXING:
                 collection.set_indexing(what)
             else:
@@ -1118,8 +1122,7 @@ class Histories(RuleBasedStateMachine):
             with stopped(name, nth):
                 try:
                     if what == "maintain":
-                        while site.db.maintain():
-                            pass
+                        site.rest()
                     else:
                         getattr(site.db, what)(CallContext(), site.called)
                 except OSError:

@@ -211,6 +211,11 @@ class EngineSite(Site):
     def derived_files(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("**/segments/*/*/*") if path.is_file())
 
+    def rest(self) -> None:
+        """Nobody writes until maintenance has nothing left to do."""
+        while self.db.maintain():
+            pass
+
     def check(self) -> list[str]:
         return self.db.check(CallContext())
 

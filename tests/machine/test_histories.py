@@ -40,6 +40,7 @@ def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
     assert Histories.recall.share >= LEAST_RECALL
     assert Histories.kills > 0
     assert Histories.followed > 10
+    print(f"{sum(rewritten)} pieces or pointers rewritten")
     assert sum(rewritten) > 0
 
 
