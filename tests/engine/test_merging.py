@@ -53,6 +53,12 @@ def test_smaller_neighbours_come_along_when_a_segment_is_rebuilt() -> None:
     assert pick((900, 0.3), 30, 1_000, most=929) == Merge(0, 1, rebuild=True)
 
 
+def test_neighbours_come_along_only_where_there_is_room() -> None:
+    sizes = [Size(80, 80, 0.5), Size(10, 10, 0.0)]
+    run_in = [choose(sizes, seal_bytes=SEAL, max_bytes=MOST, idle=False, room=room) for room in (89, 90)]
+    assert run_in == [Merge(0, 1, rebuild=True), Merge(0, 2, rebuild=True)]
+
+
 def test_where_points_are_replaced_all_the_time_few_segments_stand_side_by_side() -> None:
     """A hundred seals of as many rows as a third of what lives: what is left of old segments does not stay beside."""
     live, sealed = 30_000.0, 10_000

@@ -90,8 +90,7 @@ ON_THE_WAY = [name for name in failpoint.NAMES if name.startswith("commit.")]
 IN_CARE = [name for name in failpoint.NAMES if name.split(".")[0] in ("seal", "merge", "reap", "rewrite")]
 OTHERS = sorted(OPTIONS)
 IN_LOADING = [name for name in failpoint.NAMES if name.startswith("load.")]
-CARE = ["compact", "cover", "cover", "wait_indexed", "reopen", "reopen", "cut_power", "cut_power", *INDEXING]
-CARE += ["rest"] * 3
+CARE = ["compact", "wait_indexed", *["cover", "reopen", "cut_power"] * 2, *["rest"] * 3, *INDEXING]
 
 VOCABULARY = ["text", "index", "indexes", "vector", "vectors", "C++", "wi-fi", "数据", "数据库", "向量检索", "检索"]
 PLAIN = [

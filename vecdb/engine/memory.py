@@ -114,7 +114,7 @@ class MemoryGuard:
         """Give free memory back to the system, if something large was freed, and not all the time; whether it was.
 
         ``resting``: nothing more is about to be freed. Until then it is due again: readers hold what a merge replaced
-        for a moment more. Of 168 MiB after two cycles of deletes 39 were such.
+        for a moment more. After `python -m benchmarks deletes --rounds 1` that was 26 of 348 MiB.
         """
         due = self._freed and time.monotonic() - self._gave_back >= GIVE_BACK_EVERY_S
         if due:
