@@ -20,6 +20,7 @@ _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _RESULT = re.compile(r".* = (-?\d+)(?: (\w+))?[^=]*?<(\d+\.\d+)>$", re.DOTALL)
 _MARK = re.compile(r"write-(\d+);")
 _ANSWER = re.compile(r'\\"e\\":\\"write!\\",\\"w\\":(\d+),\\"seq\\":\d+,\\"count\\":(\d+)')
+_MANIFEST_RECORD = re.compile(r', "(.*)", \d+')
 _ASKED = re.compile(r'\\"e\\":\\"write\?\\",\\"w\\":(\d+),')
 
 SYNCS = ("fdatasync", "fsync")
@@ -97,8 +98,8 @@ class Answer:
     """One acknowledgement: when it was asked for and given, when its record was in the log, and the first sync that
     began after that and was done, without an error, before the answer (None: there was none).
 
-    It is a sync of that very log; or, where the log was full, of the store's manifest: then the log's content
-    has been written to tables, and they were synced before the manifest named them.
+    It is a sync of that very log; or, where the log was full, of the store's manifest once that says that the log is
+    needed no longer: its content has been written to tables, and they were synced before the manifest named them.
     """
 
     write: int
@@ -118,6 +119,7 @@ def answers(log: Path) -> list[Answer]:
     asked: dict[int, float] = {}
     logged: dict[int, tuple[float, str]] = {}
     syncs: list[Call] = []
+    needed: list[tuple[float, int]] = []
     given: list[tuple[int, float]] = []
     for call in calls(log):
         if call.name in SYNCS:
@@ -126,20 +128,50 @@ def answers(log: Path) -> list[Answer]:
         elif call.file.endswith(".log"):
             for write in _MARK.findall(call.data):
                 logged[int(write)] = (call.ended, call.file)
+        elif "/MANIFEST-" in call.file:
+            if (first := _first_needed_log(call.data)) is not None:
+                needed.append((call.ended, first))
         elif call.file.startswith("pipe:"):
             asked.update((int(write), call.began) for write in _ASKED.findall(call.data))
             given += [(int(write), call.began) for write, count in _ANSWER.findall(call.data) if int(count)]
-    return [_answer(write, at, asked[write], logged.get(write), syncs) for write, at in given]
+    return [_answer(write, at, asked[write], logged.get(write), syncs, needed) for write, at in given]
 
 
-def _answer(write: int, given: float, asked: float, logged: tuple[float, str] | None, syncs: Sequence[Call]) -> Answer:
+def _answer(
+    write: int,
+    given: float,
+    asked: float,
+    logged: tuple[float, str] | None,
+    syncs: Sequence[Call],
+    needed: Sequence[tuple[float, int]],
+) -> Answer:
     if logged is None:
         return Answer(write, asked, None, None, given)
     moment, file = logged
     fitting = [s for s in syncs if s.began >= moment and s.ended <= given]
     of_log = [s for s in fitting if s.file == file]
-    of_manifest = [s for s in fitting if "/MANIFEST-" in s.file]
+    replaced = [at for at, first in needed if first > int(Path(file).stem)]
+    of_manifest = [s for s in fitting if "/MANIFEST-" in s.file and any(at <= s.began for at in replaced)]
     return Answer(write, asked, moment, next(iter(of_log + of_manifest), None), given)
+
+
+def _first_needed_log(data: str) -> int | None:
+    """The number of the first log that is needed, if a record of the manifest that strace shows says one.
+
+    A record is seven bytes and an edit, and an edit that has such a number begins with the tag 2 and the number as
+    a varint (RocksDB, VersionEdit::EncodeTo; an edit without a comparator, as those of a flush are).
+    """
+    if (found := _MANIFEST_RECORD.search(data)) is None:
+        return None
+    edit = found[1].encode().decode("unicode_escape").encode("latin-1")[7:]
+    if edit[:1] != b"\2":
+        return None
+    number = 0
+    for place, byte in enumerate(edit[1:]):
+        number |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return number
+    return None
 
 
 def failed(log: Path, *names: str) -> list[Call]:
