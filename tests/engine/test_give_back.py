@@ -144,6 +144,17 @@ def test_what_was_compacted_by_hand_is_not_rewritten_again(open_db: Opener, kv: 
     assert len(kv.ranges) == before > 0
 
 
+def test_memory_goes_back_after_it(open_db: Opener, kv: Noted, monkeypatch: pytest.MonkeyPatch) -> None:
+    c = filled(open_db, kv)
+    freed: list[int] = []
+    monkeypatch.setattr(c.db._memory, "freed", lambda: freed.append(len(kv.ranges)))
+    c.delete(*names(60))
+    c.settle()
+    assert freed[-1] == len(kv.ranges) > 0
+    c.db.compact(CallContext(), c.name)
+    assert freed[-1] == len(kv.ranges)
+
+
 @pytest.mark.parametrize("place", ["rewrite.before_vectors", "rewrite.before_pointers"])
 def test_what_is_stopped_is_done_again(open_db: Opener, kv: Noted, place: str) -> None:
     c = filled(open_db, kv)

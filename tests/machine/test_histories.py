@@ -46,7 +46,7 @@ def run(patch: pytest.MonkeyPatch, histories: int, steps: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_every_site_agrees_with_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, histories=12, steps=40)
+    run(monkeypatch, histories=6, steps=40)
 
 
 @pytest.mark.slow

@@ -57,6 +57,21 @@ def test_a_key_costs_blocks_and_not_the_index_of_its_file(open_rocks: OpenRocks)
     assert _bytes_read() - before < asked * (32 << 10)
 
 
+def test_a_compaction_lets_go_of_what_was_cached(open_rocks: OpenRocks) -> None:
+    """Of tables it replaced; and what is read then is cached as before."""
+    kv = open_rocks(StoreOptions(block_cache_bytes=4 << 20))
+    for start in range(0, 20_000, 5_000):
+        put(kv, {b"%08d" % i: b"%0400d" % i for i in range(start, start + 5_000)})
+    kv.flush()
+    everything(kv)
+    cached = kv.stats()["block_cache_bytes"]
+    assert 1 << 20 < cached <= 4 << 20
+    kv.compact()
+    assert kv.stats()["block_cache_bytes"] < 64 << 10
+    everything(kv)
+    assert kv.stats()["block_cache_bytes"] == pytest.approx(cached, rel=0.2)
+
+
 def _bytes_read() -> int:
     """What this process has read by system calls."""
     fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())

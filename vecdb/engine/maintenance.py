@@ -167,6 +167,7 @@ class Maintenance:
         for start, end in reaping.row_ranges(collection.number):
             context.check("compacting the store")
             self._kv.compact(start, end)
+        self._memory.freed()  # what the store had cached of what it replaced
         return max(0, before - self._disk(collection))
 
     def _compact_segments(self, context: CallContext, collection: Collection) -> None:
@@ -227,7 +228,7 @@ class Maintenance:
                 or self._merge_some(collection)
                 or self._build(collection) | self._index_texts(collection)
                 or self._mend(collection)
-                or (self._is_idle(collection) and reaping.give_back(collection, self._space.room()))
+                or (self._is_idle(collection) and self._rewrite(collection))
             )
         except Cancelled:
             raise
@@ -239,6 +240,13 @@ class Maintenance:
             raise
         collection.failures = 0
         return worked
+
+    def _rewrite(self, collection: Collection) -> bool:
+        """Have the store rewrite a piece of what is mostly gone. True when there was one."""
+        rewritten = reaping.give_back(collection, self._space.room())
+        if rewritten:
+            self._memory.freed()  # what the store had cached of what it replaced
+        return rewritten
 
     def _sweep(self, collection: Collection) -> bool:
         """Delete what has expired; True when there is more. The write asks again whether it has: it may come late.
