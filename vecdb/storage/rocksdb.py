@@ -258,6 +258,7 @@ class RocksKV:
     def _empty_cache(self) -> None:
         """Let go of the blocks that are cached: most are of tables that are gone, and would stay until others come.
 
+        Without it the cycles of `python -m benchmarks deletes` left 3.4 times the memory of a fresh load, with it 1.5.
         A little at a time, for that holds the GIL: 128 MiB at once took 55 ms.
         """
         for capacity in range(self._cache.get_usage(), 0, -_LET_GO_BYTES):
