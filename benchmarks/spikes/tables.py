@@ -26,10 +26,10 @@ BATCH, ASKED, ROUNDS = 1_000, 2_000, 20
 BODY, POINTER, SLOT = bytes(300), bytes(30), bytes(64)
 
 
-def options_of(form: str, options: StoreOptions) -> rocksdict.Options:
+def options_of(form: str, options: StoreOptions, cache: rocksdict.Cache) -> rocksdict.Options:
     """The store's own options with another form of index and filter."""
     table = rocksdict.BlockBasedOptions()
-    table.set_block_cache(rocksdict.Cache(options.block_cache_bytes))
+    table.set_block_cache(cache)
     table.set_bloom_filter(10, False)
     table.set_cache_index_and_filter_blocks(form != UNCACHED)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
@@ -39,7 +39,7 @@ def options_of(form: str, options: StoreOptions) -> rocksdict.Options:
         table.set_partition_filters(True)
         table.set_metadata_block_size(4 << 10)
         table.set_pin_top_level_index_and_filter(True)
-    found = _options(options)
+    found = _options(options, cache)
     found.set_block_based_table_factory(table)
     return found
 
@@ -59,7 +59,7 @@ def filled(kv: RocksKV, start: int) -> Batch:
 
 def measure(form: str, path: Path, rows: int) -> str:
     """A line of the table: microseconds a key, and what index and filter take outside the cache."""
-    rocksdb._rocks_options = lambda options: options_of(form, options)
+    rocksdb._rocks_options = lambda options, cache: options_of(form, options, cache)
     kv = RocksKV(path)
     for start in range(0, rows, BATCH):
         write_patiently(kv, lambda start=start: filled(kv, start))  # type: ignore[misc]

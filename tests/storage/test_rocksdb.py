@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,18 @@ def test_a_compaction_lets_go_of_what_was_cached(open_rocks: OpenRocks) -> None:
     assert kv.stats()["block_cache_bytes"] < 64 << 10
     everything(kv)
     assert kv.stats()["block_cache_bytes"] == pytest.approx(cached, rel=0.2)
+
+
+def test_a_table_is_a_small_part_of_a_store(open_rocks: OpenRocks) -> None:
+    """So that what changes in one place does not have the rest of it written anew."""
+    kv = open_rocks()
+    some = random.Random(5)
+    for start in range(0, 50_000, 5_000):
+        put(kv, {b"%08d" % i: some.randbytes(400) for i in range(start, start + 5_000)})
+    kv.compact()
+    tables = [table.stat().st_size for table in kv.path.glob("*.sst")]
+    assert sum(tables) > 16 << 20
+    assert max(tables) < 10 << 20
 
 
 def _bytes_read() -> int:

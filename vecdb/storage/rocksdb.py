@@ -43,6 +43,10 @@ SCAN_ROWS = 256
 SCAN_BYTES = 1 << 20
 _NOTE = "rocksdict-config.json"
 _LET_GO_BYTES = 4 << 20
+_LEVEL_BYTES = 32 << 20
+_TABLE_BYTES = 4 << 20
+"""Of the first level below what was flushed, and of its tables; the next is ten times as large, its tables twice
+(decision 0016)."""
 _BLOB_GC_CUTOFF = "blob_garbage_collection_age_cutoff"
 
 
@@ -735,6 +739,9 @@ def _rocks_options(options: StoreOptions, cache: rocksdict.Cache) -> rocksdict.O
     rocks.set_max_open_files(options.max_open_files)
     rocks.set_max_background_jobs(options.max_background_jobs)
     rocks.set_level_compaction_dynamic_level_bytes(True)
+    rocks.set_max_bytes_for_level_base(_LEVEL_BYTES)
+    rocks.set_target_file_size_base(_TABLE_BYTES)
+    rocks.set_target_file_size_multiplier(2)
     rocks.set_skip_stats_update_on_db_open(True)
     rocks.set_avoid_unnecessary_blocking_io(True)
     rocks.set_bytes_per_sync(1 << 20)
