@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from tests.engine.conftest import make
-from tests.engine.handle import Handle, delete, gaussian, names, upsert
+from tests.engine.handle import Handle, delete, gaussian, insert, names, upsert
 from vecdb import failpoint
+from vecdb.engine.commit import Write
 from vecdb.engine.database import Database
 from vecdb.errors import Closed, Internal, ReadOnly, VecdbError
 from vecdb.model.context import CallContext
+from vecdb.model.point import WriteResult
 from vecdb.storage.memory import MemoryKV
 
 COMMIT = [name for name in failpoint.NAMES if name.startswith("commit.")]
@@ -139,6 +142,51 @@ def test_nothing_is_published_behind_a_write_that_was_not(c: Handle, name: str) 
             call()
     assert c.db.describe(CallContext(), "c").indexing == "auto"
     assert shown(c) == {"first"}
+
+
+@pytest.mark.parametrize(("fails", "outcomes"), [(False, ["PointExists", "WriteResult"]), (True, ["ReadOnly"] * 2)])
+def test_a_refusal_waits_for_what_it_was_decided_by(
+    c: Handle, kv: MemoryKV, monkeypatch: pytest.MonkeyPatch, fails: bool, outcomes: list[str]
+) -> None:
+    """A point that nobody sees yet, and that the disk may still refuse, is nobody's reason for a refusal."""
+    reached, go_on, asked = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def hold(name: str) -> None:
+        failpoint.disarm()
+        reached.set()
+        assert go_on.wait(30)
+
+    submit = c.db._committer.submit
+
+    def noted(write: Write) -> Future[WriteResult]:
+        done = submit(write)
+        asked.release()
+        return done
+
+    monkeypatch.setattr(c.db._committer, "submit", noted)
+    failpoint.arm("commit.before_sync", hold)
+    if fails:
+        kv.fail_next_sync()
+    found: list[WriteResult | VecdbError] = []
+
+    def write() -> None:
+        try:
+            found.append(c.write(insert(["later"], gaussian(1))))
+        except VecdbError as error:
+            found.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+        assert asked.acquire(timeout=30)
+        assert reached.wait(30)
+    c.db._committer.between_commits(lambda: None)  # the second is decided now
+    assert found == []
+    go_on.set()
+    for writer in writers:
+        writer.join(30)
+    assert sorted(type(one).__name__ for one in found) == outcomes
+    assert shown(c) == ({"first"} if fails else {"first", "later"})
 
 
 def test_a_write_that_was_not_synced_is_not_acknowledged(

@@ -14,6 +14,8 @@ Invariants:
   3. A commit never overwrites or deletes a body or a vector: whatever an older view needs stays.
   4. Once a write is in the store but cannot be published, memory is behind the store: nothing later is
      written or published until the database is opened again.
+  5. A write that is refused for what was there (a condition, a point that exists) is answered like any other: what
+     it was decided by may be a write that nobody sees yet and that a failing sync takes back.
 
 The committer goes on with the next group while the syncer waits for the disk, so one slow sync is shared
 by all that queued meanwhile. Writing with ``sync=True`` was rejected: rocksdict holds the GIL during a
@@ -78,6 +80,7 @@ class Write:
     durable: bool
     done: Future[WriteResult] = field(default_factory=Future)
     resolved: Resolved | None = None
+    refusal: VecdbError | None = None
     seq: int = 0
 
 
@@ -236,14 +239,18 @@ class Committer:
             write.context.scope,
             collection.options.max_payload_bytes,
         )
-        resolved = resolver.resolve(
-            write.batch,
-            seq=head.seq + 1,
-            commit=self.commit + 1,
-            first_row=head.next_row,
-            time_ms=int(1000 * self._clock()),
-            request_id=request_id,
-        )
+        try:
+            resolved = resolver.resolve(
+                write.batch,
+                seq=head.seq + 1,
+                commit=self.commit + 1,
+                first_row=head.next_row,
+                time_ms=int(1000 * self._clock()),
+                request_id=request_id,
+            )
+        except VecdbError as error:
+            write.refusal = error
+            return True
         change = resolved.change
         if not change.added and not len(change.killed):
             write.seq = head.seq
@@ -332,24 +339,27 @@ class Committer:
                 write.done.set_exception(Internal(f"a write was not finished: {error!r}"))
         else:
             for write in writes:
-                assert write.resolved is not None
-                write.done.set_result(WriteResult(write.seq, write.resolved.change.count))
+                if write.resolved is not None:
+                    write.done.set_result(WriteResult(write.seq, write.resolved.change.count))
+                else:
+                    write.done.set_exception(write.refusal)
 
     def _sync_and_publish(self, writes: list[Write]) -> None:
         hit("commit.before_sync")
         self.refuse_after_failure()
         began = time.monotonic()
-        if any(write.durable for write in writes):
+        if any(write.durable and write.refusal is None for write in writes):
             self._kv.sync()
         self._gather = self._unanswered if time.monotonic() - began >= SLOW_SYNC_S else 0
         hit("commit.after_sync")
         hit("commit.before_publish")
-        by_collection: dict[Collection, list[Write]] = {}
+        by_collection: dict[Collection, list[Resolved]] = {}
         for write in writes:
-            by_collection.setdefault(write.collection, []).append(write)
+            if write.resolved is not None:
+                by_collection.setdefault(write.collection, []).append(write.resolved)
         with self._publish_lock:
             for collection, some in by_collection.items():
-                collection.apply([w.resolved for w in some if w.resolved is not None])
+                collection.apply(some)
         hit("commit.after_publish")
 
     def _break(self, reason: str) -> None:
