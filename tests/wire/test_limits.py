@@ -20,6 +20,7 @@ from vecdb.engine.database import Database
 from vecdb.engine.options import EngineOptions
 from vecdb.errors import VecdbError
 from vecdb.model import query
+from vecdb.model.context import CallContext
 from vecdb.model.info import Limits, ServerInfo
 from vecdb.model.keyword import Keyword
 from vecdb.model.query import SearchRequest
@@ -28,6 +29,7 @@ from vecdb.storage.memory import MemoryKV
 from vecdb.v1 import admin_pb2, collections_pb2, points_pb2, search_pb2, search_pb2_grpc
 from vecdb.wire import convert
 from vecdb.wire.address import is_loopback
+from vecdb.wire.calls import Calls
 from vecdb.wire.gates import Gates
 from vecdb.wire.limits import check_search
 from vecdb.wire.server import SERVICES, Server
@@ -156,7 +158,9 @@ def test_more_text_than_one_call_searches_for_is_refused() -> None:
 # -- work past its deadline --
 
 
-def test_a_write_that_waited_past_its_deadline_is_not_carried_out(db: Client, server: Server) -> None:
+def test_a_write_that_waited_past_its_deadline_is_not_carried_out(
+    db: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The disk was slow, its caller was told so and has gone; what follows is not held up by it either."""
     docs = db.create_collection("docs", dim=4)
     reached, go_on = threading.Event(), threading.Event()
@@ -165,6 +169,14 @@ def test_a_write_that_waited_past_its_deadline_is_not_carried_out(db: Client, se
         reached.set()
         assert go_on.wait(60)
 
+    context_of = Calls.context
+    contexts: list[CallContext] = []
+
+    def noted(calls: Calls, *given: Any) -> CallContext:
+        contexts.append(context_of(calls, *given))
+        return contexts[-1]
+
+    monkeypatch.setattr(Calls, "context", noted)
     failpoint.arm("commit.before_final", hold)
     first = threading.Thread(target=lambda: docs.upsert(["first"], ones()))
     first.start()
@@ -177,6 +189,9 @@ def test_a_write_that_waited_past_its_deadline_is_not_carried_out(db: Client, se
         ):
             with pytest.raises(errors.DeadlineExceeded):
                 call()
+    for context in contexts[1:]:  # that of the server may end after that of the caller, by as long as a call travels
+        while left := context.remaining():
+            threading.Event().wait(left)
     go_on.set()
     first.join(60)
     assert docs.upsert(["last"], ones()).seq == 2
