@@ -43,7 +43,7 @@ def test_a_gigabyte_goes_up_and_ten_thousand_whole_hits_come_down(
     tmp_path: Path, bounded: Callable[[int], int]
 ) -> None:
     """Both are larger than a message may be; one call each, no setting."""
-    count = bounded(GIB // (4 * DIM))
+    count = max(9_000, bounded(GIB // (4 * DIM)))  # in any case more than one message holds
     vectors = np.random.default_rng(5).standard_normal((count, DIM), dtype=np.float32)
     with serving(tmp_path / "data") as (address, _), vecdb.connect(address, timeout=600) as db:
         docs = db.create_collection("docs", dim=DIM, metric="dot")
