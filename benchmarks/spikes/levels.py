@@ -18,13 +18,13 @@ import numpy as np
 import rocksdict
 
 from benchmarks import filled
-from benchmarks.process import disk_bytes, sampled
+from benchmarks.process import bytes_written, disk_bytes, sampled
 from benchmarks.rows import BATCH, row_id
+from benchmarks.workloads.deletes import DELETED, GROWING_ROWS, UPDATED
 from vecdb.storage import rocksdb
 from vecdb.storage.rocksdb import StoreOptions
 
-DIM, GROWING_ROWS, QUIET_S, LOOK_S = 100, 16_384, 10.0, 0.3
-DELETED, UPDATED = 0.5, 0.3
+DIM, QUIET_S, LOOK_S = 100, 10.0, 0.3
 SIZES = [(256, 64, 1), (64, 8, 1), (32, 4, 1), (32, 4, 2), (16, 4, 2)]
 """MiB of the first level and of its tables, and how many times larger those of the next are; RocksDB's own first."""
 
@@ -49,7 +49,7 @@ def measure(size: tuple[int, int, int], path: Path, rows: int, cycles: int) -> s
     with filled.embedded(path, use_graphs=False, growing_rows=GROWING_ROWS) as db:
         docs = filled.fill(db, vectors[:rows], "euclidean", rag=False, compact=False)
         filled.settle(docs, QUIET_S)
-        fresh, written = disk_bytes(path), _written()
+        fresh, written = disk_bytes(path), bytes_written()
         with sampled(lambda: disk_bytes(path), LOOK_S) as disk:
             for _ in range(cycles):
                 random.shuffle(live)
@@ -64,7 +64,7 @@ def measure(size: tuple[int, int, int], path: Path, rows: int, cycles: int) -> s
                     for some in _batches(chosen):
                         change(ids=_ids(some), vectors=vectors[some])
             filled.settle(docs, QUIET_S)
-        written, cpu = _written() - written, time.process_time()
+        written, cpu = bytes_written() - written, time.process_time()
         peak, rest, tables = max(disk) / fresh, disk_bytes(path) / fresh, len(list(path.glob("rocksdb/*.sst")))
     return (
         f"| {level} MiB, tables of {table} MiB, {times} times | {rest:.2f} | {peak:.2f} | {written >> 20:,} "
@@ -78,12 +78,6 @@ def _batches(numbers: np.ndarray) -> list[np.ndarray]:
 
 def _ids(numbers: np.ndarray) -> list[str]:
     return list(map(row_id, numbers.tolist()))
-
-
-def _written() -> int:
-    """Bytes this process has caused to be written."""
-    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    return int(fields["write_bytes"])
 
 
 def main() -> None:
